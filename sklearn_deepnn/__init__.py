@@ -1,0 +1,14 @@
+"""Deep neural networks that feel like scikit-learn.
+
+`DeepNNClassifier` is the estimator. The network's building blocks, which it runs, are public in the modules: `layers`,
+`network`, `losses`, `optimizers`, `training`.
+"""
+
+from .classifier import DeepNNClassifier
+from .gradient_check import check_gradient
+from .optimizers import LBFGS, SGD, Adam, NAdam, RMSprop
+from .training import train_deep_network
+
+__version__ = "0.1.0"
+
+__all__ = ["LBFGS", "SGD", "Adam", "DeepNNClassifier", "NAdam", "RMSprop", "check_gradient", "train_deep_network"]

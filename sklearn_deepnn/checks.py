@@ -1,0 +1,92 @@
+"""Checks of what users pass: every message names the parameter, the rule and the value."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """A parameter breaks its rule; both a ValueError and a TypeError, as scikit-learn's own."""
+
+
+def reject(name, rule, value):
+    """Raise `InvalidParameterError` in the one form that this package's messages have."""
+    raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
+
+
+def check_real(name, value, low=None, high=None, *, closed="both"):
+    """Return `value` if it is a finite number between `low` and `high`.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls the value.
+    value : object
+    low, high : float, optional
+        Ends of the interval; None leaves a side open.
+    closed : {"left", "right", "both", "neither"}, default="both"
+        The ends that belong to the interval.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `value` is not a finite real number (a bool is none) or lies outside.
+    """
+    inside = (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and np.isfinite(value)
+        and (low is None or value > low or (value == low and closed in ("left", "both")))
+        and (high is None or value < high or (value == high and closed in ("right", "both")))
+    )
+    if not inside:
+        left = "(-inf" if low is None else ("[" if closed in ("left", "both") else "(") + f"{low:g}"
+        right = "inf)" if high is None else f"{high:g}" + ("]" if closed in ("right", "both") else ")")
+        reject(name, f"a number in {left}, {right}", value)
+    return value
+
+
+def check_integer(name, value, low):
+    """Return `value` if it is an integer (a bool is none) of at least `low`.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+        reject(name, f"an integer of at least {low}", value)
+    return value
+
+
+def check_flag(name, value):
+    """Return `value` if it is True or False.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        reject(name, "True or False", value)
+    return value
+
+
+def check_choice(name, value, choices, *, otherwise=""):
+    """Return `value` if it is one of the names in `choices`; the error lists them.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    choices : iterable of str
+        A registry, usually.
+    otherwise : str, default=""
+        What else the parameter accepts, said at the end of the rule: " or a callable".
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        reject(name, f"one of {choices}{otherwise}", value)
+    return value

@@ -1,0 +1,795 @@
+"""`DeepNNClassifier`: where rows become columns, labels become targets, and parameters are checked.
+
+Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets `X.T`, a view.
+"""
+
+import math
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from .callbacks import EarlyStopping, EpochPrinter, ReduceLROnPlateau
+from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, reject
+from .initializers import INITIALIZERS
+from .losses import LOSSES
+from .network import Network, fold_batch_norm, forward_in_chunks, initialize_parameters
+from .optimizers import OPTIMIZERS
+from .parameters import Parameters
+from .schedules import SCHEDULES
+from .training import Examples, Recipe, TrainingState, mean_cost, train
+
+MANY_SAMPLES = 10_000  # beyond these, early stopping is automatic and float32 precise enough
+AUTO_BATCH_SIZE = 200
+REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+
+
+class DeepNNClassifier(ClassifierMixin, BaseEstimator):
+    """Deep neural network classifier: an L-layer fully connected network trained by backpropagation.
+
+    It minimises the cross-entropy of its predictions: of a sigmoid for two classes or for several labels at once, of a
+    softmax for more classes. Inputs should be scaled, by `StandardScaler` for instance.
+
+    Parameters
+    ----------
+    hidden_layer_dims : int or sequence of int, default=(100,)
+        Units of each hidden layer. May be empty: logistic regression.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers, one for all or one for each: "relu", "leaky_relu", "elu", "selu", "gelu",
+        "silu", "mish", "softplus", "tanh", "sigmoid" or "identity".
+    weight_init : str or dict, default="auto"
+        How weights start: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal",
+        "lecun_uniform", "orthogonal", "zeros"; "auto" takes what suits each layer's activation. A dict ("W1", "b1", ...,
+        as in `parameters_`) gives the start values themselves. Biases start at zero.
+    optimizer : str or optimizer, default="adam"
+        "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance with its own, such as
+        ``Adam(beta_1=0.95)``. L-BFGS takes the whole set at once and finds its step lengths by itself: `batch_size`,
+        `learning_rate`, its schedule and `max_grad_norm` do not concern it.
+    learning_rate : float, default=0.001
+    learning_rate_schedule : str or callable, default="constant"
+        "constant", "cosine", "warm_up_cosine", "one_cycle", "step", "exponential", "inverse_scaling", or
+        "reduce_on_plateau" (divides by 5 whenever `n_iter_no_change` / 2 epochs brought no improvement). The horizon
+        of those that have one is `max_iter`. A callable takes the number of updates made and returns the rate.
+    batch_size : int, "auto" or None, default="auto"
+        Samples per update. "auto" is 200; None, or more than there are, is the whole training set.
+    max_iter : int, default=200
+        Epochs: most passes over the training set.
+    weight_decay : float, default=0.0001
+        Strength of the pull of weights (not biases) towards zero, the same at every batch size. It is decoupled from the
+        gradient (as in AdamW): each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS, which needs it
+        in its cost, minimises cost + weight_decay / 2 * sum(W^2), the same thing for plain gradient descent.
+    dropout_rate : float or sequence of float, default=0.0
+        Share of units dropped while training, in all hidden layers or in each.
+    batch_norm : bool, default=False
+        Whether hidden layers normalise over the batch, between their linear part and their activation.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over the classes.
+    max_grad_norm : float or None, default=None
+        Gradients with a larger norm, taken over all parameters, are scaled down to it.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out part of the training set, judge every epoch by it, keep the best epoch's weights and stop
+        when it no longer improves. "auto": if there are more than 10 000 samples, or if `X_val` is given. Without
+        validation data the training cost is what must improve, and the last epoch's weights are kept.
+    validation_fraction : float, default=0.1
+        Share of the training set to hold out where no `X_val` is given.
+    n_iter_no_change : int, default=10
+        Stop when so many epochs in a row brought no improvement.
+    tol : float, default=0.0001
+        What is no improvement: a change of less than this in cost or score.
+    scoring : str or callable, default="loss"
+        What judges an epoch on validation data: the cross-entropy, or a scorer (name or callable).
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order.
+    warm_start : bool, default=False
+        Whether `fit` goes on where training stopped, for another `max_iter` epochs: with the weights, the
+        optimizer's moments, the random stream and the counts that it had. Patience starts anew.
+    dtype : {"auto", "float32", "float64"} or dtype, default="auto"
+        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is never
+        converted as a whole.
+    verbose : int, default=0
+        1 prints ten lines over `max_iter` epochs, 2 a line for each.
+    random_state : int, RandomState or None, default=None
+        Draws start values, order of samples, held-out samples and dropout.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; 0, 1, ... for multilabel targets.
+    multilabel_ : bool
+        Whether the targets were an indicator matrix.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where X had names, all of them strings.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of the network that predicts: entry i lies between layers i and i + 1. Batch normalisation is folded in.
+    intercepts_ : list of ndarray of shape (n_out,)
+    parameters_ : dict of str to ndarray
+        "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained.
+    network_ : dict
+        What the network is: the fields of `sklearn_deepnn.network.Network`.
+    n_layers_ : int
+        Layers counted with the input's, as MLPClassifier does: hidden layers + 2.
+    n_outputs_ : int
+    out_activation_ : {"sigmoid", "softmax"}
+    n_iter_ : int
+        Epochs trained, over all calls.
+    loss_ : float
+        Cross-entropy of the last epoch on the training set, label smoothing and dropout included, penalties not.
+    loss_curve_ : list of float
+        The same for every epoch, each sample as it stood when its batch was drawn.
+    validation_loss_curve_, validation_scores_ : list of float
+        With validation: cross-entropy and `scoring` (its negative if that is "loss") on the validation data, by epoch.
+    best_iter_ : int
+        The epoch, counted from 1, with the best score; without validation, with the lowest training cost.
+    best_loss_ : float
+        Cross-entropy of that epoch, on the validation data if there are.
+    learning_rate_curve_ : list of float
+        Learning rate of the last step of every epoch.
+    training_state_ : dict
+        What training goes on from: `TrainingState.to_dict`.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : scikit-learn's network.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), DeepNNClassifier(hidden_layer_dims=(32, 16), random_state=0))
+    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_dims=(100,),
+        activation="relu",
+        *,
+        weight_init="auto",
+        optimizer="adam",
+        learning_rate=0.001,
+        learning_rate_schedule="constant",
+        batch_size="auto",
+        max_iter=200,
+        weight_decay=0.0001,
+        dropout_rate=0.0,
+        batch_norm=False,
+        label_smoothing=0.0,
+        max_grad_norm=None,
+        class_weight=None,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        dtype="auto",
+        verbose=0,
+        random_state=None,
+    ):
+        self.hidden_layer_dims = hidden_layer_dims
+        self.activation = activation
+        self.weight_init = weight_init
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.weight_decay = weight_decay
+        self.dropout_rate = dropout_rate
+        self.batch_norm = batch_norm
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
+            Labels, or zeros and ones for several labels at once (dense or sparse).
+        sample_weight : array-like of shape (n_samples,), default=None
+            A sample of weight 2 counts as two samples, one of weight 0 as none.
+        X_val, y_val : as X and y, default=None
+            Data to judge epochs by, in place of part of X. In a Pipeline they are transformed like X only with
+            ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
+        sample_weight_val : array-like of shape (n_val,), default=None
+
+        Returns
+        -------
+        self : DeepNNClassifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or a weight breaks its rule, or the training diverges. What was fitted before stays.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the training diverges, yet leaves something to keep.
+        """
+        draft = self._draft(going_on=self.warm_start)
+        recipe = draft._check_parameters()
+        examples, network, state = draft._prepare(X, y, sample_weight, recipe)
+        examples, validation = draft._hold_out(examples, state.split_seed, X_val, y_val, sample_weight_val)
+        validate = None if validation is None else draft._validator(network, validation)
+        state.weight_scale = examples.mean_weight()
+        examples = examples.scaled_by(state.weight_scale)
+        callbacks = draft._callbacks()
+        train(state, examples, network, recipe, n_epochs=self.max_iter, validate=validate, callbacks=callbacks)
+        return self._adopt(draft, network, state, resumable=self.warm_start)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on this part of the data, going on from the calls before.
+
+        The order of samples, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts go on
+        from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops early. Nothing
+        is held out. Sample weights are relative to the mean weight of the first call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come. Needed at the first call, except for indicator matrices.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : DeepNNClassifier
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and if y has a label that is not among the classes.
+        """
+        draft = self._draft(going_on=True)
+        recipe = draft._check_parameters()
+        if self.class_weight == "balanced":
+            reject(
+                "class_weight",
+                "None or a dict for partial_fit, which cannot know how often classes will come",
+                "balanced",
+            )
+        draft._check_classes(classes, y)
+        examples, network, state = draft._prepare(X, y, sample_weight, recipe)
+        if state.weight_scale is None:
+            state.weight_scale = examples.mean_weight()
+        examples = examples.scaled_by(state.weight_scale)
+        train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter)
+        return self._adopt(draft, network, state, resumable=True)
+
+    def predict(self, X):
+        """Return the most probable label of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_labels)
+            Labels; zeros and ones for multilabel targets.
+        """
+        check_is_fitted(self)
+        if self.multilabel_:
+            return self._outputs(X, lambda ZL: (ZL > 0).T.astype(np.intp))
+        if self._has_one_logit():
+            return self.classes_[self._outputs(X, lambda ZL: (ZL[0] > 0).astype(np.intp))]
+        return self.classes_[self._outputs(X, lambda ZL: ZL.argmax(axis=0))]
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. Rows sum to 1; for multilabel targets every column is a probability of its own.
+            float32 for float32 input, else float64. With more than one class, nothing is quite 0 or 1: no finite logit
+            makes a class certain, and rounding must not either (it would make the log loss of a mistake infinite).
+        """
+        check_is_fitted(self)
+        link = LOSSES[self.network_["loss"]].link
+        return self._outputs(X, lambda ZL: open_interval(self._by_class(ZL, link)))
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of the probability of each class, finite where the probability has underflowed to 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        return self._outputs(X, partial(self._by_class, link=LOSSES[self.network_["loss"]].log_link))
+
+    def decision_function(self, X):
+        """Return the logits, which the output's sigmoid or softmax turns into probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_classes)
+            One column where one logit tells it all: for two classes (positive: the second) and for one.
+        """
+        check_is_fitted(self)
+        return self._outputs(X, lambda ZL: ZL.T if len(ZL) > 1 else ZL[0])
+
+    @property
+    def coefs_(self):
+        """Weights of the network that predicts, (n_in, n_out) for each layer; batch normalisation is folded in."""
+        return [folded.T for name, folded in self._folded() if name.startswith("W")]
+
+    @property
+    def intercepts_(self):
+        """Biases of the network that predicts, (n_out,) for each layer; batch normalisation is folded in."""
+        return [folded.ravel() for name, folded in self._folded() if name.startswith("b")]
+
+    def _folded(self):
+        if not hasattr(self, "parameters_"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted: it has no weights yet.")
+        folded = fold_batch_norm(self.parameters_)
+        return sorted(folded.items(), key=lambda item: int(item[0][1:]))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "parameters_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    # What `fit` and `partial_fit` are made of. They work on a draft, a copy of the estimator, and change the estimator
+    # itself only when all has gone well.
+
+    def _draft(self, *, going_on):
+        """Return a copy to work on, with the fitted attributes if training goes on from them, else without."""
+        draft = object.__new__(type(self))
+        draft.__dict__.update({name: v for name, v in vars(self).items() if going_on or not name.endswith("_")})
+        return draft
+
+    def _check_parameters(self):
+        """Check all parameters that need no data; return the recipe that they make."""
+        for name in ("shuffle", "warm_start", "batch_norm"):
+            check_flag(name, getattr(self, name))
+        for name in ("max_iter", "n_iter_no_change"):
+            check_integer(name, getattr(self, name), 1)
+        for name in ("weight_decay", "tol"):
+            check_real(name, getattr(self, name), 0)
+        check_real("learning_rate", self.learning_rate, 0, closed="neither")
+        check_real("label_smoothing", self.label_smoothing, 0, 1, closed="left")
+        check_real("validation_fraction", self.validation_fraction, 0, 1, closed="neither")
+        check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
+        if self.max_grad_norm is not None:
+            check_real("max_grad_norm", self.max_grad_norm, 0, closed="neither")
+        if not isinstance(self.early_stopping, (bool, np.bool_)):
+            check_choice("early_stopping", self.early_stopping, ["auto"], otherwise=", True or False")
+        if not isinstance(self.weight_init, dict):
+            check_choice("weight_init", self.weight_init, ["auto", *INITIALIZERS], otherwise=" or a dict of arrays")
+        if not (self.class_weight is None or isinstance(self.class_weight, dict)):
+            check_choice("class_weight", self.class_weight, ["balanced"], otherwise=", a dict or None")
+        if isinstance(self.scoring, str) and self.scoring != "loss":
+            check_choice("scoring", self.scoring, ["loss", *get_scorer_names()], otherwise=" or a callable")
+        self._layer_dims(1, 1)
+        self._float_type()
+        return self._recipe()
+
+    def _recipe(self):
+        optimizer, schedule, batch_size = self.optimizer, self.learning_rate_schedule, self.batch_size
+        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+            if optimizer not in OPTIMIZERS.values():
+                check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
+            optimizer = OPTIMIZERS.get(optimizer, optimizer)()
+        if not callable(schedule):
+            otherwise = " or a callable that takes the step"
+            check_choice("learning_rate_schedule", schedule, [*SCHEDULES, REDUCE_ON_PLATEAU], otherwise=otherwise)
+        if isinstance(batch_size, str):
+            check_choice("batch_size", batch_size, ["auto"], otherwise=", None or an integer of at least 1")
+        elif batch_size is not None:
+            check_integer("batch_size", batch_size, 1)
+        return Recipe(
+            optimizer,
+            learning_rate=float(self.learning_rate),
+            schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
+            batch_size=AUTO_BATCH_SIZE if batch_size == "auto" else batch_size,
+            weight_decay=float(self.weight_decay),
+            label_smoothing=float(self.label_smoothing),
+            max_grad_norm=self.max_grad_norm,
+            shuffle=bool(self.shuffle),
+        )
+
+    def _callbacks(self):
+        callbacks = [EarlyStopping(self.n_iter_no_change, self.tol)]
+        if self.learning_rate_schedule == REDUCE_ON_PLATEAU:
+            callbacks.append(
+                ReduceLROnPlateau(factor=0.2, patience=max(self.n_iter_no_change // 2, 1), min_delta=self.tol)
+            )
+        if self.verbose:
+            callbacks.append(EpochPrinter(every=1 if self.verbose > 1 else max(self.max_iter // 10, 1)))
+        return callbacks
+
+    def _layer_dims(self, n_features, n_outputs):
+        dims = self.hidden_layer_dims
+        dims = [dims] if np.ndim(dims) == 0 else dims
+        for n in dims:
+            check_integer("hidden_layer_dims", n, 1)
+        return (n_features, *dims, n_outputs)
+
+    def _float_type(self, X_dtype=np.float64, n_samples=0):
+        """Return the precision to compute in."""
+        if isinstance(self.dtype, str) and self.dtype == "auto":
+            single = X_dtype in (np.float32, np.float16) or n_samples > MANY_SAMPLES
+            return np.dtype(np.float32 if single else np.float64)
+        try:
+            dtype = np.dtype(self.dtype)
+        except TypeError:
+            dtype = None
+        if self.dtype is None or dtype not in (np.float32, np.float64):
+            reject("dtype", "'auto', float32 or float64", self.dtype)
+        return dtype
+
+    def _check_classes(self, classes, y):
+        """Settle `classes_` at the first call of `partial_fit`; later, see that they are still the same."""
+        if classes is not None:
+            classes = unique_labels(column_or_1d(classes))
+            if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
+                raise ValueError(f"classes must stay what they were, {self.classes_.tolist()}, got {classes.tolist()}.")
+            self.classes_ = classes
+        elif not hasattr(self, "classes_") and type_of_target(y, input_name="y") != "multilabel-indicator":
+            raise ValueError("classes must be given at the first call of partial_fit: all labels that will ever come.")
+
+    def _prepare(self, X, y, sample_weight, recipe):
+        """Return the examples to train on, the network, and the state that training starts or goes on from."""
+        examples = self._read(X, y, sample_weight)
+        network = self._network(examples.X.shape[0])
+        return examples, network, self._start(network, examples.X, recipe.optimizer)
+
+    def _read(self, X, y, sample_weight):
+        """Check the training set; return it as examples. Settles multilabel_, and classes_ where unknown."""
+        going_on = hasattr(self, "parameters_")
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype="numeric", multi_output=True, reset=not going_on)
+        y, multilabel = check_labels(y)
+        if going_on and multilabel != self.multilabel_:
+            raise ValueError(
+                "y must be of the kind that training began with: an indicator matrix or one label per sample."
+            )
+        self.multilabel_ = multilabel
+        weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
+        if not hasattr(self, "classes_"):
+            kept = y if weight is None or multilabel else y[weight > 0]
+            self.classes_ = np.arange(y.shape[1]) if multilabel else unique_labels(kept)
+        return self._examples(X, y, weight, "y")
+
+    def _examples(self, X, y, weight, name):
+        """Turn rows and labels into examples: class numbers or indicators, weights times class weights, no weightless rows."""
+        if y.ndim == 2:
+            if y.shape[1] != len(self.classes_):
+                raise ValueError(f"{name} must have {len(self.classes_)} columns, one per label, got {y.shape[1]}.")
+            if self.class_weight is not None:
+                reject("class_weight", "None for multilabel targets", self.class_weight)
+            Y = y.T
+        else:
+            known = slice(None) if weight is None else weight > 0
+            codes = np.zeros(len(y), np.intp)
+            codes[known] = encode(y[known], self.classes_, name)
+            if self.class_weight is not None:
+                class_weight = weights_by_class(self.class_weight, self.classes_, codes, weight)
+                weight = class_weight[codes] if weight is None else weight * class_weight[codes]
+                if not weight.any():
+                    raise ValueError(
+                        f"class_weight must leave some samples a weight above zero, got {self.class_weight!r}."
+                    )
+            Y = codes[np.newaxis, :]
+        columns = None if weight is None or weight.all() else np.flatnonzero(weight)
+        return Examples(X.T, Y, weight, columns)
+
+    def _network(self, n_features):
+        two_classes = len(self.classes_) == 2 and not self.multilabel_
+        return Network(
+            self._layer_dims(n_features, 1 if two_classes else len(self.classes_)),
+            activation=self.activation,
+            loss="binary_cross_entropy" if two_classes or self.multilabel_ else "categorical_cross_entropy",
+            dropout_rate=self.dropout_rate,
+            batch_norm=self.batch_norm,
+        )
+
+    def _start(self, network, X, optimizer):
+        """Return the state that training starts or goes on from; X (n_0, n) is asked for its type and size alone."""
+        if hasattr(self, "parameters_"):
+            check_same_network(network, Network(**self.network_))
+            state = TrainingState.from_dict(self.training_state_, self.parameters_)
+        else:
+            seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
+            rng = np.random.default_rng(seed)
+            split_seed = int(rng.integers(2**32))
+            parameters = self._initial_parameters(network, rng, self._float_type(X.dtype, X.shape[1]))
+            state = TrainingState(parameters, None, rng, split_seed=split_seed)
+        fresh = optimizer.init(state.parameters.trainable)
+        # moments of another optimizer, or none because none were kept
+        if state.optimizer_state is None or state.optimizer_state.keys() != fresh.keys():
+            state.optimizer_state = fresh
+        return state
+
+    def _initial_parameters(self, network, rng, dtype):
+        name = "zeros" if isinstance(self.weight_init, dict) else self.weight_init
+        parameters = initialize_parameters(
+            network.layer_dims,
+            activation=network.activation,
+            weight_init=name,
+            batch_norm=network.batch_norm,
+            rng=rng,
+            dtype=dtype,
+        )
+        if isinstance(self.weight_init, dict):
+            given = {key: np.shape(array) for key, array in self.weight_init.items()}
+            wanted = {key: array.shape for key, array in parameters.items()}
+            if given != wanted:
+                raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
+            parameters.assign(self.weight_init)
+        return parameters
+
+    def _hold_out(self, examples, split_seed, X_val, y_val, sample_weight_val):
+        """Return the examples to train on and those to validate on, or None for the latter."""
+        if X_val is not None or y_val is not None or sample_weight_val is not None:
+            if X_val is None or y_val is None:
+                missing = "X_val" if X_val is None else "y_val"
+                raise ValueError(f"X_val and y_val must be given together, got {missing}=None.")
+            return examples, self._read_validation(X_val, y_val, sample_weight_val)
+        wanted = examples.n > MANY_SAMPLES if isinstance(self.early_stopping, str) else self.early_stopping
+        if not wanted:
+            return examples, None
+        columns = np.arange(examples.n) if examples.columns is None else examples.columns
+        n_val = math.ceil(self.validation_fraction * len(columns))
+        if n_val >= len(columns):
+            raise ValueError(
+                f"early_stopping=True needs samples to hold out and to train on, got n_samples = {len(columns)}."
+            )
+        strata = None
+        if not self.multilabel_:
+            strata = examples.Y[0, columns]
+            counts = np.bincount(strata)
+            counts = counts[counts > 0]
+            if counts.min() < 2 or min(n_val, len(columns) - n_val) < len(counts):
+                strata = None  # some class is too rare to be in both parts
+        parts = train_test_split(columns, test_size=n_val, random_state=split_seed, stratify=strata)
+        return tuple(examples._replace(columns=np.sort(part)) for part in parts)
+
+    def _read_validation(self, X_val, y_val, sample_weight_val):
+        try:
+            X_val = validate_data(self, X_val, accept_sparse="csr", dtype="numeric", reset=False)
+        except ValueError as error:
+            raise ValueError(f"X_val must be like X: {error}") from error
+        y_val, multilabel = check_labels(
+            check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
+        )
+        check_consistent_length(X_val, y_val)
+        if multilabel != self.multilabel_:
+            raise ValueError("y_val must be like y: an indicator matrix or one label per sample.")
+        weight = check_sample_weight("sample_weight_val", sample_weight_val, X_val.shape[0])
+        return self._examples(X_val, y_val, weight, "y_val")
+
+    def _validator(self, network, validation):
+        """Return the function of the parameters that judges an epoch."""
+        scorer = None if self.scoring == "loss" else check_scoring(self, scoring=self.scoring)
+        columns = slice(None) if validation.columns is None else validation.columns
+        if scorer is not None:
+            fitted = self._draft(going_on=False)
+            fitted.__dict__ |= {
+                "classes_": self.classes_,
+                "n_features_in_": self.n_features_in_,
+                "network_": asdict(network),
+            }
+            X, Y = validation.X.T[columns], validation.Y.T[columns]
+            y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
+            weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
+
+        def validate(parameters):
+            values = {"validation_cost": mean_cost(validation, parameters, network)}
+            if scorer is not None:
+                fitted.parameters_ = parameters
+                values["validation_score"] = float(scorer(fitted, X, y, **weights))
+            return values
+
+        return validate
+
+    def _adopt(self, draft, network, state, *, resumable):
+        """Set the fitted attributes that the training gives, and take the draft's place."""
+        kept, history, validated = state.parameters, state.history, state.best_vector is not None
+        draft.training_state_ = state.to_dict(resumable=resumable)
+        if validated:
+            kept = Parameters(kept)
+            kept.vector[...] = state.best_vector
+        draft.parameters_ = dict(kept)
+        draft.network_ = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(network).items()}
+        draft.n_layers_ = network.n_layers + 1
+        draft.n_outputs_ = network.layer_dims[-1]
+        draft.out_activation_ = LOSSES[network.loss].out_activation
+        draft.n_iter_ = state.epoch
+        draft.loss_curve_, draft.learning_rate_curve_ = history["cost"], history["learning_rate"]
+        draft.loss_ = draft.loss_curve_[-1]
+        draft.best_iter_ = state.best_epoch if validated else 1 + int(np.argmin(draft.loss_curve_))
+        draft.best_loss_ = state.best_values["validation_cost"] if validated else min(draft.loss_curve_)
+        if "validation_cost" in history:
+            draft.validation_loss_curve_ = history["validation_cost"]
+            draft.validation_scores_ = history.get("validation_score", [-cost for cost in history["validation_cost"]])
+        self.__dict__ = draft.__dict__
+        return self
+
+    # What predicting is made of.
+
+    def _has_one_logit(self):
+        """Say whether one logit stands for two classes."""
+        return self.n_outputs_ == 1 and len(self.classes_) == 2
+
+    def _outputs(self, X, of_logits):
+        """Apply a function of logits (n_L, m), which returns m rows, to the samples of X, a piece at a time."""
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        float_type = np.float32 if X.dtype in (np.float32, np.float16) else np.float64
+        rows = None
+        for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network(**self.network_)):
+            outputs = of_logits(ZL.astype(float_type, copy=False))
+            if rows is None:
+                rows = np.empty((X.shape[0], *outputs.shape[1:]), outputs.dtype)
+            rows[piece] = outputs
+        return rows
+
+    def _by_class(self, ZL, link):
+        """Return what a link of the loss makes of logits, with a row for each example and a column for each class."""
+        return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
+
+
+def open_interval(probabilities):
+    """Return probabilities with those that were rounded to 0 or 1 moved to the next number between.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (m, n_classes)
+
+    Returns
+    -------
+    ndarray of shape (m, n_classes)
+        The same, if there is only one class: that one is certain.
+    """
+    if probabilities.shape[1] == 1:
+        return probabilities
+    limits = np.finfo(probabilities.dtype)
+    return probabilities.clip(limits.tiny, 1 - limits.epsneg)
+
+
+def check_labels(y):
+    """Return y as one label per sample or as an indicator matrix, and whether it is the latter.
+
+    Raises
+    ------
+    ValueError
+        If y is of a kind that is not classified.
+    """
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "Unknown label type: y must have one label per sample or be an indicator matrix, got several columns."
+        )
+    return (y, True) if kind == "multilabel-indicator" else (column_or_1d(y, warn=True), False)
+
+
+def unique_labels(y):
+    """Return the sorted labels in y.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be sorted.
+    """
+    try:
+        return np.unique(y)
+    except TypeError as error:
+        raise ValueError("y must have labels of one kind, all strings or all numbers.") from error
+
+
+def encode(y, classes, name):
+    """Return the position in `classes` of each label.
+
+    Raises
+    ------
+    ValueError
+        If a label is not there.
+    """
+    labels, numbers = np.unique(y, return_inverse=True)
+    positions = {label: position for position, label in enumerate(classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in positions]
+    if unknown:
+        raise ValueError(f"{name} must have labels among {classes.tolist()}, got {unknown}.")
+    return np.array([positions[label] for label in labels.tolist()], dtype=np.intp)[numbers]
+
+
+def check_sample_weight(name, weight, n_samples):
+    """Return the weights as float64, or None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If they are not one number of at least 0 for each sample, or all zero.
+    """
+    if weight is None:
+        return None
+    weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=name)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"{name} must have shape ({n_samples},), one weight per sample, got {weight.shape}.")
+    if weight.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
+    if not weight.any():
+        raise ValueError(f"{name} must not be zero for all samples: at least one weight must be above zero.")
+    return weight
+
+
+def weights_by_class(class_weight, classes, codes, sample_weight):
+    """Return the weight of each class; "balanced" counts samples by their weight.
+
+    Raises
+    ------
+    ValueError
+        If a dict has labels that y has not, or a weight that is no number of at least 0.
+    """
+    if class_weight == "balanced":
+        totals = np.bincount(codes, sample_weight, minlength=len(classes))
+        present = totals > 0
+        return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1)), 0)
+    for label, weight in class_weight.items():
+        check_real(f"class_weight[{label!r}]", weight, 0)
+    return compute_class_weight(class_weight, classes=classes, y=classes)
+
+
+def check_same_network(network, fitted):
+    """Raise if training cannot go on from one network with another.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name in ("layer_dims", "batch_norm", "loss"):
+        before, now = getattr(fitted, name), getattr(network, name)
+        if before != now:
+            raise ValueError(
+                f"Training cannot go on: {name} must stay {before}, got {now}. Set warm_start=False to start anew."
+            )

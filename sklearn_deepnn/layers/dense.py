@@ -1,0 +1,110 @@
+"""The dense layer: its linear part, alone and with an activation behind it.
+
+Conventions: `A_prev` (n_{l-1}, m), `W` (n_l, n_{l-1}), `b` (n_l, 1), `Z`, `A`, `dA`, `dZ` (n_l, m), one column per
+example. `dA` and `dZ` are per example; `dW` and `db` are averaged over the m examples.
+"""
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ..activations import ACTIVATIONS
+from .averaging import averaging_column
+
+
+def linear_forward(A_prev, W, b):
+    """Apply the linear part of a layer: Z = W A_prev + b.
+
+    Parameters
+    ----------
+    A_prev : ndarray or sparse array of shape (n_{l-1}, m)
+        Sparse input is multiplied as it is.
+    W : ndarray of shape (n_l, n_{l-1})
+    b : ndarray of shape (n_l, 1), or None
+        None where batch normalisation follows, which would take it away again.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_l, m)
+    cache : tuple
+        A_prev, W, b.
+    """
+    Z = W @ A_prev
+    if issparse(A_prev):
+        Z = np.ascontiguousarray(Z)  # it comes in columns; mixing orders would slow every later line down
+    if b is not None:
+        Z += b
+    return Z, (A_prev, W, b)
+
+
+def linear_backward(dZ, cache, *, out=(None, None), wrt_input=True):
+    """Backpropagate through `linear_forward`: dA_prev = W^T dZ, dW = dZ A_prev^T / m, db = sum(dZ) / m.
+
+    Parameters
+    ----------
+    dZ : ndarray of shape (n_l, m)
+    cache : tuple
+        From `linear_forward`.
+    out : pair of ndarrays or None, default=(None, None)
+        Where to write dW and db.
+    wrt_input : bool, default=True
+        Whether dA_prev is wanted; the first layer of a network can spare it.
+
+    Returns
+    -------
+    dA_prev : ndarray of shape (n_{l-1}, m), or None
+    dW : ndarray of shape (n_l, n_{l-1})
+    db : ndarray of shape (n_l, 1), or None if the layer has no b
+    """
+    (A_prev, W, b), m = cache, dZ.shape[1]
+    if issparse(A_prev):
+        dW = np.multiply(dZ @ A_prev.T, 1 / m, out=out[0])
+    else:
+        dW = np.matmul(dZ, A_prev.T, out=out[0])
+        dW *= 1 / m
+    db = None if b is None else np.matmul(dZ, averaging_column(m, dZ.dtype), out=out[1])
+    return W.T @ dZ if wrt_input else None, dW, db
+
+
+def linear_activation_forward(A_prev, W, b, activation):
+    """Apply a layer: A = g(W A_prev + b).
+
+    Parameters
+    ----------
+    A_prev : ndarray or sparse array of shape (n_{l-1}, m)
+    W : ndarray of shape (n_l, n_{l-1})
+    b : ndarray of shape (n_l, 1)
+    activation : str
+        Name in `ACTIVATIONS`.
+
+    Returns
+    -------
+    A : ndarray of shape (n_l, m)
+    cache : tuple
+        The cache of `linear_forward`, and that of the activation.
+    """
+    Z, linear_cache = linear_forward(A_prev, W, b)
+    A, activation_cache = ACTIVATIONS[activation].forward(Z)
+    return A, (linear_cache, activation_cache)
+
+
+def linear_activation_backward(dA, cache, activation, *, out=(None, None), wrt_input=True):
+    """Backpropagate through `linear_activation_forward`: dZ = dA g'(Z), then as `linear_backward`.
+
+    Parameters
+    ----------
+    dA : ndarray of shape (n_l, m)
+    cache : tuple
+        From `linear_activation_forward`.
+    activation : str
+        Name in `ACTIVATIONS`.
+    out, wrt_input
+        As in `linear_backward`.
+
+    Returns
+    -------
+    dA_prev, dW, db
+        As from `linear_backward`.
+    """
+    linear_cache, activation_cache = cache
+    dZ = ACTIVATIONS[activation].backward(dA, activation_cache)
+    return linear_backward(dZ, linear_cache, out=out, wrt_input=wrt_input)

@@ -1,0 +1,241 @@
+"""Losses, each with the link that its output layer applies.
+
+Conventions: `ZL` (n_L, m) are the logits, `AL = link(ZL)` the probabilities, `Y` (n_L, m) the targets, one column per
+example. Both losses are the negative log-likelihood of their link, so that the gradient at the logits is `AL - Y`, which
+saturated probabilities cannot harm. Costs are worked out from the logits for the same reason.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from scipy.special import log_expit
+
+from .activations import sigmoid
+
+
+def sigmoid_link(ZL):
+    """Turn logits into one probability each: AL = 1 / (1 + exp(-ZL)).
+
+    Parameters
+    ----------
+    ZL : ndarray of shape (n_L, m)
+
+    Returns
+    -------
+    AL : ndarray of shape (n_L, m)
+    """
+    return sigmoid(ZL)[0]
+
+
+def softmax(ZL):
+    """Turn logits into probabilities that sum to 1 over each column: AL = exp(ZL) / sum(exp(ZL)).
+
+    Parameters
+    ----------
+    ZL : ndarray of shape (n_L, m)
+
+    Returns
+    -------
+    AL : ndarray of shape (n_L, m)
+    """
+    AL = np.exp(ZL - ZL.max(axis=0))  # shifted by the max: exp cannot overflow
+    AL /= AL.sum(axis=0)
+    return AL
+
+
+def log_softmax(ZL):
+    """Return log(softmax(ZL)), finite for every finite logit.
+
+    Parameters
+    ----------
+    ZL : ndarray of shape (n_L, m)
+
+    Returns
+    -------
+    ndarray of shape (n_L, m)
+    """
+    shifted = ZL - ZL.max(axis=0)
+    return shifted - np.log(np.exp(shifted).sum(axis=0))
+
+
+def inverse_sigmoid(AL):
+    """Return the logits of `sigmoid_link`, finite where AL has saturated to 0 or 1."""
+    AL = np.clip(AL, np.finfo(AL.dtype).tiny, 1 - np.finfo(AL.dtype).epsneg)
+    return np.log(AL) - np.log1p(-AL)
+
+
+def inverse_softmax(AL):
+    """Return logits of `softmax`, the ones whose exp is AL, finite where AL has saturated to 0."""
+    return np.log(np.maximum(AL, np.finfo(AL.dtype).tiny))
+
+
+def binary_cross_entropy(ZL, Y):
+    """Return -log-likelihood of yes-or-no targets: sum over outputs of log(1 + exp(ZL)) - Y ZL.
+
+    Parameters
+    ----------
+    ZL, Y : ndarrays of shape (n_L, m)
+        Logits, and targets in [0, 1]: one row for two classes, one row per label for multilabel.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        The loss of each example.
+    """
+    # log(1 + exp(Z)) = max(Z, 0) + log1p(exp(-|Z|)); the large terms cancel before the small one is added
+    losses = np.maximum(ZL, 0) - Y * ZL + np.log1p(np.exp(-np.abs(ZL)))
+    return losses.sum(axis=0)
+
+
+def categorical_cross_entropy(ZL, Y):
+    """Return -log-likelihood of one class in many: log(sum(exp(ZL))) - sum(Y ZL).
+
+    Parameters
+    ----------
+    ZL, Y : ndarrays of shape (n_L, m)
+        Logits, and targets whose columns sum to 1.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        The loss of each example.
+    """
+    shifted = ZL - ZL.max(axis=0)
+    return np.log(np.exp(shifted).sum(axis=0)) - (Y * shifted).sum(axis=0)
+
+
+def canonical_gradient(AL, Y):
+    """Return the gradient of each example's loss at its logits: dZL = AL - Y.
+
+    Parameters
+    ----------
+    AL, Y : ndarrays of shape (n_L, m)
+
+    Returns
+    -------
+    dZL : ndarray of shape (n_L, m)
+    """
+    return AL - Y
+
+
+def encode_binary(Y, n_outputs, dtype, label_smoothing=0.0):
+    """Return yes-or-no targets as floats, moved towards 1/2: Y (1 - s) + s / 2.
+
+    Parameters
+    ----------
+    Y : ndarray or sparse array of shape (n_outputs, m)
+        Zeros and ones.
+    n_outputs : int
+    dtype : dtype
+    label_smoothing : float in [0, 1), default=0.0
+
+    Returns
+    -------
+    ndarray of shape (n_outputs, m)
+    """
+    Y = (Y.toarray() if issparse(Y) else Y).astype(dtype)
+    return Y * (1 - label_smoothing) + label_smoothing / 2 if label_smoothing else Y
+
+
+def encode_categorical(Y, n_outputs, dtype, label_smoothing=0.0):
+    """Return one-hot targets, moved towards the uniform distribution: Y (1 - s) + s / n_L.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (1, m) or (n_outputs, m)
+        Class numbers 0..n_L-1, or targets that are one-hot already.
+    n_outputs : int
+    dtype : dtype
+    label_smoothing : float in [0, 1), default=0.0
+
+    Returns
+    -------
+    ndarray of shape (n_outputs, m)
+
+    References
+    ----------
+    .. [1] Szegedy et al. (2016), "Rethinking the inception architecture for computer vision", CVPR.
+    """
+    if Y.shape[0] == 1:
+        codes = Y[0].astype(np.intp, copy=False)
+        Y = np.zeros((n_outputs, len(codes)), dtype)
+        Y[codes, np.arange(len(codes))] = 1
+    return Y * (1 - label_smoothing) + label_smoothing / n_outputs if label_smoothing else Y.astype(dtype, copy=False)
+
+
+class Loss(NamedTuple):
+    """One entry of `LOSSES`: the loss of each example at its logits, and what belongs to it.
+
+    Attributes
+    ----------
+    link, inverse_link, log_link : callables
+        ZL -> AL, AL -> ZL, ZL -> log(AL).
+    losses : callable
+        (ZL, Y) -> the loss of each example, shape (m,).
+    gradient : callable
+        (AL, Y) -> dZL, the gradient of each example's loss at its logits.
+    encode : callable
+        (labels, n_outputs, dtype, label_smoothing) -> Y.
+    out_activation : str
+        The field's name of the link.
+    """
+
+    link: Callable
+    inverse_link: Callable
+    log_link: Callable
+    losses: Callable
+    gradient: Callable
+    encode: Callable
+    out_activation: str
+
+
+LOSSES = {
+    "binary_cross_entropy": Loss(
+        sigmoid_link, inverse_sigmoid, log_expit, binary_cross_entropy, canonical_gradient, encode_binary, "sigmoid"
+    ),
+    "categorical_cross_entropy": Loss(
+        softmax,
+        inverse_softmax,
+        log_softmax,
+        categorical_cross_entropy,
+        canonical_gradient,
+        encode_categorical,
+        "softmax",
+    ),
+}
+
+
+def default_loss(n_outputs):
+    """Return the name of the loss that a number of outputs suggests: binary for one, categorical for more."""
+    return "binary_cross_entropy" if n_outputs == 1 else "categorical_cross_entropy"
+
+
+def compute_cost(AL, Y, *, ZL=None, loss=None, sample_weight=None):
+    """Average the cross-entropy over the examples: sum(sample_weight * losses) / m.
+
+    Parameters
+    ----------
+    AL, Y : ndarrays of shape (n_L, m)
+        Probabilities and targets.
+    ZL : ndarray of shape (n_L, m), optional
+        The logits, which `model_forward` leaves in its last cache. With them the cost is exact where AL has saturated;
+        without, they are taken back from AL as far as its precision goes.
+    loss : str, optional
+        Name in `LOSSES`; by default the binary cross-entropy for one output, the categorical one for more.
+    sample_weight : ndarray of shape (m,), optional
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(compute_cost(np.array([[0.8, 0.9, 0.4]]), np.array([[1, 1, 0]])), 7)
+    0.2797766
+    """
+    loss = LOSSES[loss or default_loss(len(AL))]
+    losses = loss.losses(loss.inverse_link(AL) if ZL is None else ZL, Y)
+    total = losses.sum() if sample_weight is None else losses @ sample_weight
+    return float(total) / len(losses)

@@ -1,0 +1,434 @@
+"""The L-layer network: L-1 hidden layers and an output layer, forward and backward.
+
+Conventions: columns are examples. `X` = A0 (n_0, m), `W{l}` (n_l, n_{l-1}), `b{l}` (n_l, 1), `AL` and `Y` (n_L, m). A
+hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout]; the output layer is LINEAR -> link of the loss.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
+
+from .activations import ACTIVATIONS
+from .checks import check_choice, check_flag, check_integer, check_real, reject
+from .initializers import INITIALIZERS, zeros
+from .layers import (
+    EPSILON,
+    batchnorm_backward,
+    batchnorm_forward,
+    dropout_backward,
+    dropout_forward,
+    linear_activation_backward,
+    linear_activation_forward,
+    linear_backward,
+    linear_forward,
+)
+from .losses import LOSSES, default_loss
+from .parameters import Parameters, is_weight
+
+CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network is, all but its numbers.
+
+    Parameters
+    ----------
+    layer_dims : tuple of int
+        n_0, ..., n_L: inputs, hidden units, outputs.
+    activation : str or tuple of str, default="relu"
+        Of the hidden layers: one for all, or one each. Names in `ACTIVATIONS`.
+    loss : str, optional
+        Name in `LOSSES`, which brings the output's link; by default `default_loss(n_L)`.
+    dropout_rate : float or tuple of float, default=0.0
+        Share of hidden units dropped while training: one for all hidden layers, or one each.
+    batch_norm : bool, default=False
+        Whether the hidden layers normalise.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an entry breaks its rule, or a tuple has not one entry per hidden layer.
+
+    Examples
+    --------
+    >>> Network((64, 100, 10), activation="tanh")
+    Network(layer_dims=(64, 100, 10), activation=('tanh',), loss='categorical_cross_entropy', dropout_rate=(0.0,), \
+batch_norm=False)
+    """
+
+    layer_dims: tuple
+    activation: Any = "relu"
+    loss: str | None = None
+    dropout_rate: Any = 0.0
+    batch_norm: bool = False
+
+    def __post_init__(self):
+        layer_dims = tuple(int(check_integer("each of layer_dims", n, 1)) for n in self.layer_dims)
+        if len(layer_dims) < 2:
+            reject("layer_dims", "at least two numbers, inputs and outputs", self.layer_dims)
+        n_hidden = len(layer_dims) - 2
+        settle = object.__setattr__  # the way a frozen dataclass settles its own fields
+        settle(self, "layer_dims", layer_dims)
+        check_activation = partial(check_choice, choices=ACTIVATIONS)
+        check_rate = partial(check_real, low=0, high=1, closed="left")
+        settle(self, "activation", one_per_layer("activation", self.activation, n_hidden, check_activation))
+        settle(self, "dropout_rate", one_per_layer("dropout_rate", self.dropout_rate, n_hidden, check_rate))
+        settle(self, "loss", self.loss or default_loss(layer_dims[-1]))
+        check_choice("loss", self.loss, LOSSES)
+        check_flag("batch_norm", self.batch_norm)
+
+    @property
+    def n_layers(self):
+        """L, the number of layers with weights."""
+        return len(self.layer_dims) - 1
+
+    @classmethod
+    def of(cls, weights):
+        """Return the course's network for given weights: ReLU hidden layers, sigmoid or softmax by output size.
+
+        Parameters
+        ----------
+        weights : sequence of ndarrays of shape (n_l, n_{l-1})
+            W1, ..., WL.
+        """
+        return cls((weights[0].shape[1], *(len(W) for W in weights)))
+
+
+def one_per_layer(name, value, n_hidden, check):
+    """Return a tuple with one entry per hidden layer, from one value for all or from a sequence.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the value.
+    value : object
+    n_hidden : int
+    check : callable
+        Takes the name and one entry; raises if the entry breaks its rule.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an entry breaks its rule, or a sequence has another length.
+    """
+    single = isinstance(value, str) or np.ndim(value) == 0
+    for entry in [value] if single else value:
+        check(name, entry)
+    if single:
+        return (value,) * n_hidden
+    if len(value) != n_hidden:
+        reject(name, f"one value, or one for each of the {n_hidden} hidden layers", value)
+    return tuple(value)
+
+
+def initialize_parameters(layer_dims, *, activation="relu", weight_init="auto", batch_norm=False, rng=None, dtype=None):
+    """Draw start values: weights by `weight_init`, biases zero.
+
+    Parameters
+    ----------
+    layer_dims : sequence of int
+        n_0, ..., n_L.
+    activation : str or sequence of str, default="relu"
+        Of the hidden layers; "auto" goes by them.
+    weight_init : str, default="auto"
+        Name in `INITIALIZERS`. "auto" takes what suits each layer's activation: He for the ReLU family, LeCun for
+        selu, Glorot for tanh, sigmoid and the output layer.
+    batch_norm : bool, default=False
+        Hidden layers then have "gamma" (ones), "beta" (zeros) and running statistics, and no "b".
+    rng : numpy.random.Generator, int or None
+        An int seeds a generator; None draws a new one.
+    dtype : dtype, optional
+        float64 by default. The draws are the same for every dtype.
+
+    Returns
+    -------
+    Parameters
+        A dict: "W1" (n_1, n_0), "b1" (n_1, 1), ..., "WL", "bL".
+
+    Raises
+    ------
+    InvalidParameterError
+
+    Examples
+    --------
+    >>> parameters = initialize_parameters([5, 4, 3], rng=3)
+    >>> {name: array.shape for name, array in parameters.items()}
+    {'W1': (4, 5), 'b1': (4, 1), 'W2': (3, 4), 'b2': (3, 1)}
+    """
+    network = Network(layer_dims, activation=activation, batch_norm=batch_norm)
+    if weight_init != "auto":
+        check_choice("weight_init", weight_init, INITIALIZERS, otherwise=" or 'auto'")
+    rng = np.random.default_rng(rng)
+    arrays = {}
+    for l, (n_prev, n) in enumerate(pairwise(network.layer_dims), start=1):
+        hidden = l < network.n_layers
+        suited = ACTIVATIONS[network.activation[l - 1] if hidden else "identity"].initializer
+        arrays[f"W{l}"] = INITIALIZERS[suited if weight_init == "auto" else weight_init]((n, n_prev), rng)
+        if hidden and batch_norm:
+            arrays |= {f"gamma{l}": np.ones((n, 1)), f"beta{l}": zeros((n, 1))}
+            arrays |= {f"running_mean{l}": zeros((n, 1)), f"running_variance{l}": np.ones((n, 1))}
+        else:
+            arrays[f"b{l}"] = zeros((n, 1))
+    return Parameters(arrays, dtype)
+
+
+class LayerCache(NamedTuple):
+    """What a layer's forward leaves for its backward; None where the layer has no such part."""
+
+    linear: tuple
+    batchnorm: Any
+    activation: Any
+    dropout: Any
+
+
+def model_forward(X, parameters, network=None, *, training=False, rng=None, sample_weight=None):
+    """Apply the network: [LINEAR -> activation] * (L-1) -> LINEAR -> link.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_0, m)
+    parameters : dict of str to ndarray
+    network : Network, optional
+        By default the course's: ReLU, and sigmoid or softmax behind.
+    training : bool, default=False
+        Whether units drop out and batch normalisation goes by the batch; if not, by its running statistics.
+    rng : numpy.random.Generator, optional
+        Draws what drops out; needed where something does.
+    sample_weight : ndarray of shape (m,), optional
+        Weights for the statistics of batch normalisation.
+
+    Returns
+    -------
+    AL : ndarray of shape (n_L, m)
+    caches : list of L LayerCache
+        The last one's `activation` is the logits ZL (n_L, m).
+    """
+    network = network or Network.of([parameters[f"W{l}"] for l in range(1, 1 + sum(map(is_weight, parameters)))])
+    A, caches = X, []
+    for l in range(1, network.n_layers):
+        A, cache = layer_forward(A, parameters, l, network, training=training, rng=rng, sample_weight=sample_weight)
+        caches.append(cache)
+    ZL, linear_cache = linear_forward(A, parameters[f"W{network.n_layers}"], parameters[f"b{network.n_layers}"])
+    caches.append(LayerCache(linear_cache, None, ZL, None))
+    return LOSSES[network.loss].link(ZL), caches
+
+
+def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, sample_weight=None):
+    """Apply hidden layer l: LINEAR -> [batch normalisation] -> activation -> [dropout].
+
+    Parameters
+    ----------
+    A_prev : ndarray or sparse array of shape (n_{l-1}, m)
+    parameters : dict of str to ndarray
+    l : int
+    network : Network
+    training, rng, sample_weight
+        As in `model_forward`.
+
+    Returns
+    -------
+    A : ndarray of shape (n_l, m)
+    cache : LayerCache
+    """
+    activation, batchnorm_cache, dropout_cache = network.activation[l - 1], None, None
+    if network.batch_norm:
+        Z, linear_cache = linear_forward(A_prev, parameters[f"W{l}"], None)
+        statistics = None if training else (parameters[f"running_mean{l}"], parameters[f"running_variance{l}"])
+        Z, batchnorm_cache = batchnorm_forward(
+            Z, parameters[f"gamma{l}"], parameters[f"beta{l}"], statistics=statistics, sample_weight=sample_weight
+        )
+        A, activation_cache = ACTIVATIONS[activation].forward(Z)
+    else:
+        A, (linear_cache, activation_cache) = linear_activation_forward(
+            A_prev, parameters[f"W{l}"], parameters[f"b{l}"], activation
+        )
+    if training and network.dropout_rate[l - 1]:
+        A, dropout_cache = dropout_forward(A, network.dropout_rate[l - 1], rng)
+    return A, LayerCache(linear_cache, batchnorm_cache, activation_cache, dropout_cache)
+
+
+def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None):
+    """Backpropagate through `model_forward`: the gradient of `compute_cost` with respect to every parameter.
+
+    The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this starts
+    from what that becomes at the logits, dZL = AL - Y.
+
+    Parameters
+    ----------
+    AL, Y : ndarrays of shape (n_L, m)
+    caches : list of LayerCache
+        From `model_forward`.
+    network : Network, optional
+        The one that went forward; by default the course's.
+    sample_weight : ndarray of shape (m,), optional
+        Multiplies each example's gradient.
+    out : dict of str to ndarray, optional
+        Where to write, from `Parameters.gradients`.
+
+    Returns
+    -------
+    grads : dict of str to ndarray
+        "dW1", "db1", ..., each of the shape of its parameter, averaged over the m examples; `out` if that was given.
+    """
+    network = network or Network.of([cache.linear[1] for cache in caches])
+    grads, l = {} if out is None else out, network.n_layers
+    dZ = LOSSES[network.loss].gradient(AL, Y)
+    if sample_weight is not None:
+        dZ = dZ * sample_weight
+    into = grads.get(f"dW{l}"), grads.get(f"db{l}")
+    dA, grads[f"dW{l}"], grads[f"db{l}"] = linear_backward(dZ, caches[-1].linear, out=into, wrt_input=l > 1)
+    for l in range(network.n_layers - 1, 0, -1):
+        dA, layer_grads = layer_backward(dA, caches[l - 1], l, network, out=grads, wrt_input=l > 1)
+        grads.update(layer_grads)
+    return grads
+
+
+def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
+    """Backpropagate through `layer_forward`.
+
+    Parameters
+    ----------
+    dA : ndarray of shape (n_l, m)
+    cache : LayerCache
+    l : int
+    network : Network
+    out : dict of str to ndarray
+        Where to write the gradients that it has names for; the others are new arrays.
+    wrt_input : bool, default=True
+        Whether dA_prev is wanted.
+
+    Returns
+    -------
+    dA_prev : ndarray of shape (n_{l-1}, m), or None
+    grads : dict of str to ndarray
+        "dW{l}" and "db{l}", or with batch normalisation "dW{l}", "dgamma{l}" and "dbeta{l}".
+    """
+    W, b, gamma, beta = f"dW{l}", f"db{l}", f"dgamma{l}", f"dbeta{l}"
+    into = out.get(W), out.get(b)
+    activation = network.activation[l - 1]
+    if cache.dropout is not None:
+        dA = dropout_backward(dA, cache.dropout)
+    if cache.batchnorm is None:
+        caches = cache.linear, cache.activation
+        dA_prev, dW, db = linear_activation_backward(dA, caches, activation, out=into, wrt_input=wrt_input)
+        return dA_prev, {W: dW, b: db}
+    dZ = ACTIVATIONS[activation].backward(dA, cache.activation)
+    dZ, dgamma, dbeta = batchnorm_backward(dZ, cache.batchnorm, out=(out.get(gamma), out.get(beta)))
+    dA_prev, dW, _ = linear_backward(dZ, cache.linear, out=into, wrt_input=wrt_input)
+    return dA_prev, {W: dW, gamma: dgamma, beta: dbeta}
+
+
+def running_statistics(parameters, caches, momentum):
+    """Return the running statistics with a batch's counted in: momentum * old + (1 - momentum) * batch.
+
+    Parameters
+    ----------
+    parameters : dict of str to ndarray
+    caches : list of LayerCache
+        Of a forward with training=True.
+    momentum : float
+        0 forgets the old ones.
+
+    Returns
+    -------
+    dict of str to ndarray
+        "running_mean1", "running_variance1", ...; empty without batch normalisation.
+    """
+    batch = {}
+    for l, cache in enumerate(caches, start=1):
+        if cache.batchnorm is not None:
+            batch |= {f"running_mean{l}": cache.batchnorm.mean, f"running_variance{l}": cache.batchnorm.variance}
+    return {name: momentum * parameters[name] + (1 - momentum) * array for name, array in batch.items()}
+
+
+def fold_batch_norm(parameters):
+    """Fold batch normalisation into the linear parts: the network that predicts the same, with W and b alone.
+
+    With s = gamma / sqrt(running_variance + epsilon): W' = s W, b' = beta - s running_mean.
+
+    Parameters
+    ----------
+    parameters : dict of str to ndarray
+
+    Returns
+    -------
+    dict of str to ndarray
+        "W1", "b1", ...; what needs no folding is passed on as it is.
+    """
+    folded = {name: array for name, array in parameters.items() if re.fullmatch(r"[Wb]\d+", name)}
+    for name in parameters:
+        if name.startswith("gamma"):
+            l = name.removeprefix("gamma")
+            scale = parameters[name] / np.sqrt(parameters[f"running_variance{l}"] + EPSILON)
+            folded[f"W{l}"] = scale * parameters[f"W{l}"]
+            folded[f"b{l}"] = parameters[f"beta{l}"] - scale * parameters[f"running_mean{l}"]
+    return folded
+
+
+def forward_in_chunks(X, parameters, network, columns=None):
+    """Predict a piece of X at a time, which is faster than in one go and needs next to no memory.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_0, n)
+        Pieces of it are converted to the dtype of the parameters.
+    parameters : dict of str to ndarray
+    network : Network
+    columns : ndarray of int, optional
+        The examples wanted, by default all.
+
+    Yields
+    ------
+    piece : slice
+        Which of the wanted examples these are.
+    ZL : ndarray of shape (n_L, m)
+        Their logits.
+
+    Raises
+    ------
+    ValueError
+        If a logit is not finite: X is then too large for the dtype of the parameters.
+    """
+    n = X.shape[1] if columns is None else len(columns)
+    size = max(min(4096, CHUNK_ELEMENTS // max(network.layer_dims)), 64)
+    dtype = parameters["W1"].dtype
+    for piece in gen_batches(n, size):
+        A0 = take_columns(X, piece if columns is None else columns[piece], dtype)
+        ZL = model_forward(A0, parameters, network)[1][-1].activation
+        if not np.isfinite(ZL).all():
+            raise ValueError(
+                f"X has values too large for this network, which computes in {dtype}: a logit is not finite."
+            )
+        yield piece, ZL
+
+
+def take_columns(X, columns, dtype):
+    """Return some examples of X, as dtype; X itself is neither copied nor converted.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_0, n)
+    columns : slice or ndarray of int
+    dtype : dtype or None
+        None leaves it as it is.
+
+    Returns
+    -------
+    ndarray or sparse array of shape (n_0, m)
+    """
+    if issparse(X) or isinstance(columns, slice):
+        taken = X[:, columns]
+    elif X.flags.f_contiguous:
+        taken = X.T.take(columns, axis=0).T  # gathers rows in 2 us; X.take(columns, axis=1) copies all of X first
+    elif X.flags.c_contiguous:
+        taken = X.take(columns, axis=1)
+    else:
+        taken = X[:, columns]
+    return taken if dtype is None else taken.astype(dtype, copy=False)

@@ -1,0 +1,319 @@
+"""Optimizers: rules that turn a gradient into a step.
+
+Conventions: parameters, gradients and every moment are flat vectors of one length (`Parameters.trainable`, and the
+`vector` of its gradients). An optimizer is a frozen dataclass of hyper-parameters; what it remembers is a dict that
+`init` makes and `update` changes. `update` writes `parameters` and `state` in place, alone in this package. The learning
+rate comes from outside, a number for each step; weight decay and clipping are `regularizers`.
+
+Each first-order rule works out a direction and leaves the step to `update_parameters`. Vectors are walked in blocks, so
+that what one line writes is still in the cache when the next one reads it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.optimize import line_search
+
+from .checks import check_flag, check_integer, check_real
+
+BLOCK = 16_384
+
+
+def update_parameters(parameters, grads, learning_rate, *, out=None):
+    """Take a step of gradient descent: W - learning_rate * dW.
+
+    Parameters
+    ----------
+    parameters : dict of str to ndarray, or ndarray
+        "W1", "b1", ...; or one array.
+    grads : dict of str to ndarray, or ndarray
+        "dW1", "db1", ...; or one array of the shape of `parameters`. Other names in it are left alone.
+    learning_rate : float
+    out : ndarray, optional
+        Where to write when `parameters` is one array; `parameters` itself is allowed.
+
+    Returns
+    -------
+    dict of str to ndarray, or ndarray
+        The new parameters.
+
+    Examples
+    --------
+    >>> update_parameters({"W1": np.array([[1.0, 2.0]])}, {"dW1": np.array([[10.0, 0.0]])}, learning_rate=0.1)
+    {'W1': array([[0., 2.]])}
+    """
+    if isinstance(parameters, dict):
+        return {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in parameters.items()}
+    return np.subtract(parameters, learning_rate * grads, out=out)
+
+
+def blocks(*vectors):
+    """Yield the vectors cut into blocks that fit the cache, all in step."""
+    if len(vectors[0]) <= BLOCK:
+        yield vectors
+        return
+    for start in range(0, len(vectors[0]), BLOCK):
+        yield tuple(vector[start : start + BLOCK] for vector in vectors)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent: W -= learning_rate * dW, with momentum W -= learning_rate * v, v = momentum * v + dW.
+
+    Parameters
+    ----------
+    momentum : float in [0, 1), default=0.0
+    nesterov : bool, default=False
+        Look ahead: the step is dW + momentum * v.
+
+    References
+    ----------
+    .. [1] Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning", ICML.
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    full_batch: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_real("momentum", self.momentum, 0, 1, closed="left")
+        check_flag("nesterov", self.nesterov)
+
+    def init(self, parameters):
+        """Return the state before the first step: {"v"}, empty without momentum."""
+        return {"v": np.zeros_like(parameters)} if self.momentum else {}
+
+    def update(self, parameters, grads, state, learning_rate):
+        """Take a step. Sets: parameters, state["v"]."""
+        if not self.momentum:
+            for W, dW in blocks(parameters, grads):
+                update_parameters(W, dW, learning_rate, out=W)
+            return
+        for W, dW, v in blocks(parameters, grads, state["v"]):
+            v *= self.momentum
+            v += dW
+            update_parameters(W, dW + self.momentum * v if self.nesterov else v, learning_rate, out=W)
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """Divide by the running size of the gradient: W -= learning_rate * dW / (sqrt(v) + epsilon).
+
+    v = rho * v + (1 - rho) * dW^2.
+
+    Parameters
+    ----------
+    rho : float in [0, 1), default=0.9
+    epsilon : float, default=1e-8
+
+    References
+    ----------
+    .. [1] Tieleman, Hinton (2012), "Lecture 6.5: rmsprop", COURSERA: Neural networks for machine learning.
+    """
+
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    full_batch: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_real("rho", self.rho, 0, 1, closed="left")
+        check_real("epsilon", self.epsilon, 0, closed="neither")
+
+    def init(self, parameters):
+        """Return the state before the first step: {"v"}."""
+        return {"v": np.zeros_like(parameters)}
+
+    def update(self, parameters, grads, state, learning_rate):
+        """Take a step. Sets: parameters, state["v"]."""
+        for W, dW, v in blocks(parameters, grads, state["v"]):
+            v *= self.rho
+            v += (1 - self.rho) * (dW * dW)
+            update_parameters(W, dW / (np.sqrt(v) + self.epsilon), learning_rate, out=W)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Divide the running mean of the gradient by its running size, both freed from their start at zero.
+
+    m = beta_1 m + (1 - beta_1) dW;  v = beta_2 v + (1 - beta_2) dW^2;
+    W -= learning_rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon).
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
+    epsilon : float, default=1e-8
+
+    References
+    ----------
+    .. [1] Kingma, Ba (2015), "Adam: a method for stochastic optimization", ICLR.
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    full_batch: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_real("beta_1", self.beta_1, 0, 1, closed="left")
+        check_real("beta_2", self.beta_2, 0, 1, closed="left")
+        check_real("epsilon", self.epsilon, 0, closed="neither")
+
+    def init(self, parameters):
+        """Return the state before the first step: {"t", "m", "v"}."""
+        return {"t": 0, "m": np.zeros_like(parameters), "v": np.zeros_like(parameters)}
+
+    def update(self, parameters, grads, state, learning_rate):
+        """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
+        state["t"] += 1
+        # both corrections act on numbers, not on vectors: sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c)
+        correction = (1 - self.beta_2 ** state["t"]) ** 0.5
+        rate, epsilon = learning_rate * correction / (1 - self.beta_1 ** state["t"]), self.epsilon * correction
+        for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
+            m *= self.beta_1
+            m += (1 - self.beta_1) * dW
+            v *= self.beta_2
+            v += (1 - self.beta_2) * (dW * dW)
+            update_parameters(W, m / (np.sqrt(v) + epsilon), rate, out=W)
+
+
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam with Nesterov's look ahead: in place of m, beta_1 m / (1 - beta_1^(t+1)) + (1 - beta_1) dW / (1 - beta_1^t).
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
+    epsilon : float, default=1e-8
+
+    References
+    ----------
+    .. [1] Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR workshop. Its slow rise of beta_1 is left
+       out, as in most libraries.
+    """
+
+    def update(self, parameters, grads, state, learning_rate):
+        """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
+        state["t"] += 1
+        correction = (1 - self.beta_2 ** state["t"]) ** 0.5
+        rate, epsilon = learning_rate * correction, self.epsilon * correction
+        ahead = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
+        now = (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
+        for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
+            m *= self.beta_1
+            m += (1 - self.beta_1) * dW
+            v *= self.beta_2
+            v += (1 - self.beta_2) * (dW * dW)
+            update_parameters(W, (ahead * m + now * dW) / (np.sqrt(v) + epsilon), rate, out=W)
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS: a line search along -H dW, where H approximates the inverse Hessian from the last steps.
+
+    It wants the whole training set in each step and takes its step length from the search, not from the learning rate.
+    The line search is scipy's (strong Wolfe conditions). The recursion for H dW is written out here and not left to
+    ``scipy.optimize.minimize``, because that keeps its memory to itself: training could not be saved and go on as if it
+    had never stopped.
+
+    Parameters
+    ----------
+    memory : int, default=10
+        Number of past steps that H is made from.
+    max_line_search : int, default=20
+        Most evaluations of the cost in one step.
+    gradient_tolerance : float, default=1e-5
+        Training has converged when no entry of the gradient is larger.
+
+    References
+    ----------
+    .. [1] Liu, Nocedal (1989), "On the limited memory BFGS method for large scale optimization", Mathematical
+       Programming 45, 503-528.
+    .. [2] Nocedal, Wright (2006), "Numerical optimization", 2nd ed., algorithms 7.4 and 7.5.
+    """
+
+    memory: int = 10
+    max_line_search: int = 20
+    gradient_tolerance: float = 1e-5
+    full_batch: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_integer("memory", self.memory, 1)
+        check_integer("max_line_search", self.max_line_search, 1)
+        check_real("gradient_tolerance", self.gradient_tolerance, 0)
+
+    def init(self, parameters):
+        """Return the state before the first step: {"steps", "changes", "converged"}."""
+        return {"steps": [], "changes": [], "converged": False}
+
+    def update(self, parameters, grads, state, learning_rate, *, objective):
+        """Take a step. Sets: parameters, state["steps"], state["changes"], state["converged"].
+
+        Parameters
+        ----------
+        parameters, grads : ndarrays of shape (n,)
+        state : dict
+        learning_rate : float
+            Not used.
+        objective : callable
+            Takes a vector to its cost and gradient. It is asked for single points more than once in a row, so it does
+            well to remember the last one.
+        """
+        W, dW = parameters.astype(np.float64), grads.astype(np.float64)
+        if np.abs(dW).max() <= self.gradient_tolerance:
+            state["converged"] = True
+            return
+        direction = -inverse_hessian_product(dW, state["steps"], state["changes"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a search that fails is dealt with below
+            length = line_search(
+                lambda at: objective(at)[0],
+                lambda at: objective(at)[1].astype(np.float64),
+                W, direction, dW, objective(W)[0], maxiter=self.max_line_search,
+            )[0]  # fmt: skip
+        if length is None:
+            # along the bare gradient there was no way down either: this is as low as the precision goes
+            state["converged"] = not state["steps"]
+            state["steps"], state["changes"] = [], []
+            return
+        step = length * direction
+        change = objective(W + step)[1] - dW
+        if step @ change > 1e-10 * (change @ change):
+            state["steps"] = [*state["steps"], step][-self.memory :]
+            state["changes"] = [*state["changes"], change][-self.memory :]
+        parameters[...] = W + step
+
+
+def inverse_hessian_product(gradient, steps, changes):
+    """Multiply by the L-BFGS approximation of the inverse Hessian: the two-loop recursion.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (n,)
+    steps, changes : lists of ndarrays of shape (n,), oldest first
+        Past steps of the parameters, and the changes of the gradient that they made.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Without past steps the gradient, scaled to length 1 if it is longer.
+
+    References
+    ----------
+    .. [1] Nocedal, Wright (2006), "Numerical optimization", 2nd ed., algorithm 7.4.
+    """
+    if not steps:
+        return gradient / max(1.0, np.linalg.norm(gradient))
+    product, shares = gradient.copy(), []
+    for step, change in zip(reversed(steps), reversed(changes)):
+        share = (step @ product) / (step @ change)
+        product -= share * change
+        shares.append(share)
+    product *= (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
+    for step, change, share in zip(steps, changes, reversed(shares)):
+        product += (share - (change @ product) / (step @ change)) * step
+    return product
+
+
+OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}

@@ -1,0 +1,87 @@
+"""What keeps weights and gradients small.
+
+Conventions: `weights` is the part of the flat parameter vector that holds the weight matrices (`Parameters.weights`):
+biases and the parameters of batch normalisation are never penalised. `weight_decay` means the same at every batch size.
+"""
+
+import numpy as np
+
+
+def l2_penalty(weights, weight_decay):
+    """Return the penalty whose gradient is `l2_gradient`: weight_decay / 2 * sum(W^2).
+
+    Parameters
+    ----------
+    weights : ndarray
+    weight_decay : float
+
+    Returns
+    -------
+    float
+    """
+    return 0.5 * weight_decay * float(np.vdot(weights, weights))
+
+
+def l2_gradient(weights, weight_decay):
+    """Return the gradient of `l2_penalty`: weight_decay * W.
+
+    Parameters
+    ----------
+    weights : ndarray
+    weight_decay : float
+
+    Returns
+    -------
+    ndarray of the shape of `weights`
+    """
+    return weight_decay * weights
+
+
+def decay_weights(weights, weight_decay, learning_rate, *, out=None):
+    """Shrink the weights, apart from the gradient step: W (1 - learning_rate weight_decay).
+
+    For plain gradient descent this is the step that `l2_gradient` would make; for adaptive optimizers it is not, and
+    generalises better [1]_.
+
+    Parameters
+    ----------
+    weights : ndarray
+    weight_decay, learning_rate : float
+    out : ndarray, optional
+        Where to write; `weights` itself is allowed.
+
+    Returns
+    -------
+    ndarray of the shape of `weights`
+
+    References
+    ----------
+    .. [1] Loshchilov, Hutter (2019), "Decoupled weight decay regularization", ICLR.
+    """
+    return np.multiply(weights, 1 - learning_rate * weight_decay, out=out)
+
+
+def clip_by_global_norm(gradient, max_grad_norm, *, out=None):
+    """Scale the gradient down to a norm of at most max_grad_norm; its direction stays.
+
+    Parameters
+    ----------
+    gradient : ndarray
+        All gradients together: the norm is taken over the whole.
+    max_grad_norm : float
+    out : ndarray, optional
+        Where to write; `gradient` itself is allowed.
+
+    Returns
+    -------
+    ndarray of the shape of `gradient`
+
+    References
+    ----------
+    .. [1] Pascanu, Mikolov, Bengio (2013), "On the difficulty of training recurrent neural networks", ICML.
+    """
+    largest = float(np.abs(gradient).max(initial=0.0))
+    if largest == 0:
+        return np.multiply(gradient, 1.0, out=out)
+    norm = largest * float(np.linalg.norm(gradient / largest))  # scaled: squares in float32 overflow beyond 1e19
+    return np.multiply(gradient, min(1.0, max_grad_norm / norm), out=out)

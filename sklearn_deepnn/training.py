@@ -1,0 +1,599 @@
+"""Training: the only loop. Mini-batches, steps, epochs, and the state that they change.
+
+Conventions: columns are examples. `X` (n_0, n) may be dense or sparse; `Y` is (n_L, n) targets or (1, n) class numbers.
+A training set is described, never copied: batches are gathered and converted as they are drawn.
+"""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
+
+from .callbacks import EpochPrinter
+from .checks import check_real
+from .losses import LOSSES, compute_cost
+from .network import (
+    Network,
+    forward_in_chunks,
+    initialize_parameters,
+    model_backward,
+    model_forward,
+    running_statistics,
+    take_columns,
+)
+from .optimizers import SGD
+from .parameters import Parameters
+from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
+from .schedules import SCHEDULES
+
+SAVED_AS_THEY_ARE = (
+    "epoch", "step", "history", "split_seed", "weight_scale", "first_cost", "rate_factor", "best_epoch", "best_values",
+)  # fmt: skip
+RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
+
+
+class Examples(NamedTuple):
+    """A set to train or validate on.
+
+    Attributes
+    ----------
+    X : ndarray or sparse array of shape (n_0, n)
+    Y : ndarray or sparse array of shape (n_L, n), or (1, n)
+        Targets, or class numbers.
+    sample_weight : ndarray of shape (n,), or None
+    columns : ndarray of int, or None
+        The examples that belong to the set; None means all.
+    """
+
+    X: Any
+    Y: Any
+    sample_weight: Any = None
+    columns: Any = None
+
+    def mean_weight(self):
+        """Return the mean weight of the examples in the set, 1 if they have none."""
+        if self.sample_weight is None:
+            return 1.0
+        return float(self.sample_weight[slice(None) if self.columns is None else self.columns].mean())
+
+    def scaled_by(self, weight_scale):
+        """Return the set with its weights divided by a number."""
+        return self if self.sample_weight is None else self._replace(sample_weight=self.sample_weight / weight_scale)
+
+    @property
+    def n(self):
+        """Number of examples in the set."""
+        return self.X.shape[1] if self.columns is None else len(self.columns)
+
+
+class Batch(NamedTuple):
+    """Examples ready for the network: A0 (n_0, m), Y (n_L, m), sample_weight (m,) or None."""
+
+    A0: Any
+    Y: np.ndarray
+    sample_weight: Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Parameters
+    ----------
+    optimizer : instance of a class in `OPTIMIZERS`
+    learning_rate : float
+    schedule : str or callable
+        Name in `SCHEDULES`, or a function of the step that returns the rate.
+    batch_size : int or None
+        None, or more than there are examples: the whole set.
+    weight_decay, label_smoothing : float
+    max_grad_norm : float or None
+    shuffle : bool
+        Whether each epoch draws a new order.
+    """
+
+    optimizer: Any
+    learning_rate: float
+    schedule: str | Callable = "constant"
+    batch_size: int | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    max_grad_norm: float | None = None
+    shuffle: bool = True
+
+    def schedule_over(self, n_steps):
+        """Return the schedule, a function of the step, for a horizon of n_steps."""
+        if callable(self.schedule):
+            return self.schedule
+        return partial(SCHEDULES[self.schedule], learning_rate=self.learning_rate, n_steps=n_steps)
+
+
+@dataclass
+class TrainingState:
+    """Everything that training changes: to go on from it is to have never stopped.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    optimizer_state : dict
+    rng : numpy.random.Generator
+        Of the order of examples, and of what drops out.
+    epoch, step : int
+        Epochs and updates made.
+    history : dict of str to list of float
+        One entry per epoch: "cost", "learning_rate"; with validation "validation_cost"; with a score "validation_score".
+    split_seed : int
+        Of the split into training and validation set, which has to stay when training goes on.
+    weight_scale : float or None
+        What sample weights are divided by.
+    first_cost : float or None
+        Cost of the first batch, before any update.
+    newest : dict of str to float
+        The last epoch's entries of the history.
+    rate_factor : float
+        What callbacks have multiplied the learning rate by.
+    best_epoch, best_values, best_value, best_vector
+        With validation: the epoch with the lowest `monitored`, its entries of the history, that lowest value as this
+        call's validation data give it, and the parameters' vector then.
+    """
+
+    parameters: Parameters
+    optimizer_state: dict
+    rng: np.random.Generator
+    epoch: int = 0
+    step: int = 0
+    history: dict = field(default_factory=dict)
+    split_seed: int = 0
+    weight_scale: float | None = None
+    first_cost: float | None = None
+    rate_factor: float = 1.0
+    best_epoch: int | None = None
+    best_values: dict | None = None
+    best_value: float | None = None
+    best_vector: np.ndarray | None = None
+    newest: dict = field(default_factory=dict)
+
+    @property
+    def monitored(self):
+        """What the newest epoch is judged by, the lower the better; see `judged`."""
+        return judged(self.newest)
+
+    @property
+    def finite(self):
+        """Whether the newest cost and all parameters are finite numbers."""
+        return bool(np.isfinite(self.newest["cost"]) and np.isfinite(self.parameters.vector).all())
+
+    def end_epoch(self, **values):
+        """Count an epoch and record its values. Sets: epoch, history, newest."""
+        self.epoch, self.newest = self.epoch + 1, {}
+        self.record(values)
+
+    def record(self, values):
+        """Append values of the current epoch to the history. Sets: history, newest."""
+        self.newest |= values
+        for name, value in values.items():
+            curve = self.history.setdefault(name, [])
+            curve += [math.nan] * (self.epoch - 1 - len(curve))  # of epochs that were not validated
+            curve.append(value)
+
+    def keep_if_best(self):
+        """Keep a copy of the parameters if `monitored` is the lowest so far. Sets: best_*."""
+        if np.isfinite(self.monitored) and (self.best_value is None or self.monitored < self.best_value):
+            self.best_epoch, self.best_value = self.epoch, self.monitored
+            self.best_values, self.best_vector = self.newest, self.parameters.vector.copy()
+
+    def judge_best_by(self, validate):
+        """Judge the best epoch so far by this call's validation data, or forget it if there are none. Sets: best_*."""
+        if validate is None:
+            self.best_epoch = self.best_values = self.best_value = self.best_vector = None
+        elif self.best_vector is not None:
+            best = Parameters(self.parameters)
+            best.vector[...] = self.best_vector
+            self.best_value = judged(validate(best))
+
+    def to_dict(self, *, resumable=True):
+        """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
+
+        Parameters
+        ----------
+        resumable : bool, default=True
+            Whether to keep what is as large as the parameters: the optimizer's moments, and the last parameters where
+            better ones were kept.
+
+        Returns
+        -------
+        dict
+        """
+        saved = {name: getattr(self, name) for name in SAVED_AS_THEY_ARE}
+        saved["rng"] = self.rng.bit_generator.state
+        saved["optimizer_state"] = self.optimizer_state if resumable else None
+        saved["last_vector"] = self.parameters.vector if resumable and self.best_vector is not None else None
+        return saved
+
+    @classmethod
+    def from_dict(cls, saved, kept):
+        """Return the state that `to_dict` saved, free to change without changing what was saved.
+
+        Parameters
+        ----------
+        saved : dict
+        kept : dict of str to ndarray
+            The parameters that were kept: the best epoch's with validation, otherwise the last.
+
+        Returns
+        -------
+        TrainingState
+            Whose optimizer_state is None if it was not kept.
+        """
+        saved, parameters = copy.deepcopy(saved), Parameters(kept)
+        state = cls(
+            parameters,
+            saved["optimizer_state"],
+            np.random.default_rng(),
+            **{name: saved[name] for name in SAVED_AS_THEY_ARE},
+        )
+        state.rng.bit_generator.state = saved["rng"]
+        if state.best_epoch is not None:
+            state.best_vector = parameters.vector.copy()
+        if saved["last_vector"] is not None:
+            parameters.vector[...] = saved["last_vector"]
+        return state
+
+
+def judged(values):
+    """Return the one number that an epoch is judged by, the lower the better: -score, validation cost, or cost.
+
+    Parameters
+    ----------
+    values : dict of str to float
+        An epoch's entries of the history.
+
+    Returns
+    -------
+    float
+    """
+    if "validation_score" in values:
+        return -values["validation_score"]
+    return values.get("validation_cost", values.get("cost"))
+
+
+def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
+    """Gather and convert some examples.
+
+    Parameters
+    ----------
+    examples : Examples
+    columns : slice or ndarray of int
+    network : Network
+    dtype : dtype
+    label_smoothing : float, default=0.0
+
+    Returns
+    -------
+    Batch
+    """
+    Y = take_columns(examples.Y, columns, None)
+    Y = LOSSES[network.loss].encode(Y, network.layer_dims[-1], dtype, label_smoothing)
+    weight = examples.sample_weight
+    return Batch(
+        take_columns(examples.X, columns, dtype),
+        Y,
+        None if weight is None else weight[columns].astype(dtype, copy=False),
+    )
+
+
+class Batches:
+    """The mini-batches of an epoch, in an order drawn anew for each.
+
+    Parameters
+    ----------
+    examples : Examples
+    network : Network
+    recipe : Recipe
+    dtype : dtype
+    """
+
+    def __init__(self, examples, network, recipe, dtype):
+        self.examples, self.shuffle, n = examples, recipe.shuffle, examples.n
+        whole = recipe.batch_size is None or recipe.optimizer.full_batch
+        # batch normalisation learns nothing from one example: a last one alone joins the batch before it
+        smallest = min(2, n) if network.batch_norm else 0
+        self.pieces = list(gen_batches(n, n if whole else min(recipe.batch_size, n), min_batch_size=smallest))
+        self._draw = partial(draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing)
+        self._whole = None
+
+    def __len__(self):
+        return len(self.pieces)
+
+    def epoch(self, rng):
+        """Yield each `Batch` of one epoch; the whole set, where that is the batch, is drawn only once."""
+        order = self.examples.columns
+        if len(self) == 1:
+            if self._whole is None:
+                self._whole = self._draw(self.pieces[0] if order is None else order)
+            yield self._whole
+            return
+        if self.shuffle:
+            order = rng.permutation(self.examples.n if order is None else order)
+        for piece in self.pieces:
+            yield self._draw(piece if order is None else order[piece])
+
+
+def evaluate(batch, parameters, network, *, rng=None, out=None):
+    """Go forward and backward: the cost of a batch and its gradients.
+
+    Parameters
+    ----------
+    batch : Batch
+    parameters : dict of str to ndarray
+    network : Network
+    rng : numpy.random.Generator, optional
+    out : dict of str to ndarray, optional
+        As in `model_backward`.
+
+    Returns
+    -------
+    cost : float
+    grads : dict of str to ndarray
+    caches : list of LayerCache
+    """
+    A0, Y, weight = batch
+    AL, caches = model_forward(A0, parameters, network, training=True, rng=rng, sample_weight=weight)
+    cost = compute_cost(AL, Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
+    grads = model_backward(AL, Y, caches, network, sample_weight=weight, out=out)
+    return cost, grads, caches
+
+
+def gradient_step(state, batch, network, recipe, learning_rate, grads):
+    """Make one update by a batch's gradient: decoupled weight decay, clipping, the optimizer's rule.
+
+    Sets: state.parameters, state.optimizer_state, grads.
+
+    Parameters
+    ----------
+    state : TrainingState
+    batch : Batch
+    network : Network
+    recipe : Recipe
+    learning_rate : float
+    grads : dict of str to ndarray
+        Room, from `Parameters.gradients`.
+
+    Returns
+    -------
+    float
+        The cost before the update.
+    """
+    parameters = state.parameters
+    cost, grads, caches = evaluate(batch, parameters, network, rng=state.rng, out=grads)
+    if network.batch_norm:
+        # a mean of all batches so far until there are ten: a start at 0 and 1 would show in the first epochs
+        momentum = min(RUNNING_MOMENTUM, state.step / (state.step + 1))
+        parameters.assign(running_statistics(parameters, caches, momentum))
+    if recipe.max_grad_norm is not None:
+        clip_by_global_norm(grads.vector, recipe.max_grad_norm, out=grads.vector)
+    if recipe.weight_decay:
+        decay_weights(parameters.weights, recipe.weight_decay, learning_rate, out=parameters.weights)
+    recipe.optimizer.update(parameters.trainable, grads.vector, state.optimizer_state, learning_rate)
+    return cost
+
+
+def search_step(state, batch, network, recipe, learning_rate, grads):
+    """Make one update by an optimizer that searches along a line, for which it evaluates the whole set repeatedly.
+
+    The penalty is part of what it minimises. Takes, sets and returns the same as `gradient_step`.
+    """
+    parameters, n_weights = state.parameters, state.parameters.weights.size
+    trial = Parameters(parameters)
+    mask_seed = state.rng.integers(2**32)  # the same units drop out wherever the search looks
+    last = {}
+
+    def objective(vector):
+        vector = vector.astype(trial.vector.dtype)
+        if "vector" not in last or not np.array_equal(last["vector"], vector):
+            trial.trainable[...] = vector
+            cost, _, caches = evaluate(batch, trial, network, rng=np.random.default_rng(mask_seed), out=grads)
+            gradient = grads.vector.copy()
+            gradient[:n_weights] += l2_gradient(trial.weights, recipe.weight_decay)
+            last.update(vector=vector, cost=cost, gradient=gradient, caches=caches)
+        return last["cost"] + l2_penalty(trial.weights, recipe.weight_decay), last["gradient"]
+
+    gradient = objective(parameters.trainable)[1]
+    cost = last["cost"]
+    recipe.optimizer.update(parameters.trainable, gradient, state.optimizer_state, learning_rate, objective=objective)
+    if network.batch_norm:
+        objective(parameters.trainable)
+        parameters.assign(running_statistics(parameters, last["caches"], momentum=0.0))
+    return cost
+
+
+def run_epoch(state, batches, network, recipe, schedule, grads):
+    """Go through all examples once, in batches.
+
+    Sets: state (all but epoch, history and best_*), grads.
+
+    Parameters
+    ----------
+    state : TrainingState
+    batches : Batches
+    network : Network
+    recipe : Recipe
+    schedule : callable
+        Step -> learning rate.
+    grads : dict of str to ndarray
+
+    Returns
+    -------
+    cost : float
+        Mean over the examples of the cost that each had when its batch was drawn.
+    learning_rate : float
+        Of the last step.
+    """
+    take_step = search_step if recipe.optimizer.full_batch else gradient_step
+    total = 0.0
+    for batch in batches.epoch(state.rng):
+        learning_rate = float(schedule(state.step)) * state.rate_factor
+        cost = take_step(state, batch, network, recipe, learning_rate, grads)
+        state.first_cost = cost if state.first_cost is None else state.first_cost
+        state.step += 1
+        total += cost * batch.Y.shape[1]
+    return total / batches.examples.n, learning_rate
+
+
+def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=None, callbacks=()):
+    """Train a network: repeat forward, cost, backward, update over the batches of every epoch.
+
+    Stops early if a callback says so, if the optimizer has converged, or if a cost or parameter is no longer finite.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Where to start from. Changed, and returned.
+    examples : Examples
+    network : Network
+    recipe : Recipe
+    n_epochs : int
+    horizon : int, optional
+        Epochs, counted from the very first, that schedules reckon with; by default up to the last of this call.
+    validate : callable, optional
+        Takes the parameters, returns a dict of values for the history, "validation_cost" among them. With it the best
+        epoch's parameters are kept in state.best_vector.
+    callbacks : sequence of Callback
+
+    Returns
+    -------
+    TrainingState
+
+    Raises
+    ------
+    ValueError
+        If the training diverges, and no epoch before was validated that could be kept.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it diverges and the best epoch is kept, or if its cost rose and never came back.
+    """
+    batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
+    schedule = recipe.schedule_over((horizon or state.epoch + n_epochs) * len(batches))
+    check_real("learning_rate_schedule(step)", schedule(state.step), 0)
+    grads = state.parameters.gradients()
+    state.judge_best_by(validate)
+    for callback in callbacks:
+        callback.on_train_begin(state)
+    for _ in range(n_epochs):
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once, below, in words
+            cost, learning_rate = run_epoch(state, batches, network, recipe, schedule, grads)
+        state.end_epoch(cost=cost, learning_rate=learning_rate)
+        if not state.finite:
+            break
+        if validate is not None:
+            state.record(validate(state.parameters))
+            state.keep_if_best()
+        stops = [callback.on_epoch_end(state) for callback in callbacks]
+        if any(stops) or state.optimizer_state.get("converged"):
+            break
+    report_divergence(state, network, recipe)
+    return state
+
+
+def report_divergence(state, network, recipe):
+    """Raise or warn if training has gone wrong, with what to try; see `train`."""
+    advice = (
+        f"Try a lower learning_rate (it was {recipe.learning_rate:g}), inputs scaled to unit variance (StandardScaler), or "
+        "max_grad_norm=1.0."
+    )
+    if not state.finite:
+        problem = f"Training diverged: the cost or the parameters were no longer finite in epoch {state.epoch}."
+        if state.best_vector is None:
+            raise ValueError(f"{problem} {advice}")
+        problem = f"{problem} The weights of epoch {state.best_epoch} are kept."
+        warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)
+        return
+    n_outputs, is_binary = network.layer_dims[-1], network.loss == "binary_cross_entropy"
+    chance = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
+    cost = state.history["cost"][(state.best_epoch or state.epoch) - 1]
+    if cost > 1.1 * max(state.first_cost, chance):
+        warnings.warn(
+            f"Training diverged: its cost is {cost:.3g}, higher than at the start ({state.first_cost:.3g}) and than that of "
+            f"guessing ({chance:.3g}). {advice}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def mean_cost(examples, parameters, network):
+    """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty.
+
+    Parameters
+    ----------
+    examples : Examples
+    parameters : dict of str to ndarray
+    network : Network
+
+    Returns
+    -------
+    float
+    """
+    loss, n_outputs = LOSSES[network.loss], network.layer_dims[-1]
+    total = total_weight = 0.0
+    for piece, ZL in forward_in_chunks(examples.X, parameters, network, examples.columns):
+        columns = piece if examples.columns is None else examples.columns[piece]
+        Y = loss.encode(take_columns(examples.Y, columns, None), n_outputs, ZL.dtype)
+        weight = np.ones(ZL.shape[1]) if examples.sample_weight is None else examples.sample_weight[columns]
+        total += float(loss.losses(ZL, Y) @ weight)
+        total_weight += float(weight.sum())
+    return total / total_weight
+
+
+def train_deep_network(
+    X, Y, layer_dims, learning_rate=0.0075, num_iterations=3000, *, print_cost=False, rng=None, **architecture
+):
+    """Train the course's network by gradient descent on the whole set.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_0, m)
+    Y : ndarray of shape (n_L, m), or (1, m)
+        Targets, one row per output; or class numbers.
+    layer_dims : sequence of int
+        n_0, ..., n_L.
+    learning_rate : float, default=0.0075
+    num_iterations : int, default=3000
+    print_cost : bool, default=False
+        Print the cost of every hundredth iteration.
+    rng : numpy.random.Generator, int or None
+        Draws the start values.
+    **architecture
+        Of `Network`: activation, loss, dropout_rate, batch_norm.
+
+    Returns
+    -------
+    parameters : dict of str to ndarray
+    costs : list of float
+        The cost of every iteration, before its update.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+    >>> Y = np.array([[0, 1, 1, 0]])
+    >>> parameters, costs = train_deep_network(X, Y, [2, 8, 1], learning_rate=0.5, num_iterations=500, rng=0)
+    >>> costs[-1] < 0.05
+    True
+    """
+    network, rng = Network(layer_dims, **architecture), np.random.default_rng(rng)
+    parameters = initialize_parameters(
+        layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=rng
+    )
+    recipe = Recipe(SGD(), check_real("learning_rate", learning_rate, 0, closed="neither"))
+    state = TrainingState(parameters, recipe.optimizer.init(parameters.trainable), rng)
+    callbacks = [EpochPrinter(every=100)] if print_cost else []
+    train(state, Examples(X, Y), network, recipe, n_epochs=num_iterations, callbacks=callbacks)
+    return state.parameters, state.history["cost"]

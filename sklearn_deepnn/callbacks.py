@@ -30,7 +30,8 @@ class Patience:
     n_epochs : int
         Epochs after which it has run out.
     min_delta : float
-        How much lower a value must be to count, in its own units: values may be negative, so shares of them mean nothing.
+        How much lower a value must be to count, in its own units: values may be negative, so a share of them means
+        nothing.
     """
 
     n_epochs: int

@@ -4,7 +4,6 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 """
 
 import math
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -46,8 +45,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         "silu", "mish", "softplus", "tanh", "sigmoid" or "identity".
     weight_init : str or dict, default="auto"
         How weights start: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal",
-        "lecun_uniform", "orthogonal", "zeros"; "auto" takes what suits each layer's activation. A dict ("W1", "b1", ...,
-        as in `parameters_`) gives the start values themselves. Biases start at zero.
+        "lecun_uniform", "orthogonal", "zeros"; "auto" takes what suits each layer's activation. A dict ("W1", "b1",
+        ..., as in `parameters_`) gives the start values themselves. Biases start at zero.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance with its own, such as
         ``Adam(beta_1=0.95)``. L-BFGS takes the whole set at once and finds its step lengths by itself: `batch_size`,
@@ -62,9 +61,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     max_iter : int, default=200
         Epochs: most passes over the training set.
     weight_decay : float, default=0.0001
-        Strength of the pull of weights (not biases) towards zero, the same at every batch size. It is decoupled from the
-        gradient (as in AdamW): each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS, which needs it
-        in its cost, minimises cost + weight_decay / 2 * sum(W^2), the same thing for plain gradient descent.
+        Strength of the pull of weights (not biases) towards zero, the same at every batch size. It is decoupled from
+        the gradient (as in AdamW): each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS, which
+        needs it in its cost, minimises cost + weight_decay / 2 * sum(W^2): the same thing for plain gradient descent.
     dropout_rate : float or sequence of float, default=0.0
         Share of units dropped while training, in all hidden layers or in each.
     batch_norm : bool, default=False
@@ -93,8 +92,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Whether `fit` goes on where training stopped, for another `max_iter` epochs: with the weights, the
         optimizer's moments, the random stream and the counts that it had. Patience starts anew.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is never
-        converted as a whole.
+        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is
+        never converted as a whole.
     verbose : int, default=0
         1 prints ten lines over `max_iter` epochs, 2 a line for each.
     random_state : int, RandomState or None, default=None
@@ -251,9 +250,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on this part of the data, going on from the calls before.
 
-        The order of samples, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts go on
-        from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops early. Nothing
-        is held out. Sample weights are relative to the mean weight of the first call.
+        The order of samples, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts
+        go on from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops
+        early. Nothing is held out. Sample weights are relative to the mean weight of the first call.
 
         Parameters
         ----------
@@ -275,11 +274,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         draft = self._draft(going_on=True)
         recipe = draft._check_parameters()
         if self.class_weight == "balanced":
-            reject(
-                "class_weight",
-                "None or a dict for partial_fit, which cannot know how often classes will come",
-                "balanced",
-            )
+            reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
         draft._check_classes(classes, y)
         examples, network, state = draft._prepare(X, y, sample_weight, recipe)
         if state.weight_scale is None:
@@ -501,7 +496,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return self._examples(X, y, weight, "y")
 
     def _examples(self, X, y, weight, name):
-        """Turn rows and labels into examples: class numbers or indicators, weights times class weights, no weightless rows."""
+        """Turn rows and labels into examples, weights times class weights, and leave out those that weigh nothing."""
         if y.ndim == 2:
             if y.shape[1] != len(self.classes_):
                 raise ValueError(f"{name} must have {len(self.classes_)} columns, one per label, got {y.shape[1]}.")
@@ -536,7 +531,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _start(self, network, X, optimizer):
         """Return the state that training starts or goes on from; X (n_0, n) is asked for its type and size alone."""
         if hasattr(self, "parameters_"):
-            check_same_network(network, Network(**self.network_))
+            check_same_network(network, Network.restore(self.network_))
             state = TrainingState.from_dict(self.training_state_, self.parameters_)
         else:
             seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
@@ -544,10 +539,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             split_seed = int(rng.integers(2**32))
             parameters = self._initial_parameters(network, rng, self._float_type(X.dtype, X.shape[1]))
             state = TrainingState(parameters, None, rng, split_seed=split_seed)
-        fresh = optimizer.init(state.parameters.trainable)
-        # moments of another optimizer, or none because none were kept
-        if state.optimizer_state is None or state.optimizer_state.keys() != fresh.keys():
-            state.optimizer_state = fresh
+        state.adopt_optimizer(optimizer)
         return state
 
     def _initial_parameters(self, network, rng, dtype):
@@ -617,7 +609,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             fitted.__dict__ |= {
                 "classes_": self.classes_,
                 "n_features_in_": self.n_features_in_,
-                "network_": asdict(network),
+                "network_": network.to_dict(),
             }
             X, Y = validation.X.T[columns], validation.Y.T[columns]
             y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
@@ -640,7 +632,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             kept = Parameters(kept)
             kept.vector[...] = state.best_vector
         draft.parameters_ = dict(kept)
-        draft.network_ = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(network).items()}
+        draft.network_ = network.to_dict()
         draft.n_layers_ = network.n_layers + 1
         draft.n_outputs_ = network.layer_dims[-1]
         draft.out_activation_ = LOSSES[network.loss].out_activation
@@ -666,7 +658,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
         float_type = np.float32 if X.dtype in (np.float32, np.float16) else np.float64
         rows = None
-        for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network(**self.network_)):
+        for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network.restore(self.network_)):
             outputs = of_logits(ZL.astype(float_type, copy=False))
             if rows is None:
                 rows = np.empty((X.shape[0], *outputs.shape[1:]), outputs.dtype)

@@ -35,7 +35,7 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
     -------
     float
         The largest relative error of any parameter array: norm of the difference between the analytic and the numeric
-        gradient, divided by the sum of their norms. Correct gradients give less than 1e-7; wrong ones far more than 1e-3.
+        gradient, divided by the sum of their norms. Correct gradients give less than 1e-7, wrong ones more than 1e-3.
 
     Examples
     --------

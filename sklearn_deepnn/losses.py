@@ -1,8 +1,8 @@
 """Losses, each with the link that its output layer applies.
 
 Conventions: `ZL` (n_L, m) are the logits, `AL = link(ZL)` the probabilities, `Y` (n_L, m) the targets, one column per
-example. Both losses are the negative log-likelihood of their link, so that the gradient at the logits is `AL - Y`, which
-saturated probabilities cannot harm. Costs are worked out from the logits for the same reason.
+example. Both losses are the negative log-likelihood of their link, so that the gradient at the logits is `AL - Y`,
+which saturated probabilities cannot harm. Costs are worked out from the logits for the same reason.
 """
 
 from collections.abc import Callable

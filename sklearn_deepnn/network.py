@@ -1,7 +1,7 @@
 """The L-layer network: L-1 hidden layers and an output layer, forward and backward.
 
-Conventions: columns are examples. `X` = A0 (n_0, m), `W{l}` (n_l, n_{l-1}), `b{l}` (n_l, 1), `AL` and `Y` (n_L, m). A
-hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout]; the output layer is LINEAR -> link of the loss.
+Conventions: columns are examples. `X` = A0 (n_0, m), `W{l}` (n_l, n_{l-1}), `b{l}` (n_l, 1), `AL` and `Y` (n_L, m).
+A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], the output layer LINEAR -> link.
 """
 
 import re
@@ -88,6 +88,17 @@ batch_norm=False)
     def n_layers(self):
         """L, the number of layers with weights."""
         return len(self.layer_dims) - 1
+
+    def to_dict(self):
+        """Return the fields as lists, numbers and strings."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def restore(cls, fields):
+        """Return the network that `to_dict` was called on, without the time that checking it again would take."""
+        network = object.__new__(cls)
+        network.__dict__.update({k: tuple(value) if isinstance(value, list) else value for k, value in fields.items()})
+        return network
 
     @classmethod
     def of(cls, weights):
@@ -257,8 +268,8 @@ def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, s
 def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None):
     """Backpropagate through `model_forward`: the gradient of `compute_cost` with respect to every parameter.
 
-    The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this starts
-    from what that becomes at the logits, dZL = AL - Y.
+    The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this
+    starts from what that becomes at the logits, dZL = AL - Y.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 Conventions: parameters, gradients and every moment are flat vectors of one length (`Parameters.trainable`, and the
 `vector` of its gradients). An optimizer is a frozen dataclass of hyper-parameters; what it remembers is a dict that
-`init` makes and `update` changes. `update` writes `parameters` and `state` in place, alone in this package. The learning
-rate comes from outside, a number for each step; weight decay and clipping are `regularizers`.
+`init` makes and `update` changes: `update` writes `parameters` and `state` in place. The learning rate comes from
+outside, a number for each step; weight decay and clipping are `regularizers`.
 
 Each first-order rule works out a direction and leaves the step to `update_parameters`. Vectors are walked in blocks, so
 that what one line writes is still in the cache when the next one reads it.

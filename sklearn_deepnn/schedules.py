@@ -59,7 +59,7 @@ def cosine(step, learning_rate, n_steps, final_fraction=0.01):
 
 
 def one_cycle(step, learning_rate, n_steps, rise_fraction=0.3, start_fraction=0.04, final_fraction=1e-4):
-    """Rise along half a cosine to learning_rate in the first part of n_steps, then fall along another to almost nothing.
+    """Rise along half a cosine to learning_rate in the first part of n_steps, then fall along another to next to none.
 
     Parameters
     ----------

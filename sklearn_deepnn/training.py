@@ -33,9 +33,6 @@ from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .schedules import SCHEDULES
 
-SAVED_AS_THEY_ARE = (
-    "epoch", "step", "history", "split_seed", "weight_scale", "first_cost", "rate_factor", "best_epoch", "best_values",
-)  # fmt: skip
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 
 
@@ -115,6 +112,10 @@ class Recipe:
         return partial(SCHEDULES[self.schedule], learning_rate=self.learning_rate, n_steps=n_steps)
 
 
+# the fields of TrainingState that are saved in another form, or follow from others
+NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_value", "best_vector"}
+
+
 @dataclass
 class TrainingState:
     """Everything that training changes: to go on from it is to have never stopped.
@@ -123,12 +124,14 @@ class TrainingState:
     ----------
     parameters : Parameters
     optimizer_state : dict
+    optimizer_name : str or None
+        The class whose state that is.
     rng : numpy.random.Generator
         Of the order of examples, and of what drops out.
     epoch, step : int
         Epochs and updates made.
     history : dict of str to list of float
-        One entry per epoch: "cost", "learning_rate"; with validation "validation_cost"; with a score "validation_score".
+        One entry per epoch: "cost", "learning_rate"; if validated "validation_cost", if scored "validation_score".
     split_seed : int
         Of the split into training and validation set, which has to stay when training goes on.
     weight_scale : float or None
@@ -152,6 +155,7 @@ class TrainingState:
     history: dict = field(default_factory=dict)
     split_seed: int = 0
     weight_scale: float | None = None
+    optimizer_name: str | None = None
     first_cost: float | None = None
     rate_factor: float = 1.0
     best_epoch: int | None = None
@@ -169,6 +173,12 @@ class TrainingState:
     def finite(self):
         """Whether the newest cost and all parameters are finite numbers."""
         return bool(np.isfinite(self.newest["cost"]) and np.isfinite(self.parameters.vector).all())
+
+    def adopt_optimizer(self, optimizer):
+        """Start its state, unless there is one of its kind to go on from. Sets: optimizer_state, optimizer_name."""
+        fresh, name = optimizer.init(self.parameters.trainable), type(optimizer).__name__
+        if self.optimizer_state is None or (name, fresh.keys()) != (self.optimizer_name, self.optimizer_state.keys()):
+            self.optimizer_state, self.optimizer_name = fresh, name
 
     def end_epoch(self, **values):
         """Count an epoch and record its values. Sets: epoch, history, newest."""
@@ -211,7 +221,7 @@ class TrainingState:
         -------
         dict
         """
-        saved = {name: getattr(self, name) for name in SAVED_AS_THEY_ARE}
+        saved = {name: value for name, value in vars(self).items() if name not in NOT_PLAIN}
         saved["rng"] = self.rng.bit_generator.state
         saved["optimizer_state"] = self.optimizer_state if resumable else None
         saved["last_vector"] = self.parameters.vector if resumable and self.best_vector is not None else None
@@ -233,17 +243,13 @@ class TrainingState:
             Whose optimizer_state is None if it was not kept.
         """
         saved, parameters = copy.deepcopy(saved), Parameters(kept)
-        state = cls(
-            parameters,
-            saved["optimizer_state"],
-            np.random.default_rng(),
-            **{name: saved[name] for name in SAVED_AS_THEY_ARE},
-        )
-        state.rng.bit_generator.state = saved["rng"]
+        rng, last_vector = np.random.default_rng(), saved.pop("last_vector")
+        rng.bit_generator.state = saved.pop("rng")
+        state = cls(parameters, rng=rng, **saved)
         if state.best_epoch is not None:
             state.best_vector = parameters.vector.copy()
-        if saved["last_vector"] is not None:
-            parameters.vector[...] = saved["last_vector"]
+        if last_vector is not None:
+            parameters.vector[...] = last_vector
         return state
 
 
@@ -507,8 +513,8 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
 def report_divergence(state, network, recipe):
     """Raise or warn if training has gone wrong, with what to try; see `train`."""
     advice = (
-        f"Try a lower learning_rate (it was {recipe.learning_rate:g}), inputs scaled to unit variance (StandardScaler), or "
-        "max_grad_norm=1.0."
+        f"Try a lower learning_rate (it was {recipe.learning_rate:g}), inputs scaled to unit variance "
+        "(StandardScaler), or max_grad_norm=1.0."
     )
     if not state.finite:
         problem = f"Training diverged: the cost or the parameters were no longer finite in epoch {state.epoch}."
@@ -522,8 +528,8 @@ def report_divergence(state, network, recipe):
     cost = state.history["cost"][(state.best_epoch or state.epoch) - 1]
     if cost > 1.1 * max(state.first_cost, chance):
         warnings.warn(
-            f"Training diverged: its cost is {cost:.3g}, higher than at the start ({state.first_cost:.3g}) and than that of "
-            f"guessing ({chance:.3g}). {advice}",
+            f"Training diverged: its cost is {cost:.3g}, higher than at the start ({state.first_cost:.3g}) and than "
+            f"that of guessing ({chance:.3g}). {advice}",
             ConvergenceWarning,
             stacklevel=4,
         )
@@ -593,7 +599,8 @@ def train_deep_network(
         layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=rng
     )
     recipe = Recipe(SGD(), check_real("learning_rate", learning_rate, 0, closed="neither"))
-    state = TrainingState(parameters, recipe.optimizer.init(parameters.trainable), rng)
+    state = TrainingState(parameters, None, rng)
+    state.adopt_optimizer(recipe.optimizer)
     callbacks = [EpochPrinter(every=100)] if print_cost else []
     train(state, Examples(X, Y), network, recipe, n_epochs=num_iterations, callbacks=callbacks)
     return state.parameters, state.history["cost"]

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import gen_batches
 
 from .activations import ACTIVATIONS
 from .checks import check_choice, check_flag, check_integer, check_real, reject
@@ -410,7 +409,8 @@ def forward_in_chunks(X, parameters, network, columns=None):
     n = X.shape[1] if columns is None else len(columns)
     size = max(min(4096, CHUNK_ELEMENTS // max(network.layer_dims)), 64)
     dtype = parameters["W1"].dtype
-    for piece in gen_batches(n, size):
+    for start in range(0, n, size):  # gen_batches checks its arguments for longer than one row takes
+        piece = slice(start, min(start + size, n))
         A0 = take_columns(X, piece if columns is None else columns[piece], dtype)
         ZL = model_forward(A0, parameters, network)[1][-1].activation
         if not np.isfinite(ZL).all():

@@ -357,83 +357,97 @@ def evaluate(batch, parameters, network, *, rng=None, out=None):
     return cost, grads, caches
 
 
-def gradient_step(state, batch, network, recipe, learning_rate, grads):
-    """Make one update by a batch's gradient: decoupled weight decay, clipping, the optimizer's rule.
-
-    Sets: state.parameters, state.optimizer_state, grads.
+class GradientStep:
+    """One update by a batch's gradient: decoupled weight decay, clipping, the optimizer's rule.
 
     Parameters
     ----------
     state : TrainingState
-    batch : Batch
+        Whose parameters and optimizer_state each call changes.
     network : Network
     recipe : Recipe
-    learning_rate : float
-    grads : dict of str to ndarray
-        Room, from `Parameters.gradients`.
-
-    Returns
-    -------
-    float
-        The cost before the update.
     """
-    parameters = state.parameters
-    cost, grads, caches = evaluate(batch, parameters, network, rng=state.rng, out=grads)
-    if network.batch_norm:
-        # a mean of all batches so far until there are ten: a start at 0 and 1 would show in the first epochs
-        momentum = min(RUNNING_MOMENTUM, state.step / (state.step + 1))
-        parameters.assign(running_statistics(parameters, caches, momentum))
-    if recipe.max_grad_norm is not None:
-        clip_by_global_norm(grads.vector, recipe.max_grad_norm, out=grads.vector)
-    if recipe.weight_decay:
-        decay_weights(parameters.weights, recipe.weight_decay, learning_rate, out=parameters.weights)
-    recipe.optimizer.update(parameters.trainable, grads.vector, state.optimizer_state, learning_rate)
-    return cost
+
+    def __init__(self, state, network, recipe):
+        self.state, self.network, self.recipe = state, network, recipe
+        self.grads = state.parameters.gradients()
+
+    def __call__(self, batch, learning_rate):
+        """Update by a `Batch`; return its cost before that."""
+        state, recipe, parameters = self.state, self.recipe, self.state.parameters
+        cost, grads, caches = evaluate(batch, parameters, self.network, rng=state.rng, out=self.grads)
+        if self.network.batch_norm:
+            # a mean of all batches so far until there are ten: a start at 0 and 1 would show in the first epochs
+            momentum = min(RUNNING_MOMENTUM, state.step / (state.step + 1))
+            parameters.assign(running_statistics(parameters, caches, momentum))
+        if recipe.max_grad_norm is not None:
+            clip_by_global_norm(grads.vector, recipe.max_grad_norm, out=grads.vector)
+        if recipe.weight_decay:
+            decay_weights(parameters.weights, recipe.weight_decay, learning_rate, out=parameters.weights)
+        recipe.optimizer.update(parameters.trainable, grads.vector, state.optimizer_state, learning_rate)
+        return cost
 
 
-def search_step(state, batch, network, recipe, learning_rate, grads):
-    """Make one update by an optimizer that searches along a line, for which it evaluates the whole set repeatedly.
+class SearchStep:
+    """One update by an optimizer that searches along a line, for which it evaluates the whole set repeatedly.
 
-    The penalty is part of what it minimises. Takes, sets and returns the same as `gradient_step`.
+    The penalty is part of what it minimises.
+
+    Parameters
+    ----------
+    state, network, recipe
+        As for `GradientStep`.
     """
-    parameters, n_weights = state.parameters, state.parameters.weights.size
-    trial = Parameters(parameters)
-    mask_seed = state.rng.integers(2**32)  # the same units drop out wherever the search looks
-    last = {}
 
-    def objective(vector):
+    def __init__(self, state, network, recipe):
+        self.state, self.network, self.recipe = state, network, recipe
+        self.trial = Parameters(state.parameters)
+        self.grads = state.parameters.gradients()
+        self.vector = None  # where `objective` has been last, and what it found there:
+        self.cost = self.gradient = self.caches = None
+
+    def __call__(self, batch, learning_rate):
+        """Update by the `Batch` of all examples; return its cost before that."""
+        parameters, mask_seed = self.state.parameters, None
+        if any(self.network.dropout_rate):
+            mask_seed = self.state.rng.integers(2**32)  # the same units drop out wherever the search looks
+            self.vector = None
+        objective = partial(self.objective, batch, mask_seed)
+        gradient = objective(parameters.trainable)[1]
+        cost = self.cost
+        self.recipe.optimizer.update(
+            parameters.trainable, gradient, self.state.optimizer_state, learning_rate, objective=objective
+        )
+        if self.network.batch_norm:
+            objective(parameters.trainable)
+            parameters.assign(running_statistics(parameters, self.caches, momentum=0.0))
+        return cost
+
+    def objective(self, batch, mask_seed, vector):
+        """Return cost plus penalty, and their gradient, of parameters given as a vector; remembers the last one."""
+        trial, weight_decay = self.trial, self.recipe.weight_decay
         vector = vector.astype(trial.vector.dtype)
-        if "vector" not in last or not np.array_equal(last["vector"], vector):
+        if self.vector is None or not np.array_equal(self.vector, vector):
             trial.trainable[...] = vector
-            cost, _, caches = evaluate(batch, trial, network, rng=np.random.default_rng(mask_seed), out=grads)
-            gradient = grads.vector.copy()
-            gradient[:n_weights] += l2_gradient(trial.weights, recipe.weight_decay)
-            last.update(vector=vector, cost=cost, gradient=gradient, caches=caches)
-        return last["cost"] + l2_penalty(trial.weights, recipe.weight_decay), last["gradient"]
-
-    gradient = objective(parameters.trainable)[1]
-    cost = last["cost"]
-    recipe.optimizer.update(parameters.trainable, gradient, state.optimizer_state, learning_rate, objective=objective)
-    if network.batch_norm:
-        objective(parameters.trainable)
-        parameters.assign(running_statistics(parameters, last["caches"], momentum=0.0))
-    return cost
+            rng = np.random.default_rng(mask_seed)
+            self.cost, _, self.caches = evaluate(batch, trial, self.network, rng=rng, out=self.grads)
+            self.vector, self.gradient = vector, self.grads.vector.copy()
+            self.gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
+        return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
 
 
-def run_epoch(state, batches, network, recipe, schedule, grads):
+def run_epoch(state, batches, take_step, schedule):
     """Go through all examples once, in batches.
 
-    Sets: state (all but epoch, history and best_*), grads.
+    Sets: state (all but epoch, history and best_*).
 
     Parameters
     ----------
     state : TrainingState
     batches : Batches
-    network : Network
-    recipe : Recipe
+    take_step : GradientStep or SearchStep
     schedule : callable
         Step -> learning rate.
-    grads : dict of str to ndarray
 
     Returns
     -------
@@ -442,11 +456,10 @@ def run_epoch(state, batches, network, recipe, schedule, grads):
     learning_rate : float
         Of the last step.
     """
-    take_step = search_step if recipe.optimizer.full_batch else gradient_step
     total = 0.0
     for batch in batches.epoch(state.rng):
         learning_rate = float(schedule(state.step)) * state.rate_factor
-        cost = take_step(state, batch, network, recipe, learning_rate, grads)
+        cost = take_step(batch, learning_rate)
         state.first_cost = cost if state.first_cost is None else state.first_cost
         state.step += 1
         total += cost * batch.Y.shape[1]
@@ -490,13 +503,13 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     schedule = recipe.schedule_over((horizon or state.epoch + n_epochs) * len(batches))
     check_real("learning_rate_schedule(step)", schedule(state.step), 0)
-    grads = state.parameters.gradients()
+    take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, network, recipe)
     state.judge_best_by(validate)
     for callback in callbacks:
         callback.on_train_begin(state)
     for _ in range(n_epochs):
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once, below, in words
-            cost, learning_rate = run_epoch(state, batches, network, recipe, schedule, grads)
+            cost, learning_rate = run_epoch(state, batches, take_step, schedule)
         state.end_epoch(cost=cost, learning_rate=learning_rate)
         if not state.finite:
             break

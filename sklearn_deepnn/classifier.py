@@ -245,7 +245,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         examples = examples.scaled_by(state.weight_scale)
         callbacks = draft._callbacks()
         train(state, examples, network, recipe, n_epochs=self.max_iter, validate=validate, callbacks=callbacks)
-        return self._adopt(draft, network, state, resumable=self.warm_start)
+        return self._adopt(draft, state, resumable=self.warm_start)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on this part of the data, going on from the calls before.
@@ -281,7 +281,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
         train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter)
-        return self._adopt(draft, network, state, resumable=True)
+        return self._adopt(draft, state, resumable=True)
 
     def predict(self, X):
         """Return the most probable label of each sample.
@@ -403,7 +403,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             check_choice("weight_init", self.weight_init, ["auto", *INITIALIZERS], otherwise=" or a dict of arrays")
         if not (self.class_weight is None or isinstance(self.class_weight, dict)):
             check_choice("class_weight", self.class_weight, ["balanced"], otherwise=", a dict or None")
-        if isinstance(self.scoring, str) and self.scoring != "loss":
+        if not callable(self.scoring):
             check_choice("scoring", self.scoring, ["loss", *get_scorer_names()], otherwise=" or a callable")
         self._layer_dims(1, 1)
         self._float_type()
@@ -477,7 +477,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """Return the examples to train on, the network, and the state that training starts or goes on from."""
         examples = self._read(X, y, sample_weight)
         network = self._network(examples.X.shape[0])
-        return examples, network, self._start(network, examples.X, recipe.optimizer)
+        state = self._start(network, examples.X, recipe.optimizer)
+        self.network_ = network.to_dict()
+        self.n_layers_ = network.n_layers + 1
+        self.n_outputs_ = network.layer_dims[-1]
+        self.out_activation_ = LOSSES[network.loss].out_activation
+        return examples, network, state
 
     def _read(self, X, y, sample_weight):
         """Check the training set; return it as examples. Settles multilabel_, and classes_ where unknown."""
@@ -605,12 +610,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         scorer = None if self.scoring == "loss" else check_scoring(self, scoring=self.scoring)
         columns = slice(None) if validation.columns is None else validation.columns
         if scorer is not None:
-            fitted = self._draft(going_on=False)
-            fitted.__dict__ |= {
-                "classes_": self.classes_,
-                "n_features_in_": self.n_features_in_,
-                "network_": network.to_dict(),
-            }
+            fitted = self._draft(going_on=True)
+            fitted.__dict__.pop("feature_names_in_", None)  # X is an array by now
             X, Y = validation.X.T[columns], validation.Y.T[columns]
             y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
             weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
@@ -624,7 +625,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
         return validate
 
-    def _adopt(self, draft, network, state, *, resumable):
+    def _adopt(self, draft, state, *, resumable):
         """Set the fitted attributes that the training gives, and take the draft's place."""
         kept, history, validated = state.parameters, state.history, state.best_vector is not None
         draft.training_state_ = state.to_dict(resumable=resumable)
@@ -632,10 +633,6 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             kept = Parameters(kept)
             kept.vector[...] = state.best_vector
         draft.parameters_ = dict(kept)
-        draft.network_ = network.to_dict()
-        draft.n_layers_ = network.n_layers + 1
-        draft.n_outputs_ = network.layer_dims[-1]
-        draft.out_activation_ = LOSSES[network.loss].out_activation
         draft.n_iter_ = state.epoch
         draft.loss_curve_, draft.learning_rate_curve_ = history["cost"], history["learning_rate"]
         draft.loss_ = draft.loss_curve_[-1]

@@ -27,28 +27,28 @@ class Patience:
 
     Parameters
     ----------
-    n_epochs : int
+    patience : int
         Epochs after which it has run out.
     min_delta : float
         How much lower a value must be to count, in its own units: values may be negative, so a share of them means
         nothing.
     """
 
-    n_epochs: int
+    patience: int
     min_delta: float
     reference: float = field(default=math.inf, init=False)
     n_waited: int = field(default=0, init=False)
 
     def __post_init__(self):
-        check_integer("n_epochs", self.n_epochs, 1)
+        check_integer("patience", self.patience, 1)
         check_real("min_delta", self.min_delta, 0)
 
     def runs_out(self, value):
-        """Count `value`; return True if there was no improvement for `n_epochs`. Sets: reference, n_waited."""
+        """Count `value`; return True if there was no improvement for `patience` epochs. Sets: reference, n_waited."""
         improved = value < self.reference - self.min_delta
         self.reference = value if improved else self.reference
         self.n_waited = 0 if improved else self.n_waited + 1
-        return self.n_waited >= self.n_epochs
+        return self.n_waited >= self.patience
 
 
 @dataclass
@@ -63,6 +63,9 @@ class EarlyStopping:
 
     patience: int = 10
     min_delta: float = 1e-4
+
+    def __post_init__(self):
+        self.on_train_begin(None)
 
     def on_train_begin(self, state):
         """Start to wait anew."""
@@ -90,6 +93,7 @@ class ReduceLROnPlateau:
 
     def __post_init__(self):
         check_real("factor", self.factor, 0, 1, closed="neither")
+        self.on_train_begin(None)
 
     def on_train_begin(self, state):
         """Start to wait anew."""

@@ -238,7 +238,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """
         draft = self._draft(going_on=self.warm_start)
         recipe = draft._check_parameters()
-        examples, network, state = draft._prepare(X, y, sample_weight, recipe)
+        examples, network, state = draft._prepare(X, y, sample_weight)
         examples, validation = draft._hold_out(examples, state.split_seed, X_val, y_val, sample_weight_val)
         validate = None if validation is None else draft._validator(network, validation)
         state.weight_scale = examples.mean_weight()
@@ -276,7 +276,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         if self.class_weight == "balanced":
             reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
         draft._check_classes(classes, y)
-        examples, network, state = draft._prepare(X, y, sample_weight, recipe)
+        examples, network, state = draft._prepare(X, y, sample_weight)
         if state.weight_scale is None:
             state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
@@ -473,11 +473,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         elif not hasattr(self, "classes_") and type_of_target(y, input_name="y") != "multilabel-indicator":
             raise ValueError("classes must be given at the first call of partial_fit: all labels that will ever come.")
 
-    def _prepare(self, X, y, sample_weight, recipe):
+    def _prepare(self, X, y, sample_weight):
         """Return the examples to train on, the network, and the state that training starts or goes on from."""
         examples = self._read(X, y, sample_weight)
         network = self._network(examples.X.shape[0])
-        state = self._start(network, examples.X, recipe.optimizer)
+        state = self._start(network, examples.X)
         self.network_ = network.to_dict()
         self.n_layers_ = network.n_layers + 1
         self.n_outputs_ = network.layer_dims[-1]
@@ -533,7 +533,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             batch_norm=self.batch_norm,
         )
 
-    def _start(self, network, X, optimizer):
+    def _start(self, network, X):
         """Return the state that training starts or goes on from; X (n_0, n) is asked for its type and size alone."""
         if hasattr(self, "parameters_"):
             check_same_network(network, Network.restore(self.network_))
@@ -543,8 +543,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             rng = np.random.default_rng(seed)
             split_seed = int(rng.integers(2**32))
             parameters = self._initial_parameters(network, rng, self._float_type(X.dtype, X.shape[1]))
-            state = TrainingState(parameters, None, rng, split_seed=split_seed)
-        state.adopt_optimizer(optimizer)
+            state = TrainingState(parameters, rng, split_seed=split_seed)
         return state
 
     def _initial_parameters(self, network, rng, dtype):

@@ -35,7 +35,8 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
     -------
     float
         The largest relative error of any parameter array: norm of the difference between the analytic and the numeric
-        gradient, divided by the sum of their norms. Correct gradients give less than 1e-7, wrong ones more than 1e-3.
+        gradient, divided by the sum of their norms, or by 1e-3 of the norm of all gradients if that is more. Correct
+        gradients give less than 1e-7, wrong ones more than 1e-3.
 
     Examples
     --------
@@ -60,13 +61,15 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
         return value + l2_penalty(trial.weights, weight_decay)
 
     rng, errors = np.random.default_rng(random_state), []
+    # an array whose gradient is zero (by symmetry, or because a normalisation cancels it) has only rounding to compare
+    floor = max(1e-3 * np.linalg.norm(grads.vector), np.finfo(float).tiny)
     for name, dW in grads.items():
         entries = rng.permutation(dW.size)[:max_entries]
         analytic = dW.ravel()[entries]
         entry_view = trial[name.removeprefix("d")].reshape(-1)
-        numeric = np.array([_difference(cost, entry_view, i, exact) for i, exact in zip(entries, analytic)])
+        numeric = np.array([_slope(cost, entry_view, i, exact) for i, exact in zip(entries, analytic)])
         size = np.linalg.norm(numeric) + np.linalg.norm(analytic)
-        errors.append(np.linalg.norm(numeric - analytic) / size if size else 0.0)
+        errors.append(np.linalg.norm(numeric - analytic) / max(size, floor))
     return float(max(errors))
 
 
@@ -83,7 +86,7 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
     else:
         draft = estimator_or_network._draft(going_on=True)
         recipe = draft._check_parameters()
-        examples, network, state = draft._prepare(X, y, sample_weight, recipe)
+        examples, network, state = draft._prepare(X, y, sample_weight)
         examples, parameters = examples.scaled_by(examples.mean_weight()), Parameters(state.parameters, np.float64)
     columns = slice(None) if examples.columns is None else examples.columns
     return (
@@ -94,19 +97,25 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
     )
 
 
-def _difference(cost, view, i, exact):
-    """Return the central difference of cost() by view[i] that comes closest to the exact derivative.
+def _slope(cost, view, i, exact):
+    """Return the numeric derivative of cost() by view[i] that comes closest to the exact one.
 
-    Where the first step straddles the kink of a rectifier, its slope lies between those of both sides; a shorter one
-    stays on one side. A wrong derivative is missed by all of them.
+    A central difference that straddles the kink of a rectifier gives a slope between those of its two sides. A shorter
+    step may stay on one side; where the kink is hit exactly, as by units whose input is all zero, only one-sided
+    differences (of second order) can. A wrong derivative is missed by all of them.
     """
-    at, slopes = view[i], []
+
+    def cost_at(offset):
+        view[i] = start + offset
+        value = cost()
+        view[i] = start
+        return value
+
+    start, slopes = view[i], []
     for step in STEPS:
-        view[i] = at + step
-        above = cost()
-        view[i] = at - step
-        slopes.append((above - cost()) / (2 * step))
-        view[i] = at
+        slopes.append((cost_at(step) - cost_at(-step)) / (2 * step))
         if abs(slopes[-1] - exact) <= 1e-8 * max(1.0, abs(exact)):
-            break
+            return slopes[-1]
+    for step in (STEPS[0], -STEPS[0]):
+        slopes.append((4 * cost_at(step) - cost_at(2 * step) - 3 * cost_at(0.0)) / (2 * step))
     return min(slopes, key=lambda slope: abs(slope - exact))

@@ -69,9 +69,9 @@ batch_norm=False)
     batch_norm: bool = False
 
     def __post_init__(self):
-        layer_dims = tuple(int(check_integer("each of layer_dims", n, 1)) for n in self.layer_dims)
-        if len(layer_dims) < 2:
+        if np.ndim(self.layer_dims) != 1 or len(self.layer_dims) < 2:
             reject("layer_dims", "at least two numbers, inputs and outputs", self.layer_dims)
+        layer_dims = tuple(int(check_integer("each of layer_dims", n, 1)) for n in self.layer_dims)
         n_hidden = len(layer_dims) - 2
         settle = object.__setattr__  # the way a frozen dataclass settles its own fields
         settle(self, "layer_dims", layer_dims)

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
 from .callbacks import EpochPrinter
-from .checks import check_real
+from .checks import check_integer, check_real
 from .losses import LOSSES, compute_cost
 from .network import (
     Network,
@@ -123,11 +123,12 @@ class TrainingState:
     Attributes
     ----------
     parameters : Parameters
-    optimizer_state : dict
-    optimizer_name : str or None
-        The class whose state that is.
     rng : numpy.random.Generator
         Of the order of examples, and of what drops out.
+    optimizer_state : dict or None
+        None until training starts.
+    optimizer_name : str or None
+        The class whose state that is.
     epoch, step : int
         Epochs and updates made.
     history : dict of str to list of float
@@ -148,8 +149,8 @@ class TrainingState:
     """
 
     parameters: Parameters
-    optimizer_state: dict
     rng: np.random.Generator
+    optimizer_state: dict | None = None
     epoch: int = 0
     step: int = 0
     history: dict = field(default_factory=dict)
@@ -245,7 +246,7 @@ class TrainingState:
         saved, parameters = copy.deepcopy(saved), Parameters(kept)
         rng, last_vector = np.random.default_rng(), saved.pop("last_vector")
         rng.bit_generator.state = saved.pop("rng")
-        state = cls(parameters, rng=rng, **saved)
+        state = cls(parameters, rng, **saved)
         if state.best_epoch is not None:
             state.best_vector = parameters.vector.copy()
         if last_vector is not None:
@@ -500,6 +501,8 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     ConvergenceWarning
         If it diverges and the best epoch is kept, or if its cost rose and never came back.
     """
+    check_integer("n_epochs", n_epochs, 1)
+    state.adopt_optimizer(recipe.optimizer)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     schedule = recipe.schedule_over((horizon or state.epoch + n_epochs) * len(batches))
     check_real("learning_rate_schedule(step)", schedule(state.step), 0)
@@ -607,13 +610,13 @@ def train_deep_network(
     >>> costs[-1] < 0.05
     True
     """
+    check_integer("num_iterations", num_iterations, 1)
     network, rng = Network(layer_dims, **architecture), np.random.default_rng(rng)
     parameters = initialize_parameters(
         layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=rng
     )
     recipe = Recipe(SGD(), check_real("learning_rate", learning_rate, 0, closed="neither"))
-    state = TrainingState(parameters, None, rng)
-    state.adopt_optimizer(recipe.optimizer)
+    state = TrainingState(parameters, rng)
     callbacks = [EpochPrinter(every=100)] if print_cost else []
     train(state, Examples(X, Y), network, recipe, n_epochs=num_iterations, callbacks=callbacks)
     return state.parameters, state.history["cost"]

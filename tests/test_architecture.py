@@ -1,0 +1,214 @@
+"""Directions of imports, what importing brings along, and that the course's functions are the ones that `fit` runs."""
+
+import ast
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sklearn_deepnn
+from sklearn_deepnn import DeepNNClassifier
+
+ROOT = Path(sklearn_deepnn.__file__).parent
+LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
+    ["checks", "activations", "initializers", "schedules"],
+    ["losses", "regularizers", "parameters", "layers", "optimizers"],
+    ["network"],
+    ["callbacks"],
+    ["training"],
+    ["classifier", "plotting"],
+    ["gradient_check"],
+]
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+OPTIONAL = ["matplotlib", "pandas", "polars", "PIL", "torch"]
+SECTION = re.compile(r"^(Parameters|Attributes|Returns|Yields|Raises)\n---", re.MULTILINE)
+COURSE = [
+    "initialize_parameters", "linear_forward", "linear_activation_forward", "model_forward", "compute_cost",
+    "linear_backward", "linear_activation_backward", "model_backward", "update_parameters",
+]  # fmt: skip
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path):
+    """Yield (module, name) for everything that a file imports, wherever in it."""
+    package = ".".join(path.relative_to(ROOT.parent).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(source, package) if node.level else source
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def rooms_imported(path):
+    """Return the rooms of this package that a file imports from."""
+    rooms = set()
+    for source, name in imports(path):
+        package, *inside = f"{source}.{name}".rstrip(".").split(".")
+        if package == ROOT.name:
+            rooms.add(inside[0] if inside else "")
+    return rooms
+
+
+def public_objects():
+    """Yield (name, object) for every public function, class and method that this package defines."""
+    for path in FILES:
+        module = importlib.import_module(module_name(path))
+        for name, value in vars(module).items():
+            if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+                continue
+            if inspect.isfunction(value):
+                yield f"{module.__name__}.{name}", value
+            elif inspect.isclass(value):
+                yield f"{module.__name__}.{name}", value
+                for method, function in vars(value).items():
+                    if not method.startswith("_") and inspect.isfunction(inspect.unwrap(function)):
+                        yield f"{module.__name__}.{name}.{method}", inspect.unwrap(function)
+
+
+PUBLIC = dict(public_objects())
+
+
+def arguments(value):
+    """Return the names of the arguments that a function, or a class to be made, takes by name."""
+    kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    parameters = inspect.signature(value).parameters.values()
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind not in kinds and parameter.name not in ("self", "cls")
+    ]
+
+
+# Imports.
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_modules_import_only_from_levels_above(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert room in LEVEL_OF, f"{room} has no place in LEVELS"
+    wrong = {other for other in rooms_imported(path) if other != room and LEVEL_OF.get(other, 99) >= LEVEL_OF[room]}
+    assert not wrong
+
+
+def test_layers_do_not_import_each_other_in_a_circle():
+    for path in (ROOT / "layers").glob("*.py"):
+        if path.name not in ("__init__.py", "averaging.py"):
+            siblings = {source for source, _ in imports(path) if source.startswith("sklearn_deepnn.layers")}
+            assert siblings <= {"sklearn_deepnn.layers.averaging"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_nothing_private_of_scikit_learn_is_imported(path):
+    private = [
+        f"{source}.{name}"
+        for source, name in imports(path)
+        if source.split(".")[0] == "sklearn" and any(part.startswith("_") for part in f"{source}.{name}".split("."))
+    ]
+    assert not private
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "plotting"], ids=module_name)
+def test_optional_packages_are_imported_by_plotting_alone(path):
+    assert not {source.split(".")[0] for source, _ in imports(path)} & set(OPTIONAL)
+
+
+def run_in_a_fresh_interpreter(program):
+    """Return what a program prints."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT.parent)}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout.strip()
+
+
+def test_importing_the_package_imports_no_optional_package_beyond_those_of_scikit_learn():
+    program = f"""
+import sys
+import sklearn
+before = set(sys.modules)
+import sklearn_deepnn
+print([name for name in {OPTIONAL} if name in sys.modules and name not in before])
+"""
+    assert run_in_a_fresh_interpreter(program) == "[]"
+
+
+def test_the_package_works_where_no_optional_package_is_installed():
+    program = f"""
+import sys
+
+class Missing:
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in {OPTIONAL}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing)
+from sklearn_deepnn import DeepNNClassifier
+print(DeepNNClassifier(max_iter=1, random_state=0).fit([[0.0], [1.0]], [0, 1]).n_iter_)
+"""
+    assert run_in_a_fresh_interpreter(program) == "1"
+
+
+def test_everything_exported_is_there():
+    for name in sklearn_deepnn.__all__:
+        assert getattr(sklearn_deepnn, name)
+
+
+# One network, not two.
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_fit_breaks_without_each_function_of_the_course(name, monkeypatch):
+    class Deleted(Exception):
+        pass
+
+    def deleted(*args, **kwargs):
+        raise Deleted
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 3)), np.arange(20) % 2
+    places = [
+        module
+        for key, module in sorted(sys.modules.items())
+        if key.startswith("sklearn_deepnn") and name in vars(module)
+    ]
+    assert places
+    for module in places:
+        monkeypatch.setattr(module, name, deleted)
+    with pytest.raises(Deleted):
+        DeepNNClassifier().fit(X, y)
+
+
+# Docstrings.
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_every_module_has_a_docstring(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_is_documented(name):
+    doc = inspect.getdoc(PUBLIC[name])
+    assert doc, "no docstring"
+    assert doc.split("\n\n")[0].rstrip().endswith((".", ":", "?")), "the first paragraph is not a sentence"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_longer_docstrings_have_sections_and_name_every_argument(name):
+    value = PUBLIC[name]
+    doc = inspect.getdoc(value)
+    if "\n" in doc and arguments(value):
+        assert SECTION.search(doc)
+    if inspect.isfunction(value) and "Parameters\n---" in doc:
+        assert not [argument for argument in arguments(value) if argument not in doc]

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from sklearn_deepnn import DeepNNClassifier, check_gradient, network, training
+from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.losses import LOSSES
+from sklearn_deepnn.network import Network
+
+M = 12
+TOLERANCE, WRONG = 1e-7, 1e-3
+WEIGHT = np.linspace(0.5, 2.0, M)
+X = np.random.default_rng(0).normal(size=(M, 4))
+TARGETS = {
+    "binary": np.arange(M) % 2,
+    "multiclass": np.arange(M) % 3,
+    "multilabel": np.random.default_rng(1).integers(2, size=(M, 3)),
+}
+NETWORKS = {
+    "plain": {},
+    "dropout": {"dropout_rate": 0.4},
+    "batch_norm": {"batch_norm": True},
+    "both": {"dropout_rate": 0.4, "batch_norm": True},
+}
+CONFIGURATIONS = {
+    **NETWORKS,
+    "label_smoothing": {"label_smoothing": 0.2},
+    "weight_decay": {"weight_decay": 0.3},
+    "all": {"dropout_rate": 0.4, "batch_norm": True, "label_smoothing": 0.2, "weight_decay": 0.3},
+}
+
+
+def check_network(layer_dims=(4, 5, 4, 3), **options):
+    """Check a network at one-hot targets, which every loss understands."""
+    Y = np.eye(3)[:, np.random.default_rng(1).integers(3, size=M)]
+    weight = options.pop("sample_weight", None)
+    return check_gradient(Network(layer_dims, **options), X.T, Y, sample_weight=weight, max_entries=8)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_networks_have_the_right_gradient(activation, loss, options, weight):
+    assert check_network(activation=activation, loss=loss, sample_weight=weight, **options) < TOLERANCE
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("options", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+@pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_estimators_have_the_right_gradient(activation, y, options, weight):
+    estimator = DeepNNClassifier((5, 4), activation, random_state=0, **options)
+    assert check_gradient(estimator, X, y, sample_weight=weight, max_entries=8) < TOLERANCE
+
+
+def test_class_weights_are_checked_too():
+    estimator = DeepNNClassifier((5,), "tanh", class_weight={0: 1.0, 1: 5.0, 2: 0.5}, random_state=0)
+    assert check_gradient(estimator, X, TARGETS["multiclass"]) < TOLERANCE
+
+
+def test_a_fitted_estimator_is_checked_where_it_is_and_stays_there():
+    estimator = DeepNNClassifier((5,), "tanh", max_iter=3, random_state=0).fit(X, TARGETS["multiclass"])
+    before = {name: array.copy() for name, array in estimator.parameters_.items()}
+    assert check_gradient(estimator, X, TARGETS["multiclass"]) < TOLERANCE
+    for name, array in before.items():
+        np.testing.assert_array_equal(estimator.parameters_[name], array)
+
+
+def test_an_estimator_that_was_not_fitted_stays_so():
+    estimator = DeepNNClassifier((5,), random_state=0)
+    check_gradient(estimator, X, TARGETS["binary"])
+    assert not hasattr(estimator, "parameters_")
+    assert not hasattr(estimator, "classes_")
+
+
+def test_single_precision_estimators_are_checked_in_double():
+    estimator = DeepNNClassifier((5,), "tanh", dtype="float32", random_state=0)
+    assert check_gradient(estimator, X, TARGETS["binary"]) < TOLERANCE
+
+
+def test_a_unit_that_sits_on_the_kink_of_its_rectifier_is_no_wrong_gradient():
+    # all that reaches the units of an example of zeros is their bias, which starts at zero
+    X = np.array([[0.0, 1.0, -2.0, 0.5], [0.0, 1.0, 1.0, -0.5]])
+    assert check_gradient(Network((2, 3, 1)), X, np.array([[1, 1, 0, 1]])) < TOLERANCE
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_is_no_wrong_gradient():
+    # the second batch normalisation takes away again whatever the first layer's beta adds
+    linear = Network((4, 5, 4, 3), activation="identity", batch_norm=True)
+    assert check_gradient(linear, X.T, TARGETS["multiclass"]) < TOLERANCE
+
+
+def test_networks_without_hidden_layers_are_checked():
+    assert check_gradient(Network((4, 3)), X.T, TARGETS["multiclass"]) < TOLERANCE
+
+
+# It can fail.
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_wrong_activation_gradient_is_found(activation, monkeypatch):
+    right = ACTIVATIONS[activation]
+    assert check_network((4, 5, 3), activation=activation) < TOLERANCE
+    wrong = right._replace(backward=lambda dA, cache: 1.01 * right.backward(dA, cache))
+    monkeypatch.setitem(ACTIVATIONS, activation, wrong)
+    assert check_network((4, 5, 3), activation=activation) > WRONG
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_wrong_loss_gradient_is_found(loss, monkeypatch):
+    right = LOSSES[loss]
+    assert check_network((4, 5, 3), loss=loss) < TOLERANCE
+    wrong = right._replace(gradient=lambda AL, Y: 1.01 * right.gradient(AL, Y))
+    monkeypatch.setitem(LOSSES, loss, wrong)
+    assert check_network((4, 5, 3), loss=loss) > WRONG
+
+
+def test_forgetting_that_the_batch_makes_the_statistics_is_found(monkeypatch):
+    right = network.batchnorm_backward
+    assert check_network(activation="tanh", batch_norm=True) < TOLERANCE
+    monkeypatch.setattr(
+        network, "batchnorm_backward", lambda dZ, cache, **out: right(dZ, cache._replace(share=None), **out)
+    )
+    assert check_network(activation="tanh", batch_norm=True) > WRONG
+
+
+def test_forgetting_the_mask_of_dropout_is_found(monkeypatch):
+    assert check_network(activation="tanh", dropout_rate=0.4) < TOLERANCE
+    monkeypatch.setattr(network, "dropout_backward", lambda dA, cache: dA)
+    assert check_network(activation="tanh", dropout_rate=0.4) > WRONG
+
+
+def test_a_wrong_entry_of_one_array_is_found(monkeypatch):
+    def wrong(*args, **options):
+        grads = network.model_backward(*args, **options)
+        grads["db1"][0] *= 1.1
+        return grads
+
+    monkeypatch.setattr(training, "model_backward", wrong)
+    assert check_network(activation="tanh") > WRONG

@@ -1,0 +1,373 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+import reference
+from scipy import sparse
+
+from sklearn_deepnn import network as network_module
+from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.checks import InvalidParameterError
+from sklearn_deepnn.initializers import INITIALIZERS
+from sklearn_deepnn.layers import EPSILON
+from sklearn_deepnn.losses import LOSSES, compute_cost
+from sklearn_deepnn.network import (
+    Network,
+    fold_batch_norm,
+    forward_in_chunks,
+    initialize_parameters,
+    model_backward,
+    model_forward,
+    running_statistics,
+    take_columns,
+)
+
+HIDDEN_DIMS = [(), (5,), (5, 4, 3)]
+OUTPUTS = [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)]
+LOSS_OF = {loss.out_activation: name for name, loss in LOSSES.items()}
+M = 6
+
+
+def draw_parameters(layer_dims, seed=0, **options):
+    """Return parameters of which none is zero or one, statistics included."""
+    parameters = initialize_parameters(layer_dims, rng=seed, **options)
+    parameters.vector[:] += np.random.default_rng(seed).uniform(0.1, 0.5, parameters.vector.size)
+    return parameters
+
+
+def draw_examples(n_inputs=4, n_outputs=3, m=M, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n_inputs, m)), np.eye(max(n_outputs, 2))[:n_outputs, rng.integers(n_outputs, size=m)]
+
+
+# What a network is.
+
+
+def test_the_default_network_is_the_course_s():
+    parameters = initialize_parameters([4, 5, 1], rng=0)
+    X, Y = draw_examples(n_outputs=1)
+    AL, caches = model_forward(X, parameters)
+    network = Network((4, 5, 1), activation="relu", loss="binary_cross_entropy", dropout_rate=0.0, batch_norm=False)
+    assert Network.of([parameters["W1"], parameters["W2"]]) == network
+    np.testing.assert_array_equal(AL, model_forward(X, parameters, network)[0])
+    for name, dW in model_backward(AL, Y, caches).items():
+        np.testing.assert_array_equal(dW, model_backward(AL, Y, caches, network)[name])
+
+
+@pytest.mark.parametrize(("n_outputs", "output"), [(1, "sigmoid"), (2, "softmax"), (3, "softmax")])
+def test_the_default_loss_goes_by_the_number_of_outputs(n_outputs, output):
+    assert Network((4, 5, n_outputs)).loss == LOSS_OF[output]
+
+
+def test_one_entry_stands_for_all_hidden_layers():
+    network = Network([4, 5, 6, 1], activation="tanh", dropout_rate=0.5)
+    assert network == Network((4, 5, 6, 1), activation=["tanh", "tanh"], dropout_rate=[0.5, 0.5])
+    assert network.n_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("layer_dims", (4,)), ("layer_dims", (4, 0, 1)), ("layer_dims", (4, 2.5, 1)), ("layer_dims", (4, True, 1)),
+        ("activation", "step"), ("activation", None), ("activation", ("relu",)), ("activation", ("relu", "step")),
+        ("loss", "hinge"), ("dropout_rate", 1.0), ("dropout_rate", None), ("dropout_rate", "half"),
+        ("dropout_rate", (0.1, 0.1, 0.1)), ("dropout_rate", (0.1, -0.1)), ("batch_norm", 1),
+    ],
+)  # fmt: skip
+def test_bad_entries_are_rejected_by_name(name, value):
+    with pytest.raises(InvalidParameterError, match=rf"{name} must be .*, got "):
+        Network(**({"layer_dims": (4, 5, 6, 1)} | {name: value}))
+
+
+def test_a_network_is_restored_from_lists_numbers_and_strings():
+    network = Network((4, 5, 6, 1), activation=("tanh", "relu"), dropout_rate=0.5, batch_norm=True)
+    fields = network.to_dict()
+    assert {type(value) for value in fields.values()} <= {list, str, bool}
+    assert Network.restore(fields) == network
+    assert Network(**fields) == network
+
+
+# Start values.
+
+
+def test_parameters_have_the_course_s_names_and_shapes():
+    parameters = initialize_parameters([4, 5, 3, 1], rng=0)
+    shapes = {"W1": (5, 4), "b1": (5, 1), "W2": (3, 5), "b2": (3, 1), "W3": (1, 3), "b3": (1, 1)}
+    assert {name: array.shape for name, array in parameters.items()} == shapes
+    assert parameters.vector.dtype == np.float64
+    assert not any(parameters[f"b{l}"].any() for l in (1, 2, 3))
+
+
+def test_parameters_of_batch_normalisation_start_as_the_identity():
+    parameters = initialize_parameters([4, 5, 1], batch_norm=True, rng=0)
+    assert set(parameters) == {"W1", "gamma1", "beta1", "running_mean1", "running_variance1", "W2", "b2"}
+    assert (parameters["gamma1"] == 1).all()
+    assert (parameters["running_variance1"] == 1).all()
+    assert not parameters["beta1"].any()
+    assert not parameters["running_mean1"].any()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_every_initializer_can_be_asked_for(name):
+    parameters, rng = initialize_parameters([4, 5, 3], weight_init=name, rng=0), np.random.default_rng(0)
+    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[name]((5, 4), rng))
+    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS[name]((3, 5), rng))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_auto_takes_the_initializer_that_suits_the_activation(name):
+    parameters, rng = initialize_parameters([4, 5, 3], activation=name, rng=0), np.random.default_rng(0)
+    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[ACTIVATIONS[name].initializer]((5, 4), rng))
+    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS["glorot_uniform"]((3, 5), rng))
+
+
+def test_the_draws_are_the_same_for_every_dtype():
+    single = initialize_parameters([4, 5, 3], rng=0, dtype=np.float32)
+    assert single["W1"].dtype == np.float32
+    np.testing.assert_array_equal(single.vector, initialize_parameters([4, 5, 3], rng=0).vector.astype(np.float32))
+
+
+def test_an_unknown_initializer_is_rejected():
+    with pytest.raises(InvalidParameterError, match=r"weight_init must be one of .* or 'auto', got 'random'"):
+        initialize_parameters([4, 1], weight_init="random")
+
+
+# Forward and backward against the reference.
+
+
+@pytest.mark.parametrize("activation", reference.HIDDEN)
+@pytest.mark.parametrize(("output", "n_outputs"), OUTPUTS)
+@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
+def test_forward_cost_and_backward_equal_the_reference(hidden_dims, output, n_outputs, activation):
+    layer_dims = (4, *hidden_dims, n_outputs)
+    network = Network(layer_dims, activation=activation, loss=LOSS_OF[output])
+    parameters, (X, Y) = draw_parameters(layer_dims), draw_examples(n_outputs=n_outputs)
+    AL, caches = model_forward(X, parameters, network)
+    Zs, As = reference.forward(X, parameters, activation, output)
+    np.testing.assert_allclose(AL, As[-1], rtol=1e-12)
+    np.testing.assert_allclose(caches[-1].activation, Zs[-1], rtol=1e-12)
+    assert compute_cost(AL, Y, loss=network.loss) == pytest.approx(reference.cost(As[-1], Y, output), rel=1e-12)
+    grads, wanted = model_backward(AL, Y, caches, network), reference.gradients(X, Y, parameters, activation, output)
+    assert set(grads) == set(wanted)
+    for name, dW in grads.items():
+        np.testing.assert_allclose(dW, wanted[name], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
+def test_there_is_a_cache_for_each_layer(hidden_dims):
+    X, _ = draw_examples()
+    parameters = draw_parameters((4, *hidden_dims, 3))
+    _, caches = model_forward(X, parameters)
+    assert len(caches) == len(hidden_dims) + 1
+    assert caches[0].linear[0] is X
+    for l, cache in enumerate(caches, start=1):
+        assert cache.linear[1] is parameters[f"W{l}"]
+        assert cache.linear[2] is parameters[f"b{l}"]
+        assert cache.batchnorm is None
+        assert cache.dropout is None
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix])
+def test_sparse_input_equals_dense(container):
+    (X, Y), parameters = draw_examples(), draw_parameters((4, 5, 3))
+    X[X < 0] = 0
+    AL, caches = model_forward(X, parameters)
+    sparse_AL, sparse_caches = model_forward(container(X), parameters)
+    np.testing.assert_allclose(sparse_AL, AL, rtol=1e-12)
+    grads = model_backward(AL, Y, caches)
+    for name, dW in model_backward(sparse_AL, Y, sparse_caches).items():
+        np.testing.assert_allclose(dW, grads[name], rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_gradients_are_written_where_told(batch_norm):
+    network = Network((4, 5, 5, 3), batch_norm=batch_norm)
+    parameters, (X, Y) = draw_parameters(network.layer_dims, batch_norm=batch_norm), draw_examples()
+    AL, caches = model_forward(X, parameters, network, training=True)
+    wanted, room = model_backward(AL, Y, caches, network), parameters.gradients()
+    room.vector[...] = np.nan
+    assert model_backward(AL, Y, caches, network, out=room) is room
+    assert set(room) == set(wanted)
+    for name, dW in room.items():
+        assert np.shares_memory(dW, room.vector)
+        np.testing.assert_array_equal(dW, wanted[name])
+    assert np.isfinite(room.vector).all()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_weights_equal_repetition(batch_norm):
+    network = Network((4, 5, 3), activation="tanh", batch_norm=batch_norm)
+    parameters, (X, Y) = draw_parameters(network.layer_dims, batch_norm=batch_norm), draw_examples()
+    copies = np.array([1, 3, 2, 1, 1, 4])
+    weight = copies / copies.mean()
+    AL, caches = model_forward(X, parameters, network, training=True, sample_weight=weight)
+    grads = model_backward(AL, Y, caches, network, sample_weight=weight)
+    X, Y = np.repeat(X, copies, axis=1), np.repeat(Y, copies, axis=1)
+    AL, caches = model_forward(X, parameters, network, training=True)
+    for name, dW in model_backward(AL, Y, caches, network).items():
+        np.testing.assert_allclose(grads[name], dW, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_single_precision_stays(loss, activation, batch_norm):
+    network = Network((4, 5, 5, 3), activation=activation, loss=loss, dropout_rate=0.3, batch_norm=batch_norm)
+    parameters = draw_parameters(network.layer_dims, batch_norm=batch_norm, dtype=np.float32)
+    X, Y = (array.astype(np.float32) for array in draw_examples())
+    AL, caches = model_forward(X, parameters, network, training=True, rng=np.random.default_rng(0))
+    assert AL.dtype == np.float32
+    assert {dW.dtype for dW in model_backward(AL, Y, caches, network).values()} == {np.dtype(np.float32)}
+    statistics = running_statistics(parameters, caches, 0.9)
+    assert {array.dtype for array in statistics.values()} <= {np.dtype(np.float32)}
+
+
+def test_arguments_stay_as_they_were():
+    (X, Y), parameters = draw_examples(), draw_parameters((4, 5, 3))
+    X_before, Y_before, before = X.copy(), Y.copy(), parameters.vector.copy()
+    AL, caches = model_forward(X, parameters)
+    AL_before = AL.copy()
+    model_backward(AL, Y, caches, sample_weight=np.arange(M))
+    np.testing.assert_array_equal(X, X_before)
+    np.testing.assert_array_equal(Y, Y_before)
+    np.testing.assert_array_equal(AL, AL_before)
+    np.testing.assert_array_equal(parameters.vector, before)
+
+
+# Dropout and batch normalisation in the network.
+
+
+def test_units_drop_out_while_training_alone():
+    (X, _), parameters = draw_examples(), draw_parameters((4, 50, 50, 3))
+    network = Network((4, 50, 50, 3), dropout_rate=(0.0, 0.5))
+    _, caches = model_forward(X, parameters, network, training=True, rng=np.random.default_rng(0))
+    assert [cache.dropout is None for cache in caches] == [True, False, True]
+    assert 0.3 < np.mean(caches[1].dropout == 0) < 0.7
+    np.testing.assert_array_equal(
+        model_forward(X, parameters, network)[0], model_forward(X, parameters, Network((4, 50, 50, 3)))[0]
+    )
+
+
+def test_batch_normalisation_goes_by_the_batch_while_training_and_by_its_statistics_otherwise():
+    (X, _), parameters = draw_examples(), draw_parameters((4, 5, 3), batch_norm=True)
+    network = Network((4, 5, 3), batch_norm=True)
+    Z = parameters["W1"] @ X
+    _, caches = model_forward(X, parameters, network, training=True)
+    np.testing.assert_allclose(caches[0].batchnorm.mean, Z.mean(axis=1, keepdims=True), rtol=1e-12)
+    _, caches = model_forward(X, parameters, network)
+    np.testing.assert_array_equal(caches[0].batchnorm.mean, parameters["running_mean1"])
+    np.testing.assert_array_equal(caches[0].batchnorm.variance, parameters["running_variance1"])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_running_statistics_are_a_moving_mean(momentum):
+    network = Network((4, 5, 2, 3), batch_norm=True)
+    (X, _), parameters = draw_examples(), draw_parameters(network.layer_dims, batch_norm=True)
+    _, caches = model_forward(X, parameters, network, training=True)
+    wanted = {}
+    for l in (1, 2):
+        Z = parameters[f"W{l}"] @ caches[l - 1].linear[0]
+        wanted[f"running_mean{l}"] = Z.mean(axis=1, keepdims=True)
+        wanted[f"running_variance{l}"] = Z.var(axis=1, keepdims=True)
+    found = running_statistics(parameters, caches, momentum)
+    assert set(found) == set(wanted)
+    for name, batch in wanted.items():
+        np.testing.assert_allclose(found[name], momentum * parameters[name] + (1 - momentum) * batch, rtol=1e-12)
+
+
+def test_without_batch_normalisation_there_are_no_running_statistics():
+    parameters = draw_parameters((4, 5, 3))
+    assert running_statistics(parameters, model_forward(draw_examples()[0], parameters)[1], 0.9) == {}
+
+
+@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
+def test_a_network_with_batch_normalisation_folded_in_predicts_the_same(hidden_dims):
+    layer_dims = (4, *hidden_dims, 3)
+    parameters, (X, _) = draw_parameters(layer_dims, batch_norm=True), draw_examples()
+    before = parameters.vector.copy()
+    folded = fold_batch_norm(parameters)
+    assert set(folded) == {f"{kind}{l}" for kind in "Wb" for l in range(1, len(layer_dims))}
+    wanted, _ = model_forward(X, parameters, Network(layer_dims, batch_norm=True))
+    np.testing.assert_allclose(model_forward(X, folded)[0], wanted, rtol=1e-11)
+    np.testing.assert_array_equal(parameters.vector, before)
+
+
+def test_folding_is_by_the_formula():
+    parameters = draw_parameters((4, 5, 3), batch_norm=True)
+    scale = parameters["gamma1"] / np.sqrt(parameters["running_variance1"] + EPSILON)
+    folded = fold_batch_norm(parameters)
+    np.testing.assert_allclose(folded["W1"], scale * parameters["W1"], rtol=1e-14)
+    np.testing.assert_allclose(folded["b1"], parameters["beta1"] - scale * parameters["running_mean1"], rtol=1e-14)
+
+
+# Predicting a piece at a time.
+
+
+@pytest.mark.parametrize("columns", [None, np.arange(300)[::-3]], ids=["all", "some"])
+@pytest.mark.parametrize("container", [np.array, sparse.csc_array])
+@pytest.mark.parametrize("chunk_elements", [1, 5 * 100, 2**20])
+def test_chunks_equal_the_whole(chunk_elements, container, columns, monkeypatch):
+    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", chunk_elements)
+    (X, _), parameters, network = draw_examples(m=300), draw_parameters((4, 5, 3)), Network((4, 5, 3))
+    wanted = model_forward(X if columns is None else X[:, columns], parameters)[1][-1].activation
+    found = np.full_like(wanted, np.nan)
+    for piece, ZL in forward_in_chunks(container(X), parameters, network, columns):
+        found[:, piece] = ZL
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_small_chunks_are_many(monkeypatch):
+    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
+    pieces = [p for p, _ in forward_in_chunks(np.ones((4, 1000)), draw_parameters((4, 5, 3)), Network((4, 5, 3)))]
+    assert len(pieces) > 10
+
+
+def test_chunks_are_converted_to_the_dtype_of_the_parameters():
+    parameters = draw_parameters((4, 5, 3), dtype=np.float32)
+    ((_, ZL),) = forward_in_chunks(np.ones((4, 2), dtype=np.int64), parameters, Network((4, 5, 3)))
+    assert ZL.dtype == np.float32
+
+
+def test_a_logit_that_is_not_finite_is_an_error():
+    parameters, X = draw_parameters((4, 5, 3), dtype=np.float32), np.full((4, 2), 1e38)
+    with pytest.raises(ValueError, match=r"X has values too large .* float32"), np.errstate(all="ignore"):
+        list(forward_in_chunks(X, parameters, Network((4, 5, 3))))
+
+
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "strided_transposed": lambda X: np.repeat(X.T, 2, axis=0)[::2].T,
+    "backwards": lambda X: np.ascontiguousarray(X[:, ::-1])[:, ::-1],
+    "csr": sparse.csr_array,
+    "csc": sparse.csc_array,
+    "csr_matrix": sparse.csr_matrix,
+    "csc_matrix": sparse.csc_matrix,
+}
+
+
+@pytest.mark.parametrize("dtype", [None, np.float32, np.float64])
+@pytest.mark.parametrize("columns", [np.array([5, 0, 5, 3]), np.array([], np.intp), slice(1, 4), slice(None)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_columns_are_taken_from_any_layout(layout, columns, dtype):
+    X = np.arange(24).reshape(4, 6)
+    taken = take_columns(LAYOUTS[layout](X), columns, dtype)
+    assert sparse.issparse(taken) == layout.startswith("cs")
+    assert taken.dtype == (dtype or X.dtype)
+    np.testing.assert_array_equal(taken.toarray() if sparse.issparse(taken) else taken, X[:, columns])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_taking_columns_copies_next_to_nothing(layout):
+    X = np.zeros((50, 20_000))
+    X[::10] = 1
+    X = LAYOUTS[layout](X)
+    columns = np.random.default_rng(0).permutation(20_000)[:100]
+    tracemalloc.start()
+    try:
+        take_columns(X, columns, np.float32)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 400_000  # all of a dense X are 8 000 000

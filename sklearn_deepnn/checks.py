@@ -1,5 +1,7 @@
 """Checks of what users pass: every message names the parameter, the rule and the value."""
 
+import math
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,6 +14,28 @@ class InvalidParameterError(ValueError, TypeError):
 def reject(name, rule, value):
     """Raise `InvalidParameterError` in the one form that this package's messages have."""
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
+
+
+@contextmanager
+def naming(name, rule="valid"):
+    """Let errors that scikit-learn or NumPy raise inside say which argument is meant, if they do not yet.
+
+    Parameters
+    ----------
+    name : str
+    rule : str, default="valid"
+        What the argument must be.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        if name in str(error):
+            raise
+        raise ValueError(f"{name} must be {rule}: {error}") from error
 
 
 def check_real(name, value, low=None, high=None, *, closed="both"):
@@ -35,7 +59,7 @@ def check_real(name, value, low=None, high=None, *, closed="both"):
     inside = (
         isinstance(value, Real)
         and not isinstance(value, bool)
-        and np.isfinite(value)
+        and _is_finite(value)
         and (low is None or value > low or (value == low and closed in ("left", "both")))
         and (high is None or value < high or (value == high and closed in ("right", "both")))
     )
@@ -44,6 +68,13 @@ def check_real(name, value, low=None, high=None, *, closed="both"):
         right = "inf)" if high is None else f"{high:g}" + ("]" if closed in ("right", "both") else ")")
         reject(name, f"a number in {left}, {right}", value)
     return value
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def check_integer(name, value, low):

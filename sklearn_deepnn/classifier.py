@@ -4,24 +4,25 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
+from inspect import signature
+from numbers import Number
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .callbacks import EarlyStopping, EpochPrinter, ReduceLROnPlateau
-from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, reject
+from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, naming, reject
 from .initializers import INITIALIZERS
 from .losses import LOSSES
 from .network import Network, fold_batch_norm, forward_in_chunks, initialize_parameters
 from .optimizers import OPTIMIZERS
-from .parameters import Parameters
 from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
@@ -85,7 +86,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     tol : float, default=0.0001
         What is no improvement: a change of less than this in cost or score.
     scoring : str or callable, default="loss"
-        What judges an epoch on validation data: the cross-entropy, or a scorer (name or callable).
+        What judges an epoch on validation data: the cross-entropy, or a scorer (name or callable). It is weighted where
+        samples are, if it takes a `sample_weight`.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     warm_start : bool, default=False
@@ -275,8 +277,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         recipe = draft._check_parameters()
         if self.class_weight == "balanced":
             reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
-        draft._check_classes(classes, y)
-        examples, network, state = draft._prepare(X, y, sample_weight)
+        examples, network, state = draft._prepare(X, y, sample_weight, partial(draft._given_classes, classes))
         if state.weight_scale is None:
             state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
@@ -407,12 +408,16 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             check_choice("scoring", self.scoring, ["loss", *get_scorer_names()], otherwise=" or a callable")
         self._layer_dims(1, 1)
         self._float_type()
+        try:
+            check_random_state(self.random_state)
+        except ValueError:
+            reject("random_state", "None, an integer from 0 to 2**32 - 1 or a RandomState", self.random_state)
         return self._recipe()
 
     def _recipe(self):
         optimizer, schedule, batch_size = self.optimizer, self.learning_rate_schedule, self.batch_size
         if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
-            if optimizer not in OPTIMIZERS.values():
+            if not (isinstance(optimizer, type) and issubclass(optimizer, tuple(OPTIMIZERS.values()))):
                 check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
             optimizer = OPTIMIZERS.get(optimizer, optimizer)()
         if not callable(schedule):
@@ -422,6 +427,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             check_choice("batch_size", batch_size, ["auto"], otherwise=", None or an integer of at least 1")
         elif batch_size is not None:
             check_integer("batch_size", batch_size, 1)
+            if self.batch_norm and batch_size == 1:
+                reject(
+                    "batch_size", "at least 2 with batch_norm=True, which compares the samples of a batch", batch_size
+                )
         return Recipe(
             optimizer,
             learning_rate=float(self.learning_rate),
@@ -445,10 +454,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _layer_dims(self, n_features, n_outputs):
         dims = self.hidden_layer_dims
-        dims = [dims] if np.ndim(dims) == 0 else dims
-        for n in dims:
-            check_integer("hidden_layer_dims", n, 1)
-        return (n_features, *dims, n_outputs)
+        if not isinstance(dims, (Sequence, np.ndarray)) or isinstance(dims, str):
+            dims = [dims]
+        return (n_features, *(check_integer("hidden_layer_dims", n, 1) for n in dims), n_outputs)
 
     def _float_type(self, X_dtype=np.float64, n_samples=0):
         """Return the precision to compute in."""
@@ -463,29 +471,19 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("dtype", "'auto', float32 or float64", self.dtype)
         return dtype
 
-    def _check_classes(self, classes, y):
-        """Settle `classes_` at the first call of `partial_fit`; later, see that they are still the same."""
-        if classes is not None:
-            classes = unique_labels(column_or_1d(classes))
-            if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
-                raise ValueError(f"classes must stay what they were, {self.classes_.tolist()}, got {classes.tolist()}.")
-            self.classes_ = classes
-        elif not hasattr(self, "classes_") and type_of_target(y, input_name="y") != "multilabel-indicator":
-            raise ValueError("classes must be given at the first call of partial_fit: all labels that will ever come.")
-
-    def _prepare(self, X, y, sample_weight):
+    def _prepare(self, X, y, sample_weight, choose_classes=None):
         """Return the examples to train on, the network, and the state that training starts or goes on from."""
-        examples = self._read(X, y, sample_weight)
+        examples = self._read(X, y, sample_weight, choose_classes or self._classes_in)
         network = self._network(examples.X.shape[0])
-        state = self._start(network, examples.X)
+        state = self._start(network, examples)
         self.network_ = network.to_dict()
         self.n_layers_ = network.n_layers + 1
         self.n_outputs_ = network.layer_dims[-1]
         self.out_activation_ = LOSSES[network.loss].out_activation
         return examples, network, state
 
-    def _read(self, X, y, sample_weight):
-        """Check the training set; return it as examples. Settles multilabel_, and classes_ where unknown."""
+    def _read(self, X, y, sample_weight, choose_classes):
+        """Check the training set; return it as examples. Sets: multilabel_, classes_."""
         going_on = hasattr(self, "parameters_")
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype="numeric", multi_output=True, reset=not going_on)
         y, multilabel = check_labels(y)
@@ -495,10 +493,30 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             )
         self.multilabel_ = multilabel
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
-        if not hasattr(self, "classes_"):
-            kept = y if weight is None or multilabel else y[weight > 0]
-            self.classes_ = np.arange(y.shape[1]) if multilabel else unique_labels(kept)
+        self.classes_ = choose_classes(y if weight is None else y[np.flatnonzero(weight)])
         return self._examples(X, y, weight, "y")
+
+    def _classes_in(self, y):
+        """Return the classes that training began with, or those in y."""
+        if hasattr(self, "classes_"):
+            return self.classes_
+        return np.arange(y.shape[1]) if self.multilabel_ else unique_labels(y)
+
+    def _given_classes(self, classes, y):
+        """Return the classes that training began with, or those that the first call of `partial_fit` was given."""
+        if classes is None:
+            if not hasattr(self, "classes_") and not self.multilabel_:
+                raise ValueError(
+                    "classes must be given at the first call of partial_fit: all labels that will ever come."
+                )
+            return self._classes_in(y)
+        with naming("classes"):
+            classes = column_or_1d(check_array(classes, ensure_2d=False, dtype=None))
+            if not self.multilabel_:  # where they name the columns of y
+                classes = unique_labels(classes)
+        if not np.array_equal(classes, getattr(self, "classes_", classes)):
+            raise ValueError(f"classes must stay what they were, {self.classes_.tolist()}, got {classes.tolist()}.")
+        return classes
 
     def _examples(self, X, y, weight, name):
         """Turn rows and labels into examples, weights times class weights, and leave out those that weigh nothing."""
@@ -533,8 +551,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             batch_norm=self.batch_norm,
         )
 
-    def _start(self, network, X):
-        """Return the state that training starts or goes on from; X (n_0, n) is asked for its type and size alone."""
+    def _start(self, network, examples):
+        """Return the state that training starts or goes on from."""
         if hasattr(self, "parameters_"):
             check_same_network(network, Network.restore(self.network_))
             state = TrainingState.from_dict(self.training_state_, self.parameters_)
@@ -542,7 +560,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
             rng = np.random.default_rng(seed)
             split_seed = int(rng.integers(2**32))
-            parameters = self._initial_parameters(network, rng, self._float_type(X.dtype, X.shape[1]))
+            parameters = self._initial_parameters(network, rng, self._float_type(examples.X.dtype, examples.n))
             state = TrainingState(parameters, rng, split_seed=split_seed)
         return state
 
@@ -561,7 +579,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             wanted = {key: array.shape for key, array in parameters.items()}
             if given != wanted:
                 raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
-            parameters.assign(self.weight_init)
+            with naming("weight_init"):
+                parameters.assign(self.weight_init)
+            if not np.isfinite(parameters.vector).all():
+                reject("weight_init", "a dict of finite numbers", self.weight_init)
         return parameters
 
     def _hold_out(self, examples, split_seed, X_val, y_val, sample_weight_val):
@@ -570,6 +591,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             if X_val is None or y_val is None:
                 missing = "X_val" if X_val is None else "y_val"
                 raise ValueError(f"X_val and y_val must be given together, got {missing}=None.")
+            if not self.early_stopping:
+                reject("early_stopping", "'auto' or True where X_val is given", self.early_stopping)
             return examples, self._read_validation(X_val, y_val, sample_weight_val)
         wanted = examples.n > MANY_SAMPLES if isinstance(self.early_stopping, str) else self.early_stopping
         if not wanted:
@@ -591,14 +614,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return tuple(examples._replace(columns=np.sort(part)) for part in parts)
 
     def _read_validation(self, X_val, y_val, sample_weight_val):
-        try:
+        with naming("X_val", "like X"):
             X_val = validate_data(self, X_val, accept_sparse="csr", dtype="numeric", reset=False)
-        except ValueError as error:
-            raise ValueError(f"X_val must be like X: {error}") from error
-        y_val, multilabel = check_labels(
-            check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
-        )
-        check_consistent_length(X_val, y_val)
+        with naming("y_val", "like y"):
+            y_val, multilabel = check_labels(check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None))
+            check_consistent_length(X_val, y_val)
         if multilabel != self.multilabel_:
             raise ValueError("y_val must be like y: an indicator matrix or one label per sample.")
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X_val.shape[0])
@@ -613,25 +633,25 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             fitted.__dict__.pop("feature_names_in_", None)  # X is an array by now
             X, Y = validation.X.T[columns], validation.Y.T[columns]
             y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
-            weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
+            weights = {}
+            if validation.sample_weight is not None and "sample_weight" in signature(scorer).parameters:
+                weights = {"sample_weight": validation.sample_weight[columns]}
 
         def validate(parameters):
-            values = {"validation_cost": mean_cost(validation, parameters, network)}
-            if scorer is not None:
+            cost = mean_cost(validation, parameters, network)
+            values = {"validation_cost": cost}
+            if scorer is not None and math.isfinite(cost):
                 fitted.parameters_ = parameters
-                values["validation_score"] = float(scorer(fitted, X, y, **weights))
+                values["validation_score"] = check_real("scoring", float(scorer(fitted, X, y, **weights)))
             return values
 
         return validate
 
     def _adopt(self, draft, state, *, resumable):
         """Set the fitted attributes that the training gives, and take the draft's place."""
-        kept, history, validated = state.parameters, state.history, state.best_vector is not None
+        history, validated = state.history, state.best_vector is not None
         draft.training_state_ = state.to_dict(resumable=resumable)
-        if validated:
-            kept = Parameters(kept)
-            kept.vector[...] = state.best_vector
-        draft.parameters_ = dict(kept)
+        draft.parameters_ = dict(state.kept_parameters())
         draft.n_iter_ = state.epoch
         draft.loss_curve_, draft.learning_rate_curve_ = history["cost"], history["learning_rate"]
         draft.loss_ = draft.loss_curve_[-1]
@@ -649,12 +669,15 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """Say whether one logit stands for two classes."""
         return self.n_outputs_ == 1 and len(self.classes_) == 2
 
+    @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
     def _outputs(self, X, of_logits):
         """Apply a function of logits (n_L, m), which returns m rows, to the samples of X, a piece at a time."""
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
         float_type = np.float32 if X.dtype in (np.float32, np.float16) else np.float64
         rows = None
         for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network.restore(self.network_)):
+            if not np.isfinite(ZL).all():
+                raise ValueError(f"X has values too large for this network, which computes in {ZL.dtype}.")
             outputs = of_logits(ZL.astype(float_type, copy=False))
             if rows is None:
                 rows = np.empty((X.shape[0], *outputs.shape[1:]), outputs.dtype)
@@ -741,7 +764,9 @@ def check_sample_weight(name, weight, n_samples):
     """
     if weight is None:
         return None
-    weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=name)
+    single = isinstance(weight, (Number, str))  # which check_array could not name
+    with naming(name):
+        weight = check_array([weight] if single else weight, ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.shape != (n_samples,):
         raise ValueError(f"{name} must have shape ({n_samples},), one weight per sample, got {weight.shape}.")
     if weight.min() < 0:
@@ -765,7 +790,10 @@ def weights_by_class(class_weight, classes, codes, sample_weight):
         return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1)), 0)
     for label, weight in class_weight.items():
         check_real(f"class_weight[{label!r}]", weight, 0)
-    return compute_class_weight(class_weight, classes=classes, y=classes)
+    unknown = [label for label in class_weight if label not in classes.tolist()]
+    if unknown:
+        raise ValueError(f"class_weight must have labels among {classes.tolist()}, got {unknown}.")
+    return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
 
 
 def check_same_network(network, fitted):

@@ -33,6 +33,7 @@ from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .schedules import SCHEDULES
 
+N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 
 
@@ -58,7 +59,14 @@ class Examples(NamedTuple):
         """Return the mean weight of the examples in the set, 1 if they have none."""
         if self.sample_weight is None:
             return 1.0
-        return float(self.sample_weight[slice(None) if self.columns is None else self.columns].mean())
+        weight = self.sample_weight[slice(None) if self.columns is None else self.columns]
+        largest = weight.max()
+        return float(largest * (weight / largest).mean())  # whose sum cannot overflow
+
+    def spread_sample(self, n_most):
+        """Return at most n_most of the examples, spread evenly over the set, whatever it is sorted by."""
+        positions = np.linspace(0, self.n - 1, min(n_most, self.n)).astype(np.intp)
+        return self._replace(columns=positions if self.columns is None else self.columns[positions])
 
     def scaled_by(self, weight_scale):
         """Return the set with its weights divided by a number."""
@@ -138,14 +146,14 @@ class TrainingState:
     weight_scale : float or None
         What sample weights are divided by.
     first_cost : float or None
-        Cost of the first batch, before any update.
+        Cost of a sample of the training set before any update, to tell divergence by.
     newest : dict of str to float
         The last epoch's entries of the history.
     rate_factor : float
         What callbacks have multiplied the learning rate by.
     best_epoch, best_values, best_value, best_vector
-        With validation: the epoch with the lowest `monitored`, its entries of the history, that lowest value as this
-        call's validation data give it, and the parameters' vector then.
+        With validation: the epoch with the lowest `monitored`, what this call's validation data say of it, the number
+        among that by which it is judged, and the parameters' vector then.
     """
 
     parameters: Parameters
@@ -205,9 +213,20 @@ class TrainingState:
         if validate is None:
             self.best_epoch = self.best_values = self.best_value = self.best_vector = None
         elif self.best_vector is not None:
-            best = Parameters(self.parameters)
-            best.vector[...] = self.best_vector
-            self.best_value = judged(validate(best))
+            self.best_values = validate(self.kept_parameters())
+            self.best_value = judged(self.best_values)
+
+    def kept_parameters(self):
+        """Return the best epoch's parameters where epochs were validated, otherwise the last."""
+        if self.best_vector is None:
+            return self.parameters
+        best = Parameters(self.parameters)
+        best.vector[...] = self.best_vector
+        return best
+
+    def return_to_best(self):
+        """Go on from the best epoch's parameters, with an optimizer that knows nothing yet. Sets: both."""
+        self.parameters, self.optimizer_state = self.kept_parameters(), None
 
     def to_dict(self, *, resumable=True):
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
@@ -461,12 +480,12 @@ def run_epoch(state, batches, take_step, schedule):
     for batch in batches.epoch(state.rng):
         learning_rate = float(schedule(state.step)) * state.rate_factor
         cost = take_step(batch, learning_rate)
-        state.first_cost = cost if state.first_cost is None else state.first_cost
         state.step += 1
         total += cost * batch.Y.shape[1]
     return total / batches.examples.n, learning_rate
 
 
+@np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
 def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=None, callbacks=()):
     """Train a network: repeat forward, cost, backward, update over the batches of every epoch.
 
@@ -506,13 +525,15 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     schedule = recipe.schedule_over((horizon or state.epoch + n_epochs) * len(batches))
     check_real("learning_rate_schedule(step)", schedule(state.step), 0)
+    probe = examples.spread_sample(N_PROBE)
+    if state.first_cost is None:
+        state.first_cost = mean_cost(probe, state.parameters, network)
     take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, network, recipe)
     state.judge_best_by(validate)
     for callback in callbacks:
         callback.on_train_begin(state)
     for _ in range(n_epochs):
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once, below, in words
-            cost, learning_rate = run_epoch(state, batches, take_step, schedule)
+        cost, learning_rate = run_epoch(state, batches, take_step, schedule)
         state.end_epoch(cost=cost, learning_rate=learning_rate)
         if not state.finite:
             break
@@ -522,33 +543,34 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
         stops = [callback.on_epoch_end(state) for callback in callbacks]
         if any(stops) or state.optimizer_state.get("converged"):
             break
-    report_divergence(state, network, recipe)
+    report_divergence(state, probe, network, recipe)
     return state
 
 
-def report_divergence(state, network, recipe):
-    """Raise or warn if training has gone wrong, with what to try; see `train`."""
+def report_divergence(state, probe, network, recipe):
+    """Raise or warn if training has gone wrong, with what to try; see `train`. May set: what `return_to_best` sets."""
+    n_outputs, is_binary = network.layer_dims[-1], network.loss == "binary_cross_entropy"
+    chance = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
+    cost = mean_cost(probe, state.parameters, network) if state.finite else math.nan
+    start, peak = max(state.first_cost, chance), max(state.history["cost"])
+    if cost <= 1.25 * chance or (cost <= 1.25 * start and peak <= 10 * start):
+        return
+    problem = f"Training diverged: in epoch {state.epoch} the cost or the parameters were no longer finite."
+    if math.isfinite(cost):
+        problem = (
+            f"Training diverged: its cost went from {state.first_cost:.3g} over {max(peak, cost):.3g} to {cost:.3g}, "
+            f"where guessing costs {chance:.3g}."
+        )
     advice = (
         f"Try a lower learning_rate (it was {recipe.learning_rate:g}), inputs scaled to unit variance "
         "(StandardScaler), or max_grad_norm=1.0."
     )
-    if not state.finite:
-        problem = f"Training diverged: the cost or the parameters were no longer finite in epoch {state.epoch}."
-        if state.best_vector is None:
-            raise ValueError(f"{problem} {advice}")
-        problem = f"{problem} The weights of epoch {state.best_epoch} are kept."
-        warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)
-        return
-    n_outputs, is_binary = network.layer_dims[-1], network.loss == "binary_cross_entropy"
-    chance = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
-    cost = state.history["cost"][(state.best_epoch or state.epoch) - 1]
-    if cost > 1.1 * max(state.first_cost, chance):
-        warnings.warn(
-            f"Training diverged: its cost is {cost:.3g}, higher than at the start ({state.first_cost:.3g}) and than "
-            f"that of guessing ({chance:.3g}). {advice}",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+    if state.best_vector is not None:
+        state.return_to_best()
+        advice = f"The weights of epoch {state.best_epoch} are kept. {advice}"
+    elif not math.isfinite(cost):
+        raise ValueError(f"{problem} {advice}")
+    warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)
 
 
 def mean_cost(examples, parameters, network):

@@ -1,0 +1,1300 @@
+"""`DeepNNClassifier` itself: labels, weights, precision, validation, going on with training, predictions, bad input."""
+
+import copy
+import io
+import pickle
+import re
+import tracemalloc
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.utils import get_tags
+from sklearn.utils.class_weight import compute_sample_weight
+
+from sklearn_deepnn import DeepNNClassifier, classifier
+from sklearn_deepnn.losses import LOSSES
+from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from sklearn_deepnn.schedules import SCHEDULES
+
+PREDICTORS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
+ARCHITECTURES = [{}, {"batch_norm": True}, {"dropout_rate": 0.3}, {"batch_norm": True, "dropout_rate": 0.3}]
+TARGETS = ["binary", "multiclass", "multilabel"]
+
+
+def net(**parameters):
+    """Return a small classifier that takes mini-batches and never stops by itself."""
+    defaults = {"hidden_layer_dims": (6,), "max_iter": 5, "batch_size": 16, "n_iter_no_change": 1000, "random_state": 0}
+    return DeepNNClassifier(**{**defaults, **parameters})
+
+
+def blobs(n_samples=90, n_classes=3, n_features=4, seed=0):
+    """Return clouds around the corners of a simplex, class by class in turn."""
+    y = np.arange(n_samples) % n_classes
+    centers = 3 * np.eye(max(n_classes, n_features))[:n_classes, :n_features]
+    return centers[y] + 0.5 * np.random.default_rng(seed).standard_normal((n_samples, n_features)), y
+
+
+X, Y = blobs()
+X_VAL, Y_VAL = blobs(seed=1)
+
+
+def targets(kind):
+    """Return targets of a kind for `X`."""
+    return {"binary": (Y == 1) * 1, "multiclass": Y, "multilabel": np.stack([Y == 0, Y > 0, X[:, 0] > 1], axis=1) * 1}[
+        kind
+    ]
+
+
+def fitted(model):
+    """Return what fitting has set."""
+    return {name: value for name, value in vars(model).items() if name.endswith("_")}
+
+
+def assert_same(a, b):
+    """Check that nested dicts, lists and arrays are equal to the bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert_same(a[name], b[name])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for one, other in zip(a, b):
+            assert_same(one, other)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    else:
+        assert a == b or (a != a and b != b)
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def expit(Z):
+    return 1 / (1 + np.exp(-Z))
+
+
+def forward(model, X):
+    """Return the logits of a ReLU network from coefs_ and intercepts_, as a user of MLPClassifier would."""
+    A = X
+    for W, b in zip(model.coefs_[:-1], model.intercepts_[:-1]):
+        A = np.maximum(A @ W + b, 0)
+    return A @ model.coefs_[-1] + model.intercepts_[-1]
+
+
+def probabilities(kind, ZL):
+    if kind == "multiclass":
+        return np.exp(ZL) / np.exp(ZL).sum(axis=1, keepdims=True)
+    return np.hstack([1 - expit(ZL), expit(ZL)]) if kind == "binary" else expit(ZL)
+
+
+# Fitted attributes.
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
+def test_coefs_and_intercepts_reproduce_the_probabilities(kind, parameters):
+    model = net(hidden_layer_dims=(6, 5), learning_rate=0.02, **parameters).fit(X, targets(kind))
+    np.testing.assert_allclose(model.predict_proba(X), probabilities(kind, forward(model, X)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("hidden_layer_dims", [(), 6, (6,), [6, 5], (6, 5, 4), np.array([6, 5])], ids=str)
+@pytest.mark.parametrize(("kind", "n_outputs"), [("binary", 1), ("multiclass", 3), ("multilabel", 3)])
+def test_attributes_have_the_shapes_of_the_layers(hidden_layer_dims, kind, n_outputs):
+    model = net(hidden_layer_dims=hidden_layer_dims).fit(X, targets(kind))
+    dims = [4, *np.atleast_1d(hidden_layer_dims).astype(int), n_outputs]
+    assert [W.shape for W in model.coefs_] == list(pairwise(dims))
+    assert [b.shape for b in model.intercepts_] == [(n,) for n in dims[1:]]
+    for l, (n_prev, n) in enumerate(pairwise(dims), start=1):
+        assert model.parameters_[f"W{l}"].shape == (n, n_prev)
+        assert model.parameters_[f"b{l}"].shape == (n, 1)
+    assert (model.n_layers_, model.n_outputs_, model.n_features_in_) == (len(dims), n_outputs, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "link"), [("binary", "sigmoid"), ("multiclass", "softmax"), ("multilabel", "sigmoid")]
+)
+def test_the_output_s_activation_goes_by_the_targets(kind, link):
+    assert net().fit(X, targets(kind)).out_activation_ == link
+
+
+def test_curves_have_one_entry_for_each_epoch():
+    model = net(max_iter=7).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert model.n_iter_ == 7
+    curves = ["loss_curve_", "validation_loss_curve_", "validation_scores_", "learning_rate_curve_"]
+    assert [len(getattr(model, name)) for name in curves] == [7, 7, 7, 7]
+    assert model.loss_ == model.loss_curve_[-1]
+    assert model.validation_scores_ == [-cost for cost in model.validation_loss_curve_]
+
+
+def test_without_validation_there_are_no_validation_curves():
+    model = net().fit(X, Y)
+    assert not hasattr(model, "validation_loss_curve_")
+    assert not hasattr(model, "validation_scores_")
+    assert model.best_loss_ == min(model.loss_curve_) == model.loss_curve_[model.best_iter_ - 1]
+
+
+def test_a_refit_without_validation_forgets_the_validation_curves():
+    model = net().fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert not hasattr(model.fit(X, Y), "validation_loss_curve_")
+
+
+def test_training_stops_when_patience_runs_out():
+    assert net(max_iter=50, n_iter_no_change=3, tol=1e9).fit(X, Y).n_iter_ == 4
+
+
+def test_training_lowers_the_cost_and_learns():
+    model = net(max_iter=40, learning_rate=0.01).fit(X, Y)
+    assert model.loss_ < 0.2 * model.loss_curve_[0]
+    assert model.score(X_VAL, Y_VAL) > 0.95
+
+
+def test_tags_say_what_holds():
+    tags = get_tags(net())
+    assert tags.input_tags.sparse
+    assert tags.classifier_tags.multi_class
+    assert tags.classifier_tags.multi_label
+    assert not tags.non_deterministic
+
+
+def test_a_fitted_model_holds_plain_values_alone():
+    class Trusting(pickle.Unpickler):
+        def find_class(self, module, name):
+            ours = (module, name) == ("sklearn_deepnn.classifier", "DeepNNClassifier")
+            assert ours or module.split(".")[0] in ("numpy", "_codecs", "builtins"), f"{module}.{name}"
+            return super().find_class(module, name)
+
+    model = net(warm_start=True, early_stopping=True, batch_norm=True).fit(X, Y)
+    loaded = Trusting(io.BytesIO(pickle.dumps(model))).load()
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"batch_norm": True}], ids=str)
+def test_a_saved_model_is_about_the_size_of_its_weights(parameters):
+    model = net(hidden_layer_dims=(400, 300), max_iter=2, **parameters).fit(X, Y)
+    n_bytes = sum(array.nbytes for array in model.coefs_ + model.intercepts_)
+    assert len(pickle.dumps(model)) < 1.5 * n_bytes
+
+
+# Precision.
+
+
+@pytest.mark.parametrize("X_dtype", [np.float32, np.float64, np.int64, np.int8, bool])
+@pytest.mark.parametrize("n_samples", [10_000, 10_001])
+def test_auto_dtype_is_single_for_single_inputs_or_many_rows(X_dtype, n_samples):
+    X, y = blobs(n_samples, n_features=3)
+    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(X.astype(X_dtype), y)
+    single = X_dtype == np.float32 or n_samples > 10_000
+    assert model.coefs_[0].dtype == (np.float32 if single else np.float64)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", np.float32, np.dtype("float64"), float])
+def test_a_given_dtype_is_that_of_the_weights(dtype):
+    model = net(dtype=dtype, batch_norm=True).fit(X, Y)
+    assert {array.dtype for array in model.parameters_.values()} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("X_dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-15)])
+def test_probabilities_have_the_type_of_x_and_sum_to_1_in_it(kind, dtype, X_dtype, tolerance):
+    model = net(dtype=dtype, max_iter=20, learning_rate=0.01).fit(X, targets(kind))
+    for name in PREDICTORS[1:]:
+        assert getattr(model, name)(X.astype(X_dtype)).dtype == X_dtype
+    for scale in (1, 1e3):
+        proba = model.predict_proba((scale * X).astype(X_dtype))
+        assert ((proba >= 0) & (proba <= 1)).all()
+        if kind != "multilabel":
+            assert np.abs(proba.sum(axis=1) - 1).max() <= tolerance
+
+
+def test_integers_give_double_probabilities():
+    model = net().fit(X.astype(int), Y)
+    assert model.predict_proba(X.astype(int)).dtype == np.float64
+
+
+def test_single_and_double_precision_agree():
+    single, double = (net(dtype=dtype, max_iter=20).fit(X, Y).predict_proba(X) for dtype in ("float32", "float64"))
+    np.testing.assert_allclose(single, double, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_too_large_to_compute_with_are_an_error_not_nan(dtype):
+    model = net(dtype=dtype).fit(X, Y)
+    with pytest.raises(ValueError, match="X has values too large"):
+        model.predict_proba(np.full((3, 4), 1e308))
+
+
+@pytest.mark.parametrize("layout", ["float64", "float64, columns together", "int64", "float32 to float64"])
+def test_x_is_never_copied_whole(layout):
+    X = np.random.default_rng(0).integers(-3, 4, (100_000, 100), dtype=np.int64)
+    X = X if layout == "int64" else X.astype("float32" if layout.startswith("float32") else "float64")
+    X = np.asfortranarray(X) if "columns" in layout else X
+    y = np.arange(len(X)) % 2
+    dtype = "float64" if layout.startswith("float32") else "float32"
+    model = net(hidden_layer_dims=(4,), max_iter=1, batch_size=2000, dtype=dtype, early_stopping=True)
+    tracemalloc.start()
+    model.fit(X, y)
+    fit_peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    model.predict_proba(X)
+    predict_peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fit_peak < 20e6  # a copy of X would be 40e6 bytes or more; labels and orders of rows are about 10e6
+    assert predict_peak < 20e6
+
+
+# Labels.
+
+LABELS = {
+    "strings": np.array(["pear", "apple", "fig"]),
+    "objects": np.array(["pear", "apple", "fig"], dtype=object),
+    "negative": np.array([7, -5, 0]),
+    "unordered": np.array([300, 20, 1000]),
+    "unsigned": np.array([2, 1, 0], dtype=np.uint8),
+    "floats": np.array([2.0, 1.0, 0.0]),
+    "bools": np.array([True, False]),
+    "two strings": np.array(["yes", "no"]),
+    "two numbers": np.array([4, -4]),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("container", [np.asarray, list, pd.Series, lambda y: pd.Series(y, dtype="category")])
+def test_labels_of_every_kind_come_back(kind, container):
+    names = LABELS[kind]
+    X, codes = blobs(n_classes=len(names))
+    y = names[codes]
+    model = net(max_iter=40, learning_rate=0.02).fit(X, container(y), X_val=X, y_val=container(y))
+    np.testing.assert_array_equal(model.classes_, np.sort(names))
+    assert model.score(X, y) > 0.95
+    assert set(model.predict(X).tolist()) == set(names.tolist())
+    assert model.predict_proba(X).shape == (90, len(names))
+
+
+@pytest.mark.parametrize("label", ["only", 7, False])
+def test_one_class_is_certain(label):
+    model = net().fit(X, [label] * 90)
+    np.testing.assert_array_equal(model.predict_proba(X), np.ones((90, 1)))
+    np.testing.assert_array_equal(model.predict_log_proba(X), np.zeros((90, 1)))
+    np.testing.assert_array_equal(model.predict(X), [label] * 90)
+    assert model.loss_ == 0
+
+
+def test_thousands_of_classes_are_learned():
+    X, codes = blobs(3600, n_classes=1200, n_features=1200)
+    X = X @ np.random.default_rng(0).standard_normal((1200, 40))
+    model = net(hidden_layer_dims=(), max_iter=15, batch_size=200, learning_rate=0.05).fit(X, codes * 10)
+    np.testing.assert_array_equal(model.classes_, np.arange(1200) * 10)
+    proba = model.predict_proba(X[:100])
+    assert proba.shape == (100, 1200)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=0, atol=1e-14)
+    assert model.score(X, codes * 10) > 0.3
+
+
+@pytest.mark.parametrize("as_sparse", [sp.csr_array, sp.csc_matrix, sp.coo_array])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_sparse_indicators_train_as_dense_ones_do(as_sparse, early_stopping):
+    y = targets("multilabel")
+    dense, sparse = (net(early_stopping=early_stopping).fit(X, labels) for labels in (y, as_sparse(y)))
+    np.testing.assert_array_equal(sparse.predict_proba(X), dense.predict_proba(X))
+    np.testing.assert_array_equal(sparse.predict(X), dense.predict(X))
+
+
+def test_every_label_of_many_is_learned():
+    y = targets("multilabel")
+    model = net(max_iter=60, learning_rate=0.02).fit(X, y, X_val=X, y_val=y)
+    assert model.multilabel_
+    assert (model.predict(X) == y).mean() > 0.95
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    np.testing.assert_array_equal(net().fit(X, y.tolist()).predict(X), net().fit(X, y).predict(X))
+
+
+def test_scoring_judges_several_labels():
+    model = net(scoring="f1_micro", early_stopping=True).fit(X, sp.csr_array(targets("multilabel")))
+    assert len(model.validation_scores_) == 5
+
+
+# Predictions.
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("parameters", [{}, {"dtype": "float32"}, {"batch_norm": True}], ids=str)
+def test_predictions_probabilities_and_logits_agree(kind, parameters):
+    model = net(**parameters).fit(X, targets(kind))
+    proba, logits, labels = model.predict_proba(X), model.decision_function(X), model.predict(X)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(proba), atol=1e-12)
+    if kind == "multilabel":
+        np.testing.assert_array_equal(labels, proba > 0.5)
+        np.testing.assert_array_equal(labels, logits > 0)
+        return
+    np.testing.assert_array_equal(labels, model.classes_[proba.argmax(axis=1)])
+    positions = (logits > 0) * 1 if kind == "binary" else logits.argmax(axis=1)
+    np.testing.assert_array_equal(labels, model.classes_[positions])
+    np.testing.assert_allclose(
+        proba, probabilities(kind, logits[:, np.newaxis] if kind == "binary" else logits), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("X_dtype", [np.float32, np.float64])
+def test_log_probabilities_are_finite_where_probabilities_underflow(kind, X_dtype):
+    model = net(max_iter=20).fit(X, targets(kind))
+    far = (X * 1e5).astype(X_dtype)
+    log_proba = model.predict_log_proba(far)
+    assert log_proba.min() < np.log(np.finfo(X_dtype).tiny) < -80
+    assert np.isfinite(log_proba).all()
+    assert np.isfinite(model.predict_proba(far)).all()
+
+
+def test_predictions_come_from_what_was_fitted():
+    model = net(activation="tanh", dropout_rate=0.2).fit(X, Y)
+    before = [getattr(model, name)(X) for name in PREDICTORS]
+    model.set_params(activation="relu", hidden_layer_dims=(3, 2), batch_norm=True, dropout_rate=0.9, dtype="float32")
+    model.set_params(class_weight="balanced", optimizer="nonsense", batch_size=-1, random_state=5)
+    assert_same([getattr(model, name)(X) for name in PREDICTORS], before)
+
+
+@pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
+def test_predicting_writes_nothing(parameters):
+    model = net(early_stopping=True, warm_start=True, **parameters).fit(X, Y)
+    before, X_before = copy.deepcopy(vars(model)), X.copy()
+    for name in PREDICTORS:
+        getattr(model, name)(X)
+    assert model.score(X, Y) >= 0
+    assert len(model.coefs_) == len(model.intercepts_) == 2
+    assert_same(vars(model), before)
+    np.testing.assert_array_equal(X, X_before)
+
+
+def test_fitting_does_not_write_into_its_inputs():
+    weight = np.linspace(0, 2, 90)
+    given = [X.copy(), Y.copy(), weight.copy()]
+    net(early_stopping=True, class_weight="balanced").fit(*given)
+    assert_same(given, [X, Y, weight])
+
+
+def test_eight_threads_predict_what_one_predicts():
+    model = net(batch_norm=True).fit(X, Y)
+    inputs = [X * scale for scale in np.linspace(0.5, 2, 32)]
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(model.predict_proba, inputs))
+    assert_same(results, [model.predict_proba(each) for each in inputs])
+
+
+def test_many_rows_are_predicted_as_one_by_one():
+    model = net().fit(X, Y)
+    many = np.tile(X, (120, 1))
+    np.testing.assert_allclose(model.predict_proba(many), np.tile(model.predict_proba(X), (120, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("kind", ["matrix", "array"])
+@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}, {"optimizer": "lbfgs"}], ids=str)
+def test_sparse_inputs_equal_dense_ones(format, kind, parameters):
+    zeroed = np.where(np.abs(X) < 1, 0, X)
+    sparse = getattr(sp, f"{format}_{kind}")(zeroed)
+    dense_model = net(early_stopping=True, **parameters).fit(zeroed, Y)
+    sparse_model = net(early_stopping=True, **parameters).fit(sparse, Y)
+    for one, other in zip(sparse_model.coefs_, dense_model.coefs_):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
+    for name in PREDICTORS:
+        np.testing.assert_allclose(getattr(sparse_model, name)(sparse), getattr(dense_model, name)(zeroed), atol=1e-10)
+
+
+# Weights.
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(
+    "parameters",
+    [*({"optimizer": name} for name in OPTIMIZERS), {"batch_norm": True}, {"label_smoothing": 0.1}],
+    ids=str,
+)
+def test_a_weight_of_2_equals_a_second_copy_of_the_row(kind, parameters):
+    y = targets(kind)
+    weight = np.where(np.arange(90) % 4 == 0, 2, 1)
+    weighted = net(batch_size=None, max_iter=20, **parameters).fit(X, y, weight)
+    repeated = net(batch_size=None, max_iter=20, **parameters).fit(
+        np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0)
+    )
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.5, 1e6])
+def test_the_scale_of_weights_does_not_matter(factor):
+    weight = np.linspace(0.5, 1.5, 90)
+    one, other = (net().fit(X, Y, w).predict_proba(X) for w in (weight, factor * weight))
+    np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def test_weights_of_1_equal_none():
+    np.testing.assert_allclose(
+        net().fit(X, Y, np.ones(90)).predict_proba(X), net().fit(X, Y).predict_proba(X), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(
+    "parameters", [{}, {"early_stopping": True}, {"batch_norm": True}, {"dropout_rate": 0.2}], ids=str
+)
+def test_rows_without_weight_are_as_if_absent(kind, parameters):
+    y, weight = targets(kind), (np.arange(90) % 5 > 0) * 1.0
+    weighted, without = net(**parameters).fit(X, y, weight), net(**parameters).fit(X[weight > 0], y[weight > 0])
+    np.testing.assert_allclose(weighted.predict_proba(X), without.predict_proba(X), atol=1e-12)
+
+
+def test_a_class_without_weight_is_as_if_absent():
+    weight = (Y != 1) * 1.0
+    weighted, without = net().fit(X, Y, weight), net().fit(X[Y != 1], Y[Y != 1])
+    np.testing.assert_array_equal(weighted.classes_, [0, 2])
+    np.testing.assert_allclose(weighted.predict_proba(X), without.predict_proba(X), atol=1e-12)
+
+
+def test_rows_without_weight_do_not_count_as_many():
+    X, y = blobs(10_020, n_features=3)
+    weight = np.ones(10_020)
+    weight[10_000:] = 0
+    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(X, y, weight)
+    assert not hasattr(model, "validation_loss_curve_")
+    assert model.coefs_[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 3, 2: 0.5}, {0: 5, 1: 1, 2: 1}], ids=str)
+def test_class_weights_equal_sample_weights(class_weight):
+    rows = np.r_[:90, :90:3]  # class 0 twice
+    by_class = net(class_weight=class_weight).fit(X[rows], Y[rows])
+    by_sample = net().fit(X[rows], Y[rows], compute_sample_weight(class_weight, Y[rows]))
+    np.testing.assert_allclose(by_class.predict_proba(X), by_sample.predict_proba(X), atol=1e-12)
+
+
+def test_class_weights_multiply_sample_weights():
+    weight = np.linspace(1, 2, 90)
+    both = net(class_weight={0: 1, 1: 3, 2: 2}).fit(X, Y, weight)
+    np.testing.assert_allclose(
+        both.predict_proba(X), net().fit(X, Y, weight * np.array([1, 3, 2])[Y]).predict_proba(X), atol=1e-12
+    )
+
+
+def test_balanced_makes_classes_weigh_the_same_in_sum():
+    weight = np.linspace(1, 2, 90) * np.array([1, 10, 2])[Y]
+    totals = np.bincount(Y, weight)
+    balanced = net(class_weight="balanced").fit(X, Y, weight)
+    np.testing.assert_allclose(
+        balanced.predict_proba(X), net().fit(X, Y, weight / totals[Y]).predict_proba(X), atol=1e-10
+    )
+
+
+def test_class_weights_go_by_label():
+    names = np.array(["x", "y", "z"])
+    by_name = net(class_weight={"x": 1, "y": 3, "z": 2}).fit(X, names[Y])
+    by_number = net(class_weight={0: 1, 1: 3, 2: 2}).fit(X, Y)
+    np.testing.assert_array_equal(by_name.predict_proba(X), by_number.predict_proba(X))
+
+
+def test_a_class_of_weight_0_stays_among_the_classes():
+    model = net(class_weight={0: 1, 1: 0, 2: 1}, max_iter=40, learning_rate=0.02).fit(X, Y)
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    assert 1 not in model.predict(X)
+
+
+def test_scores_on_held_out_rows_are_weighted():
+    weight_val = np.where(Y_VAL == 0, 5.0, 1.0)
+    model = net(scoring="accuracy").fit(X, Y, X_val=X_VAL, y_val=Y_VAL, sample_weight_val=weight_val)
+    expected = accuracy_score(Y_VAL, model.predict(X_VAL), sample_weight=weight_val)
+    assert model.validation_scores_[model.best_iter_ - 1] == pytest.approx(expected)
+
+
+# Validation and early stopping.
+
+
+@pytest.mark.parametrize(("n_samples", "validates"), [(10_000, False), (10_001, True)])
+def test_automatic_early_stopping_begins_beyond_10_000_samples(n_samples, validates):
+    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(*blobs(n_samples))
+    assert hasattr(model, "validation_loss_curve_") == validates
+
+
+def test_early_stopping_can_be_switched_off():
+    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000, early_stopping=False).fit(*blobs(10_001))
+    assert not hasattr(model, "validation_loss_curve_")
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_best_epoch_s_weights_are_kept(kind, weighted):
+    y, weight_val = targets(kind), np.linspace(1, 3, 90) if weighted else None
+    y_noisy = np.roll(y, 1, axis=0)  # what is learned is wrong on the validation data, soon or at once
+    model = net(max_iter=30, learning_rate=0.02).fit(X, y, X_val=X_VAL, y_val=y_noisy, sample_weight_val=weight_val)
+    proba = model.predict_proba(X_VAL)
+    if kind == "multilabel":
+        costs = -(np.log(proba) * y_noisy + np.log(1 - proba) * (1 - y_noisy)).sum(axis=1)
+        cost = np.average(costs, weights=weight_val)
+    else:
+        cost = log_loss(y_noisy, proba, sample_weight=weight_val)
+    assert model.best_loss_ == pytest.approx(cost, abs=1e-10)
+    assert model.best_loss_ == min(model.validation_loss_curve_)
+    assert model.best_iter_ == 1 + np.argmin(model.validation_loss_curve_)
+    assert model.best_iter_ < model.n_iter_
+
+
+def test_early_stopping_waits_for_the_validation_cost():
+    model = net(max_iter=50, n_iter_no_change=3, learning_rate=0.02).fit(X, Y, X_val=X_VAL, y_val=np.roll(Y_VAL, 1))
+    assert model.n_iter_ < 50
+    assert model.n_iter_ - model.best_iter_ <= 3
+
+
+class Watcher:
+    """A scorer that remembers what it was given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        self.calls.append((X.copy(), y.copy(), sample_weight, estimator.predict_proba(X)))
+        return accuracy_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_held_out_rows_are_stratified_and_the_same_every_epoch(kind):
+    watcher, y = Watcher(), targets(kind)
+    rare = np.r_[np.flatnonzero(y == 1)[:10], np.flatnonzero(y != 1)]
+    net(early_stopping=True, validation_fraction=0.25, scoring=watcher).fit(X[rare], y[rare])
+    X_held, y_held, _, _ = watcher.calls[0]
+    assert len(y_held) == np.ceil(0.25 * len(rare))
+    assert abs((y_held == 1).sum() - 2.5) < 1
+    assert all(np.array_equal(each[0], X_held) for each in watcher.calls)
+    assert all((row == X).all(axis=1).any() for row in X_held)
+
+
+def test_a_class_too_rare_to_be_split_is_no_obstacle():
+    y = Y.copy()
+    y[0] = 99
+    model = net(early_stopping=True).fit(X, y)
+    assert 99 in model.classes_
+    assert len(model.validation_loss_curve_) == 5
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "roc_auc_ovr", "neg_log_loss", "f1_macro"])
+def test_scorers_by_name_judge_epochs(scoring):
+    model = net(scoring=scoring).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert len(model.validation_scores_) == 5
+    assert model.best_iter_ == 1 + np.argmax(model.validation_scores_)
+    if scoring == "neg_log_loss":
+        np.testing.assert_allclose(model.validation_scores_, np.negative(model.validation_loss_curve_), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_callable_scorer_sees_each_epoch_s_model(kind):
+    watcher = Watcher()
+    model = net(scoring=watcher).fit(X, targets(kind), X_val=X, y_val=targets(kind))
+    assert len(watcher.calls) == len(model.validation_scores_) == 5
+    np.testing.assert_array_equal(watcher.calls[model.best_iter_ - 1][3], model.predict_proba(X))
+    assert all(call[2] is None for call in watcher.calls)
+
+
+def test_a_callable_scorer_gets_labels_and_weights():
+    watcher, names = Watcher(), np.array(["x", "y", "z"])
+    net(scoring=watcher, early_stopping=True).fit(X, names[Y], np.linspace(1, 2, 90))
+    _, y_held, weight_held, _ = watcher.calls[0]
+    assert set(y_held) <= {"x", "y", "z"}
+    assert weight_held.shape == y_held.shape
+
+
+def test_validation_labels_may_lack_a_class():
+    model = net().fit(X, Y, X_val=X_VAL[Y_VAL < 2], y_val=Y_VAL[Y_VAL < 2])
+    assert model.best_loss_ == pytest.approx(
+        log_loss(Y_VAL[Y_VAL < 2], model.predict_proba(X_VAL[Y_VAL < 2]), labels=[0, 1, 2]), abs=1e-10
+    )
+
+
+def test_validation_data_may_be_sparse_where_x_is_dense():
+    dense, sparse = (net().fit(X, Y, X_val=X_val, y_val=Y_VAL) for X_val in (X_VAL, sp.csr_array(X_VAL)))
+    np.testing.assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-12)
+
+
+# Going on with training.
+
+CONTINUED = {
+    **{name: {"optimizer": name} for name in OPTIMIZERS},
+    "momentum": {"optimizer": SGD(momentum=0.9, nesterov=True)},
+    "dropout": {"dropout_rate": 0.3},
+    "batch_norm": {"batch_norm": True},
+    "both": {"batch_norm": True, "dropout_rate": 0.3},
+    "whole set": {"batch_size": None},
+    "in order": {"shuffle": False},
+    "float32": {"dtype": "float32"},
+    "no hidden layer": {"hidden_layer_dims": ()},
+    "clipping": {"max_grad_norm": 0.1},
+    "class weights": {"class_weight": {0: 1, 1: 2, 2: 3}},
+}
+
+
+@pytest.mark.parametrize("validation", [{}, {"X_val": X_VAL, "y_val": Y_VAL}], ids=["", "validation"])
+@pytest.mark.parametrize("kind", CONTINUED)
+def test_8_epochs_a_pickle_and_12_more_equal_20(kind, validation):
+    parameters = {"warm_start": True, **CONTINUED[kind]}
+    model = pickled(net(max_iter=8, **parameters).fit(X, Y, **validation))
+    model.set_params(max_iter=12).fit(X, Y, **validation)
+    at_once = net(max_iter=20, **parameters).fit(X, Y, **validation)
+    assert_same(fitted(model), fitted(at_once))
+    assert model.n_iter_ == 20
+
+
+@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
+def test_8_epochs_and_12_more_hold_out_the_same_rows(scoring):
+    parameters = {"warm_start": True, "early_stopping": True, "scoring": scoring}
+    model = pickled(net(max_iter=8, **parameters).fit(X, Y)).set_params(max_iter=12).fit(X, Y)
+    assert_same(fitted(model), fitted(net(max_iter=20, **parameters).fit(X, Y)))
+
+
+def test_the_best_epoch_of_an_earlier_call_is_kept():
+    wrong = {"X_val": X_VAL, "y_val": np.roll(Y_VAL, 1)}
+    model = net(warm_start=True, max_iter=8, learning_rate=0.05).fit(X, Y, **wrong)
+    best = model.best_iter_, model.best_loss_, model.predict_proba(X)
+    model.fit(X, Y, **wrong)
+    assert_same((model.best_iter_, model.best_loss_, model.predict_proba(X)), best)
+    assert model.n_iter_ == 16
+
+
+@pytest.mark.parametrize("kind", CONTINUED)
+def test_20_calls_of_partial_fit_equal_20_epochs(kind):
+    model = net(max_iter=20, **CONTINUED[kind])
+    for _ in range(20):
+        model = pickled(model).partial_fit(X, Y, classes=[0, 1, 2])
+    assert_same(fitted(model), fitted(net(max_iter=20, warm_start=True, **CONTINUED[kind]).fit(X, Y)))
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES, lambda step: 0.1 / (1 + step)])
+def test_partial_fit_goes_on_with_the_schedule(schedule):
+    model = net(max_iter=6, learning_rate_schedule=schedule)
+    for _ in range(6):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+    at_once = net(max_iter=6, learning_rate_schedule=schedule).fit(X, Y)
+    assert model.learning_rate_curve_ == at_once.learning_rate_curve_
+    np.testing.assert_array_equal(model.predict_proba(X), at_once.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multilabel"])
+def test_partial_fit_takes_weights_and_all_kinds_of_targets(kind):
+    y, weight, model = targets(kind), np.linspace(0, 3, 90), net(max_iter=4)
+    for _ in range(4):
+        model.partial_fit(X, y, classes=None if kind == "multilabel" else [0, 1], sample_weight=weight)
+    np.testing.assert_array_equal(model.predict_proba(X), net(max_iter=4).fit(X, y, weight).predict_proba(X))
+
+
+def test_partial_fit_may_lack_classes_and_see_them_later():
+    model = net(hidden_layer_dims=(), learning_rate=0.05)
+    for _ in range(15):
+        for label in "zxy":
+            rows = np.array(list("xyz"))[Y] == label
+            model.partial_fit(X[rows], [label] * rows.sum(), classes=["z", "y", "x"])
+    np.testing.assert_array_equal(model.classes_, ["x", "y", "z"])
+    assert model.score(X, np.array(list("xyz"))[Y]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"early_stopping": True}, {"warm_start": True}, {"optimizer": "lbfgs"}], ids=str
+)
+def test_partial_fit_goes_on_after_fit(parameters):
+    model = net(max_iter=10, learning_rate=0.01, **parameters).fit(X, Y)
+    cost = log_loss(Y, model.predict_proba(X))
+    for _ in range(10):
+        model.partial_fit(X, Y)
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.learning_rate_curve_) == 20
+    assert log_loss(Y, model.predict_proba(X)) < cost
+
+
+def test_a_warm_start_of_a_model_fitted_cold_begins_at_its_weights():
+    model = net(max_iter=30, learning_rate=0.01).fit(X, Y)
+    cost = model.loss_
+    model.set_params(warm_start=True, max_iter=1).fit(X, Y)
+    assert model.loss_ < cost
+    assert model.n_iter_ == 31
+
+
+def test_without_warm_start_fit_begins_anew():
+    model = net().fit(X, Y)
+    before = copy.deepcopy(fitted(model))
+    assert_same(fitted(model.fit(X, Y)), before)
+
+
+def test_patience_starts_anew_with_each_warm_start():
+    model = net(max_iter=50, n_iter_no_change=3, tol=1e9, warm_start=True).fit(X, Y)
+    assert model.n_iter_ == 4
+    assert model.fit(X, Y).n_iter_ == 8
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"hidden_layer_dims": (7,)}, r"layer_dims must stay .*4, 6, 3.*got .*4, 7, 3"),
+        ({"hidden_layer_dims": (6, 6)}, "layer_dims must stay"),
+        ({"batch_norm": True}, "batch_norm must stay False, got True"),
+    ],
+    ids=str,
+)
+def test_a_warm_start_with_another_network_is_an_error(parameters, named):
+    model = net(warm_start=True).fit(X, Y)
+    before = copy.deepcopy(fitted(model))
+    for train_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=named):
+            model.set_params(**parameters) and train_on(X, Y)
+    assert_same(fitted(model), before)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "named"),
+    [
+        (X[:, :3], Y, "X has 3 features, but DeepNNClassifier is expecting 4 features"),
+        (X, Y + 1, r"y must have labels among \[0, 1, 2\], got \[3\]"),
+        (X, np.eye(3, dtype=int)[Y], "y must be of the kind that training began with"),
+    ],
+)
+def test_a_warm_start_with_other_data_is_an_error(X, y, named):
+    model = net(warm_start=True).fit(*blobs())
+    before = copy.deepcopy(fitted(model))
+    with pytest.raises(ValueError, match=named):
+        model.fit(X, y)
+    assert_same(fitted(model), before)
+
+
+def test_a_warm_start_may_change_the_optimizer():
+    model = net(warm_start=True, optimizer="adam").fit(X, Y)
+    for optimizer in [*OPTIMIZERS, SGD(momentum=0.9)]:
+        model.set_params(optimizer=optimizer).fit(X, Y)
+    assert model.n_iter_ == 5 * (2 + len(OPTIMIZERS))
+
+
+# What parameters do.
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_may_be_a_name_a_class_or_an_instance(name):
+    by_name, *others = (net(optimizer=each).fit(X, Y) for each in (name, OPTIMIZERS[name], OPTIMIZERS[name]()))
+    for other in others:
+        assert_same(fitted(other), fitted(by_name))
+
+
+def test_an_optimizer_s_own_settings_are_taken():
+    models = [net(optimizer=each).fit(X, Y) for each in (Adam(), Adam(beta_1=0.5), SGD(), SGD(momentum=0.9))]
+    assert len({model.loss_ for model in models}) == 4
+
+
+def test_lbfgs_takes_the_whole_set_whatever_the_batch_size():
+    one, other = (net(optimizer=LBFGS(), batch_size=size).fit(X, Y).predict_proba(X) for size in (3, None))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_callable_schedule_is_asked_for_every_step():
+    model = net(learning_rate_schedule=lambda step: 0.001 * (step + 1)).fit(X, Y)
+    n_steps = 6  # 90 rows in batches of 16
+    assert model.learning_rate_curve_ == pytest.approx([0.001 * n_steps * epoch for epoch in range(1, 6)])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_s_horizon_is_all_epochs(name):
+    model = net(learning_rate_schedule=name, max_iter=8, learning_rate=0.5).fit(X, Y)
+    last_steps = np.arange(1, 9) * 6 - 1
+    expected = [SCHEDULES[name](step, learning_rate=0.5, n_steps=48) for step in last_steps]
+    assert model.learning_rate_curve_ == pytest.approx(expected)
+
+
+def test_reduce_on_plateau_lowers_the_rate():
+    model = net(learning_rate_schedule="reduce_on_plateau", max_iter=30, n_iter_no_change=10, tol=1e9).fit(X, Y)
+    assert model.learning_rate_curve_[:6] == [0.001] * 6
+    assert model.learning_rate_curve_[6:] == pytest.approx([0.0002] * len(model.learning_rate_curve_[6:]))
+    assert model.n_iter_ == 11
+
+
+@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}], ids=str)
+def test_weight_init_gives_the_start(parameters):
+    start = {name: array + 0.5 for name, array in net(**parameters).fit(X, Y).parameters_.items()}
+    given = copy.deepcopy(start)
+    still = {"optimizer": "sgd", "learning_rate": 1e-300, "max_iter": 1, **parameters}
+    trained = net(weight_init=start, **still).fit(X, Y).parameters_
+    for name in start:
+        if not name.startswith("running"):
+            np.testing.assert_array_equal(trained[name], start[name])
+    assert_same(start, given)
+
+
+@pytest.mark.parametrize("n_samples", [1, 3, 90])
+@pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
+def test_too_large_a_batch_is_the_whole_set(n_samples, parameters):
+    parameters = {"hidden_layer_dims": (30,), "learning_rate": 0.02, **parameters}
+    large, whole = (net(batch_size=size, **parameters).fit(X[:n_samples], Y[:n_samples]) for size in (10**6, None))
+    assert_same(fitted(large), fitted(whole))
+
+
+def test_automatic_batches_have_200_samples():
+    X, y = blobs(500)
+    assert_same(fitted(net(batch_size="auto").fit(X, y)), fitted(net(batch_size=200).fit(X, y)))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 90, 89])
+def test_batches_of_any_size_train_every_architecture(batch_size):
+    for parameters in ARCHITECTURES:
+        if batch_size == 1 and parameters.get("batch_norm"):
+            continue  # an error of its own
+        assert np.isfinite(net(batch_size=batch_size, max_iter=2, **parameters).fit(X, Y).loss_)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_label_smoothing_keeps_probabilities_from_the_extremes(loss):
+    y = targets("binary" if loss == "binary_cross_entropy" else "multiclass")
+    plain, smooth = (net(max_iter=100, learning_rate=0.05, label_smoothing=s).fit(X, y) for s in (0, 0.3))
+    assert smooth.predict_proba(X).max() < plain.predict_proba(X).max()
+
+
+def test_weight_decay_pulls_weights_towards_zero():
+    norms = [
+        np.linalg.norm(np.concatenate([W.ravel() for W in net(weight_decay=decay, max_iter=30).fit(X, Y).coefs_]))
+        for decay in (0, 1, 10)
+    ]
+    assert norms == sorted(norms, reverse=True)
+
+
+def test_activation_and_dropout_may_differ_from_layer_to_layer():
+    several = net(hidden_layer_dims=(6, 5), activation=("tanh", "relu"), dropout_rate=[0.5, 0]).fit(X, Y)
+    for activation, dropout_rate in (("tanh", (0.5, 0)), (["tanh", "relu"], 0.5), (["relu", "tanh"], (0.5, 0))):
+        other = net(hidden_layer_dims=(6, 5), activation=activation, dropout_rate=dropout_rate).fit(X, Y)
+        assert other.loss_ != several.loss_
+
+
+def test_a_seed_gives_the_same_model():
+    for parameters in ({}, {"dropout_rate": 0.5}, {"early_stopping": True}, {"optimizer": "lbfgs"}):
+        assert pickle.dumps(net(**parameters).fit(X, Y)) == pickle.dumps(net(**parameters).fit(X, Y))
+    assert net(random_state=1).fit(X, Y).loss_ != net(random_state=2).fit(X, Y).loss_
+
+
+def test_a_random_state_instance_is_drawn_from():
+    drawn = np.random.RandomState(0)
+    first, second = net(random_state=drawn).fit(X, Y), net(random_state=drawn).fit(X, Y)
+    assert_same(fitted(first), fitted(net(random_state=0).fit(X, Y)))
+    assert first.loss_ != second.loss_
+
+
+def test_the_global_random_state_is_used_where_none_is_given():
+    np.random.seed(5)  # noqa: NPY002
+    first = net(random_state=None).fit(X, Y)
+    np.random.seed(5)  # noqa: NPY002
+    assert net(random_state=None).fit(X, Y).loss_ == first.loss_
+
+
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 10), (True, 10), (2, 20)])
+def test_verbose_prints_lines(capsys, verbose, n_lines):
+    net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == n_lines
+    assert printed.err == ""
+    assert all(line.startswith("epoch") and "validation" in line for line in printed.out.splitlines())
+
+
+# Bad input: one clear error, before any training, and what was fitted stays.
+
+BAD_PARAMETERS = {
+    "hidden_layer_dims": [0, -1, 2.5, "10", None, True, (4, 0), (4, 1.5), (True,), np.nan, (4, (3,)), {4}],
+    "activation": ["rely", "logistic", 3, None, ("relu", "relu"), ("rely",), True, ()],
+    "weight_init": ["he", None, 1, True, {"W1": np.zeros((2, 2))}, {}],
+    "optimizer": ["adagrad", None, 3, object, [], {}, True],
+    "learning_rate": [0, -0.1, "0.1", None, True, np.nan, np.inf, [0.1], 10**400],
+    "learning_rate_schedule": ["linear", None, 3, True],
+    "batch_size": [0, -1, 2.5, "all", True, np.nan, [16]],
+    "max_iter": [0, -1, 2.5, "10", None, True, np.nan],
+    "weight_decay": [-1, "0", None, True, np.nan, np.inf],
+    "dropout_rate": [-0.1, 1, 1.5, "0.5", None, True, np.nan, (0.1, 0.1), (2,)],
+    "batch_norm": [1, 0, "yes", None],
+    "label_smoothing": [-0.1, 1, "0", None, True, np.nan],
+    "max_grad_norm": [0, -1, "1", True, np.nan, np.inf],
+    "class_weight": ["heavy", 3, True, [1, 2, 3], {0: -1, 1: 1, 2: 1}, {0: "a", 1: 1, 2: 1}, {0: np.nan, 1: 1, 2: 1}],
+    "early_stopping": ["yes", None, 1, 0.5],
+    "validation_fraction": [0, 1, -0.1, 1.5, "0.1", None, True, np.nan],
+    "n_iter_no_change": [0, -1, 2.5, "10", None, True, np.nan],
+    "tol": [-1, "0", None, True, np.nan],
+    "scoring": ["correctness", 3, True, None],
+    "shuffle": [1, "yes", None],
+    "warm_start": [1, "yes", None],
+    "dtype": ["float16", "single precision", int, None, 3, "auto32"],
+    "verbose": [-1, "yes", None, 0.5, np.nan],
+    "random_state": ["seed", -1, 1.5, (1, 2)],
+}
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Make it an error to come as far as training."""
+
+    def train(*args, **kwargs):
+        raise AssertionError("training began")
+
+    def forbid():
+        monkeypatch.setattr(classifier, "train", train)
+
+    return forbid
+
+
+@pytest.fixture
+def earlier():
+    """A fitted model, and what it predicts and remembers."""
+    model = net().fit(X, Y)
+    return model, copy.deepcopy(fitted(model)), model.predict_proba(X)
+
+
+def assert_untouched(earlier):
+    model, before, proba = earlier
+    assert_same(fitted(model), before)
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}={value!r}"[:60])
+        for name in BAD_PARAMETERS
+        for value in BAD_PARAMETERS[name]
+    ],
+)
+def test_a_bad_parameter_is_named_with_its_value(earlier, no_training, name, value):
+    no_training()
+    model = earlier[0].set_params(**{name: value})
+    entries = (
+        list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, (tuple, set)) else []
+    )
+    for train_on in (model.fit, partial(net(**{name: value}).partial_fit, classes=[0, 1, 2])):
+        with pytest.raises(ValueError, match=rf"(?s)^{name}.* must .*got ") as caught:
+            train_on(X, Y)
+        assert any(repr(culprit) in str(caught.value) for culprit in [value, *entries]) or name == "weight_init"
+    assert_untouched(earlier)
+
+
+def test_every_parameter_has_bad_values():
+    assert set(BAD_PARAMETERS) == set(net().get_params())
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("activation", ["relu", "tanh"]),
+        ("weight_init", ["auto", "he_normal"]),
+        ("optimizer", list(OPTIMIZERS)),
+        ("learning_rate_schedule", [*SCHEDULES, "reduce_on_plateau"]),
+        ("scoring", ["loss", "accuracy"]),
+        ("dtype", ["auto", "float32", "float64"]),
+        ("early_stopping", ["auto"]),
+        ("class_weight", ["balanced"]),
+        ("batch_size", ["auto"]),
+    ],
+)
+def test_the_message_on_an_unknown_name_lists_the_known_ones(name, known):
+    with pytest.raises(ValueError, match=f"{name} must be") as caught:
+        net(**{name: "unheard-of"}).fit(X, Y)
+    assert all(each in str(caught.value) for each in [*known, "unheard-of"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "text", -1])
+def test_a_weight_init_that_is_no_number_is_named(earlier, no_training, value):
+    start = net(max_iter=1).fit(X, Y).parameters_
+    start["W1"] = np.full((6, 4), value) if value != -1 else np.zeros((4, 6))
+    no_training()
+    with pytest.raises(ValueError, match=r"^weight_init must"):
+        earlier[0].set_params(weight_init=start).fit(X, Y)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("rate", [-1, np.nan, "fast", None])
+def test_a_callable_schedule_that_gives_no_rate_is_named(earlier, rate):
+    with pytest.raises(ValueError, match=r"learning_rate_schedule.*must be a number .*got"):
+        earlier[0].set_params(learning_rate_schedule=lambda step: rate).fit(X, Y)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1, 1: 1, 7: 2}, {0: 1, 1: 1, 2: 1, 7: 2}, {"0": 1}], ids=str)
+def test_a_class_weight_for_no_class_is_named(earlier, no_training, class_weight):
+    no_training()
+    with pytest.raises(ValueError, match=r"class_weight.*('0'|7)"):
+        earlier[0].set_params(class_weight=class_weight).fit(X, Y)
+    assert_untouched(earlier)
+
+
+def with_entry(array, value):
+    array = np.array(array, dtype=float)
+    array.flat[3] = value
+    return array
+
+
+BAD_DATA = {
+    "X with NaN": ({"X": with_entry(X, np.nan)}, "Input X contains NaN"),
+    "X with inf": ({"X": with_entry(X, np.inf)}, "Input X contains infinity"),
+    "sparse X with NaN": ({"X": sp.csr_array(with_entry(X, np.nan))}, "Input X contains NaN"),
+    "empty X": ({"X": X[:0], "y": Y[:0]}, r"0 sample\(s\) .*minimum of 1 is required"),
+    "X without columns": ({"X": X[:, :0]}, r"0 feature\(s\) .*minimum of 1 is required"),
+    "one-dimensional X": ({"X": X[:, 0]}, "Expected 2D array, got 1D array"),
+    "complex X": ({"X": X + 1j}, "Complex data not supported"),
+    "X of strings": ({"X": np.full((90, 4), "a")}, "not compatible with arrays of bytes/strings"),
+    "no y": ({"y": None}, "requires y to be passed"),
+    "short y": ({"y": Y[:80]}, r"inconsistent numbers of samples: \[90, 80\]"),
+    "continuous y": ({"y": X[:, 0]}, "Unknown label type: continuous"),
+    "y with NaN": ({"y": with_entry(Y, np.nan)}, "Input y contains NaN"),
+    "several columns of classes": ({"y": np.stack([Y, Y], axis=1)}, "y must have one label per sample"),
+    "labels of two kinds": ({"y": np.array([1, "a", 2] * 30, dtype=object)}, "(?i)y must|label"),
+    "negative weights": ({"sample_weight": with_entry(np.ones(90), -2)}, "sample_weight must not be negative, got -2"),
+    "weights with NaN": ({"sample_weight": with_entry(np.ones(90), np.nan)}, "sample_weight contains NaN"),
+    "weights with inf": ({"sample_weight": with_entry(np.ones(90), np.inf)}, "sample_weight contains infinity"),
+    "weights all zero": ({"sample_weight": np.zeros(90)}, "sample_weight must not be zero for all"),
+    "short weights": ({"sample_weight": np.ones(80)}, r"sample_weight must have shape \(90,\).*got \(80,\)"),
+    "weights in columns": ({"sample_weight": np.ones((90, 2))}, r"sample_weight must have shape .*got \(90, 2\)"),
+    "one weight for all": ({"sample_weight": 2.0}, "sample_weight"),
+    "weights of text": ({"sample_weight": ["heavy"] * 90}, "sample_weight"),
+}
+BAD_VALIDATION = {
+    "X_val alone": ({"X_val": X_VAL}, "X_val and y_val must be given together, got y_val=None"),
+    "y_val alone": ({"y_val": Y_VAL}, "X_val and y_val must be given together, got X_val=None"),
+    "weights alone": ({"sample_weight_val": np.ones(90)}, "X_val"),
+    "X_val of another width": ({"X_val": X_VAL[:, :3], "y_val": Y_VAL}, "X_val must .*3 features.*4 features"),
+    "X_val with NaN": ({"X_val": with_entry(X_VAL, np.nan), "y_val": Y_VAL}, "X_val.*contains NaN"),
+    "empty X_val": ({"X_val": X_VAL[:0], "y_val": Y_VAL[:0]}, "X_val"),
+    "unknown labels": ({"X_val": X_VAL, "y_val": Y_VAL + 1}, r"y_val must have labels among \[0, 1, 2\], got \[3\]"),
+    "labels of another kind": (
+        {"X_val": X_VAL, "y_val": list("abc") * 30},
+        r"y_val must have labels among .*got \['a'",
+    ),
+    "indicators": ({"X_val": X_VAL, "y_val": np.eye(3)[Y_VAL]}, "y_val must be like y"),
+    "continuous y_val": ({"X_val": X_VAL, "y_val": X_VAL[:, 0]}, "y_val"),
+    "short y_val": ({"X_val": X_VAL, "y_val": Y_VAL[:80]}, "X_val|y_val"),
+    "short weights": (
+        {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": [1.0]},
+        "sample_weight_val must have shape",
+    ),
+    "negative weights": (
+        {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": -Y_VAL},
+        "sample_weight_val must not be neg",
+    ),
+    "weights all zero": (
+        {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": 0 * Y_VAL},
+        "sample_weight_val must not be z",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_data_are_named(earlier, no_training, case, method):
+    changes, named = BAD_DATA[case]
+    no_training()
+    with pytest.raises(ValueError, match=f"(?s){named}"):
+        getattr(earlier[0], method)(**{"X": X, "y": Y, **changes})
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("case", BAD_VALIDATION)
+def test_bad_validation_data_are_named(earlier, no_training, case):
+    validation, named = BAD_VALIDATION[case]
+    no_training()
+    with pytest.raises(ValueError, match=f"(?s){named}"):
+        earlier[0].fit(X, Y, **validation)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize(
+    ("classes", "y", "named"),
+    [
+        (None, Y, "classes must be given at the first call of partial_fit"),
+        ([0, 1], Y, r"y must have labels among \[0, 1\], got \[2\]"),
+        ([], Y, "classes"),
+        (3, Y, "classes"),
+        ([0, 1, 2, np.nan], Y, "classes"),
+        ([0, "a", None], Y, "classes"),
+    ],
+)
+def test_bad_classes_at_the_first_partial_fit_are_named(no_training, classes, y, named):
+    model = net()
+    no_training()
+    with pytest.raises(ValueError, match=named):
+        model.partial_fit(X, y, classes=classes)
+    assert not fitted(model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"y": Y, "classes": [0, 1, 2, 3]}, r"classes must stay what they were, \[0, 1, 2\], got \[0, 1, 2, 3\]"),
+        ({"y": Y + 1}, r"y must have labels among \[0, 1, 2\], got \[3\]"),
+        ({"y": np.eye(3, dtype=int)[Y]}, "y must be of the kind that training began with"),
+    ],
+)
+def test_bad_labels_at_a_later_partial_fit_are_named(earlier, no_training, arguments, named):
+    no_training()
+    with pytest.raises(ValueError, match=named):
+        earlier[0].partial_fit(X, **arguments)
+    assert_untouched(earlier)
+
+
+def test_balanced_classes_cannot_be_known_part_by_part():
+    with pytest.raises(ValueError, match=r"^class_weight must .*partial_fit.*got 'balanced'"):
+        net(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 2, 2: 3}], ids=str)
+def test_class_weights_for_several_labels_are_an_error(class_weight):
+    with pytest.raises(ValueError, match=r"^class_weight must be None for multilabel targets"):
+        net(class_weight=class_weight).fit(X, targets("multilabel"))
+
+
+@pytest.mark.parametrize("class_weight", [{0: 0, 1: 0, 2: 0}], ids=str)
+def test_class_weights_that_leave_nothing_are_an_error(earlier, class_weight):
+    with pytest.raises(ValueError, match="class_weight must leave some samples a weight above zero"):
+        earlier[0].set_params(class_weight=class_weight).fit(X, Y)
+    assert_untouched(earlier)
+
+
+def test_too_few_samples_to_hold_some_out_are_an_error(earlier):
+    with pytest.raises(ValueError, match=r"early_stopping=True needs samples to hold out.*got n_samples = 1\."):
+        earlier[0].set_params(early_stopping=True).fit(X[:1], Y[:1])
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("name", [*PREDICTORS, "score"])
+def test_predicting_before_fitting_is_an_error(name):
+    arguments = (X, Y) if name == "score" else (X,)
+    with pytest.raises(NotFittedError, match="DeepNNClassifier instance is not fitted yet"):
+        getattr(net(), name)(*arguments)
+    assert not hasattr(net(), "coefs_")
+    assert not hasattr(net(), "intercepts_")
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        (X[:, :3], "X has 3 features, but DeepNNClassifier is expecting 4"),
+        (X[:0], r"0 sample\(s\)"),
+        (with_entry(X, np.nan), "Input X contains NaN"),
+        (X[0], "Expected 2D array"),
+    ],
+)
+def test_predicting_bad_data_is_an_error(earlier, name, bad, named):
+    with pytest.raises(ValueError, match=named):
+        getattr(earlier[0], name)(bad)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"learning_rate": -1}, {"random_state": "seed"}, {"learning_rate": 1e300}], ids=str
+)
+def test_a_first_fit_that_fails_leaves_nothing_fitted(changes):
+    model = net(**{"optimizer": "sgd", **changes})
+    with pytest.raises(ValueError, match=r"learning_rate|seed"):
+        model.fit(X, Y)
+    assert not fitted(model)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_fit_leaves_the_earlier_one(warm_start, error):
+    calls = []
+
+    def scoring(estimator, X, y):
+        calls.append(estimator)
+        if len(calls) == 3:
+            raise error("in the third epoch")
+        return 0.0
+
+    model = net(warm_start=warm_start).fit(X, Y)
+    before = model, copy.deepcopy(fitted(model)), model.predict_proba(X)
+    with pytest.raises(error, match="in the third epoch"):
+        model.set_params(scoring=scoring).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert_untouched(before)
+
+
+# Divergence.
+
+VALIDATION = {"none": {}, "given": {"X_val": 1000 * X_VAL}, "held out": {}}
+
+
+def reports_of(model, X, y, **validation):
+    """Fit, and return what was said: the error, or the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.fit(X, y, **validation)
+        except ValueError as error:
+            assert not fitted(model)
+            return [error]
+    return [warning.message for warning in caught]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("validation", VALIDATION)
+def test_divergence_is_reported_and_never_predicts_nan(seed, kind, validation):
+    model = net(hidden_layer_dims=(8, 8), optimizer="sgd", learning_rate=1e6, max_iter=15, random_state=seed)
+    model.set_params(early_stopping=validation != "none")
+    data = {**VALIDATION[validation], "y_val": targets(kind)} if validation == "given" else {}
+    reports = reports_of(model, 1000 * X, targets(kind), **data)
+    assert len(reports) == 1
+    assert isinstance(reports[0], (ValueError, ConvergenceWarning))
+    assert re.search(r"(?s)diverged.*learning_rate \(it was 1e\+06\)", str(reports[0]))
+    if fitted(model):
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_cost_that_blew_up_and_never_came_back_is_reported(seed, early_stopping):
+    model = net(optimizer="sgd", learning_rate=1e4, max_iter=15, batch_size=None, random_state=seed)
+    reports = reports_of(model.set_params(early_stopping=early_stopping), 100 * X, Y)
+    cost = -model.predict_log_proba(100 * X)[np.arange(90), Y].mean()
+    assert cost > 1e6 * model.loss_curve_[0]
+    assert [type(report) for report in reports] == [ConvergenceWarning]
+    assert "diverged" in str(reports[0])
+
+
+def test_divergence_leaves_the_earlier_fit(earlier):
+    model = earlier[0].set_params(optimizer="sgd", learning_rate=1e300)
+    with pytest.raises(ValueError, match=r"Training diverged.*Try a lower learning_rate \(it was 1e\+300\)"):
+        model.fit(X, Y)
+    with pytest.raises(ValueError, match="Training diverged"):
+        model.partial_fit(X, Y)
+    assert_untouched(earlier)
+
+
+def test_divergence_keeps_the_best_validated_epoch():
+    model = net(optimizer="sgd", learning_rate_schedule=lambda step: 0.01 if step < 60 else 1e200, max_iter=20)
+    with pytest.warns(
+        ConvergenceWarning, match=r"diverged: in epoch 11 .* no longer finite\. The weights of epoch 10 are kept"
+    ):
+        model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert model.best_iter_ == 10
+    assert model.score(X, Y) > 0.5
+
+
+@pytest.mark.parametrize("dropout_rate", [0, 0.3, 0.5])
+def test_healthy_training_is_not_called_divergence(dropout_rate):
+    for seed in range(10):
+        net(hidden_layer_dims=(6, 5), dropout_rate=dropout_rate, random_state=seed).fit(X, Y)
+
+
+def test_a_first_epoch_costlier_than_its_first_batch_is_not_called_divergence():
+    for seed in range(10):
+        model = net(hidden_layer_dims=(), random_state=seed).partial_fit(X, Y, classes=[0, 1, 2])
+        assert log_loss(Y, model.partial_fit(X, Y).predict_proba(X)) < model.loss_curve_[0]
+
+
+def test_after_divergence_training_goes_on_from_the_weights_that_were_kept():
+    model = net(optimizer="sgd", warm_start=True, learning_rate_schedule=lambda step: 0.01 if step < 30 else 1e200)
+    with pytest.warns(ConvergenceWarning, match="The weights of epoch 5 are kept"):
+        model.set_params(max_iter=10).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    model.set_params(learning_rate_schedule="constant").fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert np.isfinite(model.loss_)

@@ -1,0 +1,138 @@
+"""
+The building blocks of a deep neural network
+============================================
+
+This trains an L-layer network step by step with the building blocks alone: initialise, go forward, compute the cost, go
+backward, update. Then it shows that `DeepNNClassifier` with the same settings arrives at the same weights, because it
+runs the same functions.
+
+Inside the network columns are examples: ``X`` has shape (n_0, m), for n_0 features and m examples. scikit-learn puts
+examples in rows; the estimator's job is to turn one into the other.
+"""
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_deepnn import SGD, DeepNNClassifier, check_gradient, train_deep_network
+from sklearn_deepnn.layers import linear_activation_backward, linear_activation_forward
+from sklearn_deepnn.losses import compute_cost
+from sklearn_deepnn.network import initialize_parameters, model_backward, model_forward
+from sklearn_deepnn.optimizers import update_parameters
+
+# %%
+# Real data
+# ---------
+# 569 tumours, 30 measurements of each, malignant (0) or benign (1). Features are standardised, and columns become
+# examples.
+
+X_rows, y = load_breast_cancer(return_X_y=True)
+X_rows = StandardScaler().fit_transform(X_rows)
+X, Y = X_rows.T, y[np.newaxis, :]
+print(f"X has shape {X.shape}, Y has shape {Y.shape}")
+
+# %%
+# Parameters
+# ----------
+# Two hidden layers of 16 and 8 units, and one output. Weights start from random numbers whose size suits the ReLU that
+# follows, biases from zero. They are a dict: "W1", "b1", "W2", ...
+
+layer_dims = [30, 16, 8, 1]
+start = initialize_parameters(layer_dims, rng=0)
+print("\nParameters", *(f"  {name} has shape {array.shape}" for name, array in start.items()), sep="\n")
+
+# %%
+# One layer
+# ---------
+# Forward: Z = W A_prev + b, then A = relu(Z). The cache keeps what the way back needs. Backward takes the cost's
+# derivative by A, and gives those by A_prev, W and b. Here an invented dA of ones stands for the layers that follow.
+
+A1, cache = linear_activation_forward(X, start["W1"], start["b1"], "relu")
+dA0, dW1, db1 = linear_activation_backward(np.ones_like(A1), cache, "relu")
+print(f"\nOne layer: A1 has shape {A1.shape}; dA0 {dA0.shape}, dW1 {dW1.shape}, db1 {db1.shape}")
+
+# %%
+# Training
+# --------
+# The whole network is such layers in a row, with a sigmoid behind the last one. Gradient descent repeats four lines.
+
+learning_rate, num_iterations = 0.1, 1000
+parameters, costs = start, []
+print("\nGradient descent with the building blocks")
+for iteration in range(num_iterations):
+    AL, caches = model_forward(X, parameters)
+    costs.append(compute_cost(AL, Y))
+    grads = model_backward(AL, Y, caches)
+    parameters = update_parameters(parameters, grads, learning_rate)
+    if iteration % 100 == 0 or iteration == num_iterations - 1:
+        print(f"  iteration {iteration:4}   cost {costs[-1]:.6f}")
+
+AL, _ = model_forward(X, parameters)
+print(f"  accuracy on the examples it has learnt from: {np.mean((AL > 0.5) == Y):.3f}")
+
+# %%
+# The same in one call
+# --------------------
+# `train_deep_network` is the course's function of that name.
+
+again, costs_again = train_deep_network(X, Y, layer_dims, learning_rate, num_iterations, rng=0)
+
+
+def largest_difference(those):
+    """Return the largest difference of any weight or bias from those trained above."""
+    return max(np.abs(parameters[name] - those[name]).max() for name in parameters)
+
+
+print(f"\ntrain_deep_network: weights differ by at most {largest_difference(again):.1e}")
+assert largest_difference(again) < 1e-10
+
+# %%
+# The same from the estimator
+# ---------------------------
+# Plain gradient descent on the whole set, from the same start, without weight decay or stopping: what is left of
+# `DeepNNClassifier` is the loop above.
+
+model = DeepNNClassifier(
+    hidden_layer_dims=(16, 8),
+    activation="relu",
+    weight_init=dict(start),
+    optimizer=SGD(),
+    learning_rate=learning_rate,
+    batch_size=None,
+    max_iter=num_iterations,
+    weight_decay=0.0,
+    early_stopping=False,
+    n_iter_no_change=num_iterations,
+)
+model.fit(X_rows, y)
+print(f"DeepNNClassifier:   weights differ by at most {largest_difference(model.parameters_):.1e}")
+assert largest_difference(model.parameters_) < 1e-10
+assert np.allclose(model.loss_curve_, costs, rtol=0, atol=1e-10)
+
+# %%
+# Are the gradients right?
+# ------------------------
+# `check_gradient` compares backpropagation with what moving each weight a little does to the cost. Correct gradients
+# give less than 1e-7.
+
+error = check_gradient(model, X_rows, y)
+print(f"check_gradient:     largest relative error {error:.1e}")
+assert error < 1e-7
+
+# %%
+# The cost as it fell
+# -------------------
+# Drawn if matplotlib is installed.
+
+try:
+    import matplotlib.pyplot as plt
+except ImportError:
+    print("No plot: matplotlib is not installed (python -m pip install matplotlib).")
+else:
+    fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    ax.semilogy(costs, label="building blocks")
+    ax.semilogy(model.loss_curve_, "--", label="DeepNNClassifier")
+    ax.set(title="Breast cancer: one network, trained twice", xlabel="iteration", ylabel="cross-entropy")
+    ax.legend()
+    if plt.get_backend().lower() != "agg":  # which has no window to show
+        plt.show()

@@ -1,0 +1,108 @@
+"""From two real tables to a saved model: search, judge, save, and load in another process.
+
+For the breast cancer and the digits data that come with scikit-learn, this searches the hidden layers and the learning
+rate of a `DeepNNClassifier` by cross-validation in two processes, judges the best on test data that the search has
+never seen, saves it with joblib, and lets a second process load it and predict.
+
+    python examples/quickstart.py            # both, less than a minute on two cores
+    python examples/quickstart.py --quick    # breast cancer and a small search, a few seconds
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import sklearn
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sklearn_deepnn
+from sklearn_deepnn import DeepNNClassifier
+
+# What the second process runs. It shares nothing with this one but the files.
+SECOND_PROCESS = """
+import sys
+import joblib
+import numpy as np
+
+model_file, samples_file, probabilities_file = sys.argv[1:]
+model = joblib.load(model_file)
+np.save(probabilities_file, model.predict_proba(np.load(samples_file)))
+"""
+
+
+def search_network(X, y, hidden_layer_dims, learning_rates):
+    """Return a fitted GridSearchCV over the pipeline of scaler and network."""
+    pipeline = Pipeline([("scaler", StandardScaler()), ("network", DeepNNClassifier(random_state=0))])
+    grid = {"network__hidden_layer_dims": hidden_layer_dims, "network__learning_rate": learning_rates}
+    return GridSearchCV(pipeline, grid, cv=5, n_jobs=2).fit(X, y)
+
+
+def print_search(search):
+    """Print a line for each setting that was tried, and mark the best."""
+    print("    hidden layers   learning rate   accuracy in CV   fit time")
+    tried = search.cv_results_
+    for i, setting in enumerate(tried["params"]):
+        dims = ", ".join(map(str, setting["network__hidden_layer_dims"])) or "none"
+        accuracy = f"{tried['mean_test_score'][i]:.3f} ± {tried['std_test_score'][i]:.3f}"
+        rate, seconds = setting["network__learning_rate"], tried["mean_fit_time"][i]
+        mark = "   <- best" if i == search.best_index_ else ""
+        print(f"    {dims:13}   {rate:13.3f}   {accuracy:>14}   {seconds:6.2f} s{mark}")
+
+
+def predict_in_second_process(model, X, folder):
+    """Save a model, and return what a second process that loads it predicts for X."""
+    model_file, samples_file, probabilities_file = (folder / name for name in ("model.joblib", "X.npy", "proba.npy"))
+    joblib.dump(model, model_file)
+    np.save(samples_file, X)
+    command = [sys.executable, "-c", SECOND_PROCESS, model_file, samples_file, probabilities_file]
+    subprocess.run(command, check=True)
+    return np.load(probabilities_file), model_file.stat().st_size
+
+
+def run(title, load, hidden_layer_dims, learning_rates):
+    """Do the whole job for one data set."""
+    X, y = load(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
+    n_settings = len(hidden_layer_dims) * len(learning_rates)
+    print(f"\n{title}: {len(X)} samples, {X.shape[1]} features, {len(set(y))} classes")
+    print(f"\n  Searching {n_settings} settings, 5 fits each, in two processes ...\n", flush=True)
+    start = time.perf_counter()
+    search = search_network(X_train, y_train, hidden_layer_dims, learning_rates)
+    print_search(search)
+    print(f"\n  {'Search':26}{time.perf_counter() - start:.1f} s")
+    n_right = np.count_nonzero(search.predict(X_test) == y_test)
+    print(f"  {'Best, on the test set':26}{n_right} of {len(y_test)} right, accuracy {n_right / len(y_test):.3f}")
+
+    best = search.best_estimator_
+    with tempfile.TemporaryDirectory() as folder:
+        probabilities, n_bytes = predict_in_second_process(best, X_test, Path(folder))
+    if not np.array_equal(probabilities, best.predict_proba(X_test)):
+        sys.exit("The second process predicts other probabilities than this one.")
+    print(f"  {'Saved with joblib':26}{n_bytes / 1000:.0f} kB")
+    print(f"  {'Loaded by a 2nd process':26}the same {probabilities.size} probabilities, to the last bit", flush=True)
+
+
+def main():
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="breast cancer and a small search only")
+    quick = parser.parse_args().quick
+
+    print(f"sklearn_deepnn {sklearn_deepnn.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}")
+    if quick:
+        run("Breast cancer", load_breast_cancer, [(), (32,)], [0.003, 0.01])
+        return
+    for title, load in ("Breast cancer", load_breast_cancer), ("Digits", load_digits):
+        run(title, load, [(), (64,), (64, 32)], [0.001, 0.003, 0.01])
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from scipy.optimize import line_search
 
 from .checks import check_flag, check_integer, check_real
 
-BLOCK = 16_384
+BLOCK = 32_768
 
 
 def update_parameters(parameters, grads, learning_rate, *, out=None):

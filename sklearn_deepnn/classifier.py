@@ -410,7 +410,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         self._float_type()
         try:
             check_random_state(self.random_state)
-        except ValueError:
+        except (TypeError, ValueError):
             reject("random_state", "None, an integer from 0 to 2**32 - 1 or a RandomState", self.random_state)
         return self._recipe()
 

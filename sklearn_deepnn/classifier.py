@@ -296,7 +296,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,), or (n_samples, n_labels)
             Labels; zeros and ones for multilabel targets.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         if self.multilabel_:
             return self._outputs(X, lambda ZL: (ZL > 0).T.astype(np.intp))
         if self._has_one_logit():
@@ -317,7 +317,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             float32 for float32 input, else float64. With more than one class, nothing is quite 0 or 1: no finite logit
             makes a class certain, and rounding must not either (it would make the log loss of a mistake infinite).
         """
-        check_is_fitted(self)
+        self._check_fitted()
         link = LOSSES[self.network_["loss"]].link
         return self._outputs(X, lambda ZL: open_interval(self._by_class(ZL, link)))
 
@@ -332,7 +332,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self._outputs(X, partial(self._by_class, link=LOSSES[self.network_["loss"]].log_link))
 
     def decision_function(self, X):
@@ -347,7 +347,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,), or (n_samples, n_classes)
             One column where one logit tells it all: for two classes (positive: the second) and for one.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self._outputs(X, lambda ZL: ZL.T if len(ZL) > 1 else ZL[0])
 
     @property
@@ -665,6 +665,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     # What predicting is made of.
 
+    def _check_fitted(self):
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; it reads all tags first, which a fitted estimator need not wait for
+
     def _has_one_logit(self):
         """Say whether one logit stands for two classes."""
         return self.n_outputs_ == 1 and len(self.classes_) == 2
@@ -672,7 +676,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
     def _outputs(self, X, of_logits):
         """Apply a function of logits (n_L, m), which returns m rows, to the samples of X, a piece at a time."""
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        X = self._check_input(X)
         float_type = np.float32 if X.dtype in (np.float32, np.float16) else np.float64
         rows = None
         for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network.restore(self.network_)):
@@ -683,6 +687,19 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                 rows = np.empty((X.shape[0], *outputs.shape[1:]), outputs.dtype)
             rows[piece] = outputs
         return rows
+
+    def _check_input(self, X):
+        """Return X checked. A float array that needs no conversion passes in 6 us, where validate_data takes 100."""
+        plain = (
+            type(X) is np.ndarray
+            and X.dtype in (np.float32, np.float64)
+            and X.shape[1:] == (self.n_features_in_,)
+            and len(X) > 0
+            and not hasattr(self, "feature_names_in_")
+        )
+        if plain and np.isfinite(X.sum()):
+            return X
+        return validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
 
     def _by_class(self, ZL, link):
         """Return what a link of the loss makes of logits, with a row for each example and a column for each class."""

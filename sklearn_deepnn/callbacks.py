@@ -1,7 +1,8 @@
 """What watches training, steers it, and says when to stop.
 
-A callback has two hooks, both given the `TrainingState`: `on_train_begin`, before the first epoch of a call, and
-`on_epoch_end`, which returns True to stop. `state.monitored` is what they go by: the lower, the better.
+A callback has three hooks, all given the `TrainingState`: `on_train_begin`, before the first epoch of a call,
+`on_epoch_end`, which returns True to stop, and `on_train_end`. `state.monitored` is what they go by: the lower, the
+better.
 """
 
 import math
@@ -19,6 +20,9 @@ class Callback(Protocol):
 
     def on_epoch_end(self, state):
         """Look at the epoch that has just been recorded; return True to stop."""
+
+    def on_train_end(self, state):
+        """Look at the result of a call of `train` that has not failed."""
 
 
 @dataclass
@@ -75,6 +79,9 @@ class EarlyStopping:
         """Return True when patience has run out."""
         return self._patience.runs_out(state.monitored)
 
+    def on_train_end(self, state):
+        """Have nothing to do."""
+
 
 @dataclass
 class ReduceLROnPlateau:
@@ -105,6 +112,9 @@ class ReduceLROnPlateau:
             state.rate_factor *= self.factor
             self.on_train_begin(state)
 
+    def on_train_end(self, state):
+        """Have nothing to do."""
+
 
 @dataclass
 class EpochPrinter:
@@ -123,7 +133,15 @@ class EpochPrinter:
     def on_epoch_end(self, state):
         """Print the newest entries of the history."""
         if state.epoch % self.every == 0:
-            newest = "  ".join(
-                f"{name.replace('_', ' ')} {values[-1]:.6g}" for name, values in state.history.items() if values
-            )
-            print(f"epoch {state.epoch:>4}  {newest}", flush=True)
+            self._print(state)
+
+    def on_train_end(self, state):
+        """Print the last epoch, if it has not been, and which one is kept."""
+        if state.epoch % self.every:
+            self._print(state)
+        if state.best_epoch is not None:
+            print(f"the weights of epoch {state.best_epoch} are kept", flush=True)
+
+    def _print(self, state):
+        newest = "  ".join(f"{name.replace('_', ' ')} {value:<9.4g}" for name, value in state.newest.items())
+        print(f"epoch {state.epoch:>4}  {newest}".rstrip(), flush=True)

@@ -119,5 +119,6 @@ def check_choice(name, value, choices, *, otherwise=""):
     """
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
-        reject(name, f"one of {choices}{otherwise}", value)
+        rule = f"one of {choices}" if len(choices) > 1 else repr(choices[0])
+        reject(name, rule + otherwise, value)
     return value

@@ -4,10 +4,8 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 """
 
 import math
-from collections.abc import Sequence
 from functools import partial
-from inspect import signature
-from numbers import Number
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -50,17 +48,22 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ..., as in `parameters_`) gives the start values themselves. Biases start at zero.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance with its own, such as
-        ``Adam(beta_1=0.95)``. L-BFGS takes the whole set at once and finds its step lengths by itself: `batch_size`,
-        `learning_rate`, its schedule and `max_grad_norm` do not concern it.
+        ``Adam(beta_1=0.95)``; a search goes over several instances. L-BFGS takes the whole set at once and finds its
+        step lengths by itself: `batch_size`, `learning_rate`, its schedule and `max_grad_norm` do not concern it.
     learning_rate : float, default=0.001
+        Size of the steps: the rate at which the schedule starts, or its highest.
     learning_rate_schedule : str or callable, default="constant"
         "constant", "cosine", "warm_up_cosine", "one_cycle", "step", "exponential", "inverse_scaling", or
         "reduce_on_plateau" (divides by 5 whenever `n_iter_no_change` / 2 epochs brought no improvement). The horizon
-        of those that have one is `max_iter`. A callable takes the number of updates made and returns the rate.
+        of those that have one is `max_iter` epochs; `warm_start` moves it by another `max_iter`, and goes on with the
+        rate that one run of that length would have had. A callable takes the number of updates made and returns the
+        rate; `learning_rate` then has no say. Functions of the module `schedules` with `functools.partial` make
+        callables that can be saved, which a lambda cannot.
     batch_size : int, "auto" or None, default="auto"
         Samples per update. "auto" is 200; None, or more than there are, is the whole training set.
     max_iter : int, default=200
-        Epochs: most passes over the training set.
+        Epochs: most passes over the training set. It is a budget, and to use it up is no cause for a warning; more may
+        help if `n_iter_` has reached it and `loss_curve_` still falls.
     weight_decay : float, default=0.0001
         Strength of the pull of weights (not biases) towards zero, the same at every batch size. It is decoupled from
         the gradient (as in AdamW): each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS, which
@@ -97,7 +100,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is
         never converted as a whole.
     verbose : int, default=0
-        1 prints ten lines over `max_iter` epochs, 2 a line for each.
+        1 prints about ten lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
     random_state : int, RandomState or None, default=None
         Draws start values, order of samples, held-out samples and dropout.
 
@@ -105,6 +108,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted; 0, 1, ... for multilabel targets.
+    class_weight_ : ndarray of shape (n_classes,)
+        The weight of each class, if `class_weight` was given.
     multilabel_ : bool
         Whether the targets were an indicator matrix.
     n_features_in_ : int
@@ -216,7 +221,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
-            Labels, or zeros and ones for several labels at once (dense or sparse).
+            Labels; or zeros and ones for several labels at once, dense or sparse. One-hot labels are such a matrix, and
+            are learned as labels that need not exclude each other.
         sample_weight : array-like of shape (n_samples,), default=None
             A sample of weight 2 counts as two samples, one of weight 0 as none.
         X_val, y_val : as X and y, default=None
@@ -242,7 +248,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         recipe = draft._check_parameters()
         examples, network, state = draft._prepare(X, y, sample_weight)
         examples, validation = draft._hold_out(examples, state.split_seed, X_val, y_val, sample_weight_val)
-        validate = None if validation is None else draft._validator(network, validation)
+        validate = None if validation is None else draft._validator(network, validation, state.parameters)
         state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
         callbacks = draft._callbacks()
@@ -277,11 +283,13 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         recipe = draft._check_parameters()
         if self.class_weight == "balanced":
             reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
+        if self.learning_rate_schedule == REDUCE_ON_PLATEAU:
+            reject("learning_rate_schedule", "another for partial_fit, whose parts differ", REDUCE_ON_PLATEAU)
         examples, network, state = draft._prepare(X, y, sample_weight, partial(draft._given_classes, classes))
         if state.weight_scale is None:
             state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
-        train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter)
+        train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter, callbacks=draft._printers())
         return self._adopt(draft, state, resumable=True)
 
     def predict(self, X):
@@ -448,15 +456,20 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             callbacks.append(
                 ReduceLROnPlateau(factor=0.2, patience=max(self.n_iter_no_change // 2, 1), min_delta=self.tol)
             )
-        if self.verbose:
-            callbacks.append(EpochPrinter(every=1 if self.verbose > 1 else max(self.max_iter // 10, 1)))
-        return callbacks
+        return callbacks + self._printers()
+
+    def _printers(self):
+        every = 1 if self.verbose > 1 else max(self.max_iter // 10, 1)
+        return [EpochPrinter(every)] if self.verbose else []
 
     def _layer_dims(self, n_features, n_outputs):
         dims = self.hidden_layer_dims
-        if not isinstance(dims, (Sequence, np.ndarray)) or isinstance(dims, str):
+        if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
-        return (n_features, *(check_integer("hidden_layer_dims", n, 1) for n in dims), n_outputs)
+        if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
+            rule = "an integer of at least 1 or a sequence of such"
+            reject("hidden_layer_dims", rule, self.hidden_layer_dims)
+        return (n_features, *dims, n_outputs)
 
     def _float_type(self, X_dtype=np.float64, n_samples=0):
         """Return the precision to compute in."""
@@ -474,6 +487,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _prepare(self, X, y, sample_weight, choose_classes=None):
         """Return the examples to train on, the network, and the state that training starts or goes on from."""
         examples = self._read(X, y, sample_weight, choose_classes or self._classes_in)
+        if self.batch_norm and examples.n == 1:
+            raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
         network = self._network(examples.X.shape[0])
         state = self._start(network, examples)
         self.network_ = network.to_dict()
@@ -531,12 +546,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             codes = np.zeros(len(y), np.intp)
             codes[known] = encode(y[known], self.classes_, name)
             if self.class_weight is not None:
-                class_weight = weights_by_class(self.class_weight, self.classes_, codes, weight)
-                weight = class_weight[codes] if weight is None else weight * class_weight[codes]
+                if name == "y":  # validation data are weighted as the training data are
+                    self.class_weight_ = weights_by_class(self.class_weight, self.classes_, codes, weight)
+                weight = self.class_weight_[codes] if weight is None else weight * self.class_weight_[codes]
                 if not weight.any():
-                    raise ValueError(
-                        f"class_weight must leave some samples a weight above zero, got {self.class_weight!r}."
-                    )
+                    rule = f"leave some samples of {name} a weight above zero"
+                    raise ValueError(f"class_weight must {rule}, got {self.class_weight!r}.")
             Y = codes[np.newaxis, :]
         columns = None if weight is None or weight.all() else np.flatnonzero(weight)
         return Examples(X.T, Y, weight, columns)
@@ -575,7 +590,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             dtype=dtype,
         )
         if isinstance(self.weight_init, dict):
-            given = {key: np.shape(array) for key, array in self.weight_init.items()}
+            with naming("weight_init"):
+                given = {key: np.shape(array) for key, array in self.weight_init.items()}
             wanted = {key: array.shape for key, array in parameters.items()}
             if given != wanted:
                 raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
@@ -624,8 +640,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X_val.shape[0])
         return self._examples(X_val, y_val, weight, "y_val")
 
-    def _validator(self, network, validation):
-        """Return the function of the parameters that judges an epoch."""
+    def _validator(self, network, validation, start):
+        """Return the function of the parameters that judges an epoch; try it out on the start values."""
         scorer = None if self.scoring == "loss" else check_scoring(self, scoring=self.scoring)
         columns = slice(None) if validation.columns is None else validation.columns
         if scorer is not None:
@@ -633,16 +649,23 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             fitted.__dict__.pop("feature_names_in_", None)  # X is an array by now
             X, Y = validation.X.T[columns], validation.Y.T[columns]
             y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
-            weights = {}
-            if validation.sample_weight is not None and "sample_weight" in signature(scorer).parameters:
-                weights = {"sample_weight": validation.sample_weight[columns]}
+            weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
+            fitted.parameters_, suitable = start, f"a scorer that the validation data suit, got {self.scoring!r}"
+            with naming("scoring", suitable):
+                try:
+                    scorer(fitted, X, y, **weights)
+                except TypeError:  # unless it is another one, it takes no weights
+                    weights = {}
+                    scorer(fitted, X, y)
 
         def validate(parameters):
             cost = mean_cost(validation, parameters, network)
             values = {"validation_cost": cost}
             if scorer is not None and math.isfinite(cost):
                 fitted.parameters_ = parameters
-                values["validation_score"] = check_real("scoring", float(scorer(fitted, X, y, **weights)))
+                with naming("scoring", suitable):
+                    score = float(scorer(fitted, X, y, **weights))
+                values["validation_score"] = check_real("scoring", score)
             return values
 
         return validate

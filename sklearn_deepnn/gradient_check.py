@@ -1,7 +1,10 @@
 """A numerical check of the gradients that backpropagation gives."""
 
 import numpy as np
+from scipy.sparse import issparse
 
+from .checks import check_integer, reject
+from .classifier import DeepNNClassifier
 from .network import Network, initialize_parameters
 from .parameters import Parameters
 from .regularizers import l2_gradient, l2_penalty
@@ -47,6 +50,10 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
     >>> check_gradient(DeepNNClassifier((5, 5), "tanh", random_state=0), X, y) < 1e-7
     True
     """
+    if max_entries is not None:
+        check_integer("max_entries", max_entries, 1)
+    if not isinstance(estimator_or_network, (DeepNNClassifier, Network)):
+        reject("estimator_or_network", "a DeepNNClassifier or a Network", estimator_or_network)
     network, parameters, batch, weight_decay = _problem(estimator_or_network, X, y, sample_weight, random_state)
     n_weights = parameters.weights.size
     _, grads, _ = evaluate(
@@ -80,14 +87,14 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
         parameters = initialize_parameters(
             network.layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=random_state
         )
-        examples = Examples(
-            np.asarray(X), np.atleast_2d(y), None if sample_weight is None else np.asarray(sample_weight)
-        )
+        X, weight = X if issparse(X) else np.asarray(X), None if sample_weight is None else np.asarray(sample_weight)
+        examples = Examples(X, np.atleast_2d(y), weight)
     else:
         draft = estimator_or_network._draft(going_on=True)
         recipe = draft._check_parameters()
         examples, network, state = draft._prepare(X, y, sample_weight)
-        examples, parameters = examples.scaled_by(examples.mean_weight()), Parameters(state.parameters, np.float64)
+        examples = examples.scaled_by(examples.mean_weight())
+        parameters = Parameters(getattr(draft, "parameters_", state.parameters), np.float64)
     columns = slice(None) if examples.columns is None else examples.columns
     return (
         network,

@@ -207,6 +207,23 @@ LOSSES = {
 }
 
 
+def check_targets(AL, Y):
+    """Raise if the targets do not go with the probabilities one by one.
+
+    Parameters
+    ----------
+    AL, Y : ndarrays
+
+    Raises
+    ------
+    ValueError
+    """
+    if Y.shape != AL.shape:
+        raise ValueError(
+            f"Y must have the shape of AL, {AL.shape}: a row for each output, a column for each example, got {Y.shape}."
+        )
+
+
 def default_loss(n_outputs):
     """Return the name of the loss that a number of outputs suggests: binary for one, categorical for more."""
     return "binary_cross_entropy" if n_outputs == 1 else "categorical_cross_entropy"
@@ -230,11 +247,19 @@ def compute_cost(AL, Y, *, ZL=None, loss=None, sample_weight=None):
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        If Y has another shape than AL: NumPy would stretch it.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> from sklearn_deepnn.losses import compute_cost
     >>> round(compute_cost(np.array([[0.8, 0.9, 0.4]]), np.array([[1, 1, 0]])), 7)
     0.2797766
     """
+    check_targets(AL, Y)
     loss = LOSSES[loss or default_loss(len(AL))]
     losses = loss.losses(loss.inverse_link(AL) if ZL is None else ZL, Y)
     total = losses.sum() if sample_weight is None else losses @ sample_weight

@@ -5,6 +5,7 @@ A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], th
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,7 +28,7 @@ from .layers import (
     linear_backward,
     linear_forward,
 )
-from .losses import LOSSES, default_loss
+from .losses import LOSSES, check_targets, default_loss
 from .parameters import Parameters, is_weight
 
 CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
@@ -128,7 +129,7 @@ def one_per_layer(name, value, n_hidden, check):
     InvalidParameterError
         If an entry breaks its rule, or a sequence has another length.
     """
-    single = isinstance(value, str) or np.ndim(value) == 0
+    single = not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str) or np.shape(value) == ()
     for entry in [value] if single else value:
         check(name, entry)
     if single:
@@ -286,7 +287,13 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None)
     -------
     grads : dict of str to ndarray
         "dW1", "db1", ..., each of the shape of its parameter, averaged over the m examples; `out` if that was given.
+
+    Raises
+    ------
+    ValueError
+        If Y has another shape than AL.
     """
+    check_targets(AL, Y)
     network = network or Network.of([cache.linear[1] for cache in caches])
     grads, l = {} if out is None else out, network.n_layers
     dZ = LOSSES[network.loss].gradient(AL, Y)
@@ -402,7 +409,8 @@ def forward_in_chunks(X, parameters, network, columns=None):
         Their logits.
     """
     n = X.shape[1] if columns is None else len(columns)
-    size = max(min(4096, CHUNK_ELEMENTS // max(network.layer_dims)), 64)
+    widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims)
+    size = max(min(4096, CHUNK_ELEMENTS // widest), 64)
     dtype = parameters["W1"].dtype
     for start in range(0, n, size):  # gen_batches checks its arguments for longer than one row takes
         piece = slice(start, min(start + size, n))

@@ -9,12 +9,10 @@ Each first-order rule works out a direction and leaves the step to `update_param
 that what one line writes is still in the cache when the next one reads it.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import line_search
 
 from .checks import check_flag, check_integer, check_real
 
@@ -29,7 +27,8 @@ def update_parameters(parameters, grads, learning_rate, *, out=None):
     parameters : dict of str to ndarray, or ndarray
         "W1", "b1", ...; or one array.
     grads : dict of str to ndarray, or ndarray
-        "dW1", "db1", ...; or one array of the shape of `parameters`. Other names in it are left alone.
+        "dW1", "db1", ...; or one array of the shape of `parameters`. A parameter without a gradient, such as a running
+        statistic, stays as it is.
     learning_rate : float
     out : ndarray, optional
         Where to write when `parameters` is one array; `parameters` itself is allowed.
@@ -45,7 +44,9 @@ def update_parameters(parameters, grads, learning_rate, *, out=None):
     {'W1': array([[0., 2.]])}
     """
     if isinstance(parameters, dict):
-        return {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in parameters.items()}
+        trained = {name: W for name, W in parameters.items() if "d" + name in grads}
+        stepped = {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in trained.items()}
+        return {**parameters, **stepped}
     return np.subtract(parameters, learning_rate * grads, out=out)
 
 
@@ -171,11 +172,15 @@ class Adam:
         correction = (1 - self.beta_2 ** state["t"]) ** 0.5
         rate, epsilon = learning_rate * correction / (1 - self.beta_1 ** state["t"]), self.epsilon * correction
         for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
-            m *= self.beta_1
-            m += (1 - self.beta_1) * dW
-            v *= self.beta_2
-            v += (1 - self.beta_2) * (dW * dW)
+            self.count_in(dW, m, v)
             update_parameters(W, m / (np.sqrt(v) + epsilon), rate, out=W)
+
+    def count_in(self, dW, m, v):
+        """Count a gradient into both running means. Sets: m, v."""
+        m *= self.beta_1
+        m += (1 - self.beta_1) * dW
+        v *= self.beta_2
+        v += (1 - self.beta_2) * (dW * dW)
 
 
 @dataclass(frozen=True)
@@ -201,10 +206,7 @@ class NAdam(Adam):
         ahead = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
         now = (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
         for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
-            m *= self.beta_1
-            m += (1 - self.beta_1) * dW
-            v *= self.beta_2
-            v += (1 - self.beta_2) * (dW * dW)
+            self.count_in(dW, m, v)
             update_parameters(W, (ahead * m + now * dW) / (np.sqrt(v) + epsilon), rate, out=W)
 
 
@@ -213,15 +215,14 @@ class LBFGS:
     """Limited-memory BFGS: a line search along -H dW, where H approximates the inverse Hessian from the last steps.
 
     It wants the whole training set in each step and takes its step length from the search, not from the learning rate.
-    The line search is scipy's (strong Wolfe conditions). The recursion for H dW is written out here and not left to
-    ``scipy.optimize.minimize``, because that keeps its memory to itself: training could not be saved and go on as if it
-    had never stopped.
+    It is written out here and not left to ``scipy.optimize.minimize``, which keeps its memory to itself: training could
+    not be saved and go on as if it had never stopped.
 
     Parameters
     ----------
     memory : int, default=10
         Number of past steps that H is made from.
-    max_line_search : int, default=20
+    max_line_search : int, default=30
         Most evaluations of the cost in one step.
     gradient_tolerance : float, default=1e-5
         Training has converged when no entry of the gradient is larger.
@@ -230,11 +231,10 @@ class LBFGS:
     ----------
     .. [1] Liu, Nocedal (1989), "On the limited memory BFGS method for large scale optimization", Mathematical
        Programming 45, 503-528.
-    .. [2] Nocedal, Wright (2006), "Numerical optimization", 2nd ed., algorithms 7.4 and 7.5.
     """
 
     memory: int = 10
-    max_line_search: int = 20
+    max_line_search: int = 30
     gradient_tolerance: float = 1e-5
     full_batch: ClassVar[bool] = True
 
@@ -261,17 +261,11 @@ class LBFGS:
             well to remember the last one.
         """
         W, dW = parameters.astype(np.float64), grads.astype(np.float64)
-        if np.abs(dW).max() <= self.gradient_tolerance:
-            state["converged"] = True
+        state["converged"] = bool(np.abs(dW).max() <= self.gradient_tolerance)
+        if state["converged"]:
             return
         direction = -inverse_hessian_product(dW, state["steps"], state["changes"])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a search that fails is dealt with below
-            length = line_search(
-                lambda at: objective(at)[0],
-                lambda at: objective(at)[1].astype(np.float64),
-                W, direction, dW, objective(W)[0], maxiter=self.max_line_search,
-            )[0]  # fmt: skip
+        length = line_search(objective, W, direction, self.max_line_search)
         if length is None:
             # along the bare gradient there was no way down either: this is as low as the precision goes
             state["converged"] = not state["steps"]
@@ -283,6 +277,42 @@ class LBFGS:
             state["steps"] = [*state["steps"], step][-self.memory :]
             state["changes"] = [*state["changes"], change][-self.memory :]
         parameters[...] = W + step
+
+
+def line_search(objective, start, direction, max_evaluations, *, decrease=1e-4, curvature=0.9):
+    """Find a step length that meets the Wolfe conditions, by doubling and bisection.
+
+    Parameters
+    ----------
+    objective : callable
+        Takes a vector to its cost and gradient.
+    start, direction : ndarrays of shape (n,)
+    max_evaluations : int
+    decrease, curvature : float, default=1e-4, 0.9
+        Least share of the slope at the start that the cost must fall by per length, and most of it that may be left.
+
+    Returns
+    -------
+    float or None
+        None if no length that lowers the cost was found.
+
+    References
+    ----------
+    .. [1] Lewis, Overton (2013), "Nonsmooth optimization via quasi-Newton methods", Mathematical Programming 141,
+       135-163, algorithm 2.6.
+    """
+    cost, gradient = objective(start)
+    slope, too_short, too_long, length = gradient @ direction, 0.0, np.inf, 1.0
+    for _ in range(max_evaluations):
+        new_cost, new_gradient = objective(start + length * direction)
+        if not new_cost <= cost + decrease * length * slope:  # a cost that is no number is none the lower
+            too_long = length
+        elif new_gradient @ direction < curvature * slope:
+            too_short = length
+        else:
+            return length
+        length = 2 * too_short if too_long == np.inf else (too_short + too_long) / 2
+    return too_short or None
 
 
 def inverse_hessian_product(gradient, steps, changes):

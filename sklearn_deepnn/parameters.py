@@ -25,6 +25,8 @@ class Parameters(dict):
         Copied. Names as in the course: "W1", "b1", ...
     dtype : dtype, optional
         That of the vector; by default the one that all arrays can be cast to.
+    prefix : str, default=""
+        What stands before each name in the dict, but is not said in `arrays`: "d" for gradients.
 
     Attributes
     ----------
@@ -37,6 +39,8 @@ class Parameters(dict):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from sklearn_deepnn.parameters import Parameters
     >>> parameters = Parameters({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))})
     >>> parameters.weights *= 5
     >>> parameters["W1"]
@@ -44,23 +48,28 @@ class Parameters(dict):
            [5., 5., 5.]])
     """
 
-    def __init__(self, arrays, dtype=None):
+    def __init__(self, arrays, dtype=None, prefix=""):
         arrays = {name: np.asarray(array) for name, array in arrays.items()}
         dtype = np.result_type(*arrays.values()) if dtype is None else dtype
         by_kind = sorted(arrays, key=lambda name: (is_statistic(name), not is_weight(name)))  # stable within a kind
         sizes = [arrays[name].size for name in by_kind]
-        ends = np.cumsum(sizes)
-        self.vector = np.empty(int(ends[-1]), dtype)
-        views = {
-            name: self.vector[end - size : end].reshape(arrays[name].shape)
-            for name, size, end in zip(by_kind, sizes, ends)
-        }
-        super().__init__({name: views[name] for name in arrays})
-        self.assign(arrays)
+        self.vector, self.prefix, views = np.empty(sum(sizes), dtype), prefix, {}
+        for name, end in zip(by_kind, np.cumsum(sizes)):
+            views[name] = self.vector[end - arrays[name].size : end].reshape(arrays[name].shape)
+            views[name][...] = arrays[name]
+        super().__init__({prefix + name: views[name] for name in arrays})
         n_weights = sum(array.size for name, array in arrays.items() if is_weight(name))
         n_statistics = sum(array.size for name, array in arrays.items() if is_statistic(name))
         self.trainable = self.vector[: self.vector.size - n_statistics]
         self.weights = self.vector[:n_weights]
+
+    def __setitem__(self, name, array):
+        """Write an array into the view of its name; there are no new names."""
+        if self[name] is not array:
+            self[name][...] = array
+
+    def __reduce__(self):
+        return Parameters, ({name.removeprefix(self.prefix): W for name, W in self.items()}, None, self.prefix)
 
     def assign(self, arrays):
         """Write arrays into the views of their names.
@@ -70,7 +79,7 @@ class Parameters(dict):
         arrays : dict of str to ndarray
         """
         for name, array in arrays.items():
-            self[name][...] = array
+            self[name] = array
 
     def gradients(self):
         """Return room for the gradients: views "dW1", "db1", ... into a new vector laid out as `trainable`.
@@ -81,10 +90,4 @@ class Parameters(dict):
             Whose `vector` goes element by element with `trainable`. Zeros.
         """
         grads = {name: np.zeros_like(array) for name, array in self.items() if not is_statistic(name)}
-        grads = Parameters(grads)
-        return grads._renamed("d")
-
-    def _renamed(self, prefix):
-        for name in list(self):
-            self[prefix + name] = self.pop(name)
-        return self
+        return Parameters(grads, prefix="d")

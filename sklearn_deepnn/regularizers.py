@@ -4,6 +4,8 @@ Conventions: `weights` is the part of the flat parameter vector that holds the w
 biases and the parameters of batch normalisation are never penalised. `weight_decay` means the same at every batch size.
 """
 
+import math
+
 import numpy as np
 
 
@@ -40,8 +42,8 @@ def l2_gradient(weights, weight_decay):
 def decay_weights(weights, weight_decay, learning_rate, *, out=None):
     """Shrink the weights, apart from the gradient step: W (1 - learning_rate weight_decay).
 
-    For plain gradient descent this is the step that `l2_gradient` would make; for adaptive optimizers it is not, and
-    generalises better [1]_.
+    A product above 1 makes them zero, not negative. For plain gradient descent this is the step that `l2_gradient`
+    would make; for adaptive optimizers it is not, and generalises better [1]_.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def decay_weights(weights, weight_decay, learning_rate, *, out=None):
     ----------
     .. [1] Loshchilov, Hutter (2019), "Decoupled weight decay regularization", ICLR.
     """
-    return np.multiply(weights, 1 - learning_rate * weight_decay, out=out)
+    return np.multiply(weights, max(1 - learning_rate * weight_decay, 0.0), out=out)
 
 
 def clip_by_global_norm(gradient, max_grad_norm, *, out=None):
@@ -80,8 +82,7 @@ def clip_by_global_norm(gradient, max_grad_norm, *, out=None):
     ----------
     .. [1] Pascanu, Mikolov, Bengio (2013), "On the difficulty of training recurrent neural networks", ICML.
     """
-    largest = float(np.abs(gradient).max(initial=0.0))
-    if largest == 0:
-        return np.multiply(gradient, 1.0, out=out)
-    norm = largest * float(np.linalg.norm(gradient / largest))  # scaled: squares in float32 overflow beyond 1e19
-    return np.multiply(gradient, min(1.0, max_grad_norm / norm), out=out)
+    norm = math.sqrt(np.vdot(gradient, gradient))
+    if not 0 < norm < math.inf:  # squares in float32 leave its range beyond 1e19 and below 1e-19
+        norm = float(np.linalg.norm(gradient.astype(np.longdouble)))
+    return np.multiply(gradient, min(1.0, max_grad_norm / norm) if norm else 1.0, out=out)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
@@ -33,6 +34,8 @@ from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .schedules import SCHEDULES
 
+BLOW_UP = 10.0  # times the cost before: noise and momentum raise a healthy cost by less
+FAR_WORSE = 10.0  # times the cost of guessing: networks that have hardly been trained yet cost less
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 
@@ -145,8 +148,6 @@ class TrainingState:
         Of the split into training and validation set, which has to stay when training goes on.
     weight_scale : float or None
         What sample weights are divided by.
-    first_cost : float or None
-        Cost of a sample of the training set before any update, to tell divergence by.
     newest : dict of str to float
         The last epoch's entries of the history.
     rate_factor : float
@@ -165,7 +166,6 @@ class TrainingState:
     split_seed: int = 0
     weight_scale: float | None = None
     optimizer_name: str | None = None
-    first_cost: float | None = None
     rate_factor: float = 1.0
     best_epoch: int | None = None
     best_values: dict | None = None
@@ -185,9 +185,10 @@ class TrainingState:
 
     def adopt_optimizer(self, optimizer):
         """Start its state, unless there is one of its kind to go on from. Sets: optimizer_state, optimizer_name."""
-        fresh, name = optimizer.init(self.parameters.trainable), type(optimizer).__name__
-        if self.optimizer_state is None or (name, fresh.keys()) != (self.optimizer_name, self.optimizer_state.keys()):
-            self.optimizer_state, self.optimizer_name = fresh, name
+        name, kept = type(optimizer).__name__, self.optimizer_state
+        kind = optimizer.init(self.parameters.trainable[:0]).keys()  # without the arrays
+        if kept is None or (name, kind) != (self.optimizer_name, kept.keys()):
+            self.optimizer_state, self.optimizer_name = optimizer.init(self.parameters.trainable), name
 
     def end_epoch(self, **values):
         """Count an epoch and record its values. Sets: epoch, history, newest."""
@@ -262,7 +263,9 @@ class TrainingState:
         TrainingState
             Whose optimizer_state is None if it was not kept.
         """
-        saved, parameters = copy.deepcopy(saved), Parameters(kept)
+        parameters = Parameters(kept)
+        history = {name: list(curve) for name, curve in saved["history"].items()}  # deepcopy visits each number
+        saved = copy.deepcopy({**saved, "history": None}) | {"history": history}
         rng, last_vector = np.random.default_rng(), saved.pop("last_vector")
         rng.bit_generator.state = saved.pop("rng")
         state = cls(parameters, rng, **saved)
@@ -456,7 +459,7 @@ class SearchStep:
         return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
 
 
-def run_epoch(state, batches, take_step, schedule):
+def run_epoch(state, batches, take_step, schedule, counts_steps):
     """Go through all examples once, in batches.
 
     Sets: state (all but epoch, history and best_*).
@@ -468,6 +471,9 @@ def run_epoch(state, batches, take_step, schedule):
     take_step : GradientStep or SearchStep
     schedule : callable
         Step -> learning rate.
+    counts_steps : bool
+        Whether its step is the number of updates made, or what that would be if all epochs so far had had as many
+        batches as this one: parts of different sizes then move along a horizon by one epoch each.
 
     Returns
     -------
@@ -477,8 +483,10 @@ def run_epoch(state, batches, take_step, schedule):
         Of the last step.
     """
     total = 0.0
-    for batch in batches.epoch(state.rng):
-        learning_rate = float(schedule(state.step)) * state.rate_factor
+    for index, batch in enumerate(batches.epoch(state.rng)):
+        step = state.step if counts_steps else state.epoch * len(batches) + index
+        # a float of NumPy's would make float32 steps float64
+        learning_rate = float(check_real("learning_rate_schedule(step)", schedule(step), 0)) * state.rate_factor
         cost = take_step(batch, learning_rate)
         state.step += 1
         total += cost * batch.Y.shape[1]
@@ -518,22 +526,23 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     Warns
     -----
     ConvergenceWarning
-        If it diverges and the best epoch is kept, or if its cost rose and never came back.
+        If it diverges and the best epoch is kept, if its cost rose and never came back, or if it ends far worse than
+        guessing.
     """
     check_integer("n_epochs", n_epochs, 1)
     state.adopt_optimizer(recipe.optimizer)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
-    schedule = recipe.schedule_over((horizon or state.epoch + n_epochs) * len(batches))
-    check_real("learning_rate_schedule(step)", schedule(state.step), 0)
+    horizon, stopped = horizon or state.epoch + n_epochs, False
+    schedule = recipe.schedule_over(horizon * len(batches))
     probe = examples.spread_sample(N_PROBE)
-    if state.first_cost is None:
-        state.first_cost = mean_cost(probe, state.parameters, network)
+    start = peak = mean_cost(probe, state.parameters, network)
     take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, network, recipe)
     state.judge_best_by(validate)
     for callback in callbacks:
         callback.on_train_begin(state)
     for _ in range(n_epochs):
-        cost, learning_rate = run_epoch(state, batches, take_step, schedule)
+        cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
+        peak = max(peak, cost)
         state.end_epoch(cost=cost, learning_rate=learning_rate)
         if not state.finite:
             break
@@ -541,36 +550,78 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
             state.record(validate(state.parameters))
             state.keep_if_best()
         stops = [callback.on_epoch_end(state) for callback in callbacks]
-        if any(stops) or state.optimizer_state.get("converged"):
+        stopped = any(stops) or state.optimizer_state.get("converged", False)
+        if stopped:
             break
-    report_divergence(state, probe, network, recipe)
+    report_failure(state, probe, network, recipe, start, peak, finished=stopped or state.epoch >= horizon)
+    for callback in callbacks:
+        callback.on_train_end(state)
     return state
 
 
-def report_divergence(state, probe, network, recipe):
-    """Raise or warn if training has gone wrong, with what to try; see `train`. May set: what `return_to_best` sets."""
+def report_failure(state, probe, network, recipe, start, peak, *, finished):
+    """Raise or warn if training has diverged, or has ended far worse than guessing, with what to try; see `train`.
+
+    May set: what `TrainingState.return_to_best` sets.
+
+    Parameters
+    ----------
+    state : TrainingState
+    probe : Examples
+        A sample of the training set.
+    network : Network
+    recipe : Recipe
+    start, peak : float
+        The cost of the probe before this call, and the highest cost of an epoch since.
+    finished : bool
+        Whether no more epochs are to come, and a cost that is still high deserves a word.
+    """
     n_outputs, is_binary = network.layer_dims[-1], network.loss == "binary_cross_entropy"
-    chance = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
+    guessing = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
     cost = mean_cost(probe, state.parameters, network) if state.finite else math.nan
-    start, peak = max(state.first_cost, chance), max(state.history["cost"])
-    if cost <= 1.25 * chance or (cost <= 1.25 * start and peak <= 10 * start):
+    level = max(start, guessing)
+    # where units have died of it, what is left is a constant, which costs what the shares of the classes do
+    blown_up = peak > BLOW_UP * level and cost > 0.95 * cost_of_shares(probe, network)
+    diverged = not cost <= 1.25 * level or blown_up
+    if not diverged and (cost <= FAR_WORSE * guessing or not finished):
         return
-    problem = f"Training diverged: in epoch {state.epoch} the cost or the parameters were no longer finite."
-    if math.isfinite(cost):
-        problem = (
-            f"Training diverged: its cost went from {state.first_cost:.3g} over {max(peak, cost):.3g} to {cost:.3g}, "
-            f"where guessing costs {chance:.3g}."
-        )
-    advice = (
-        f"Try a lower learning_rate (it was {recipe.learning_rate:g}), inputs scaled to unit variance "
-        "(StandardScaler), or max_grad_norm=1.0."
-    )
-    if state.best_vector is not None:
+    course = f"the cost began at {start:.3g}, reached {max(peak, cost):.3g} and ended at {cost:.3g}"
+    if not math.isfinite(cost):
+        problem = f"Training diverged: in epoch {state.epoch} the cost or the parameters were no longer finite."
+    else:
+        verdict = "Training diverged" if diverged else "Training has ended far worse than guessing"
+        problem = f"{verdict}: {course}; guessing costs {guessing:.3g}."
+    scaled = "inputs scaled to unit variance (StandardScaler)"
+    if recipe.optimizer.full_batch:
+        advice = f"Try {scaled}"
+    elif callable(recipe.schedule):
+        advice = f"Try a learning_rate_schedule with lower rates, {scaled}, or max_grad_norm=1.0"
+    else:
+        advice = f"Try a lower learning_rate (it was {recipe.learning_rate:g}), {scaled}, or max_grad_norm=1.0"
+    if diverged and state.best_vector is not None:
         state.return_to_best()
-        advice = f"The weights of epoch {state.best_epoch} are kept. {advice}"
+        problem += f" The weights of epoch {state.best_epoch} are kept."
     elif not math.isfinite(cost):
-        raise ValueError(f"{problem} {advice}")
-    warnings.warn(f"{problem} {advice}", ConvergenceWarning, stacklevel=4)
+        raise ValueError(f"{problem} {advice}.")
+    warnings.warn(f"{problem} {advice}.", ConvergenceWarning, stacklevel=5)  # past train, its errstate and fit
+
+
+def cost_of_shares(examples, network):
+    """Return the cost of predicting for every example the same: the share that each output has of the weights.
+
+    Parameters
+    ----------
+    examples : Examples
+    network : Network
+
+    Returns
+    -------
+    float
+    """
+    columns = slice(None) if examples.columns is None else examples.columns
+    _, Y, weight = draw_batch(examples, columns, network, np.float64)
+    shares = np.average(Y, axis=1, weights=weight)[:, np.newaxis]
+    return compute_cost(np.broadcast_to(shares, Y.shape), Y, loss=network.loss)
 
 
 def mean_cost(examples, parameters, network):
@@ -595,6 +646,36 @@ def mean_cost(examples, parameters, network):
         total += float(loss.losses(ZL, Y) @ weight)
         total_weight += float(weight.sum())
     return total / total_weight
+
+
+def check_columns(X, Y, network):
+    """Return X and Y as arrays whose columns are examples that a network can be trained on.
+
+    Parameters
+    ----------
+    X, Y : array-like
+        As for `train_deep_network`.
+    network : Network
+
+    Returns
+    -------
+    X, Y : ndarrays, or X a sparse array
+
+    Raises
+    ------
+    ValueError
+        If a shape is not right, or Y is no target of the network's loss.
+    """
+    X, Y, (n_0, *_, n_L) = X if issparse(X) else np.asarray(X), np.asarray(Y), network.layer_dims
+    if X.ndim != 2 or X.shape[0] != n_0:
+        raise ValueError(f"X must have shape ({n_0}, m), one column per example, got {X.shape}.")
+    if Y.ndim != 2 or Y.shape[0] not in (1, n_L) or Y.shape[1] != X.shape[1]:
+        raise ValueError(f"Y must have shape ({n_L}, {X.shape[1]}), one column per example, got {Y.shape}.")
+    numbers = network.loss == "categorical_cross_entropy" and Y.shape[0] == 1
+    if Y.min() < 0 or Y.max() > (n_L - 1 if numbers else 1):
+        rule = f"class numbers from 0 to {n_L - 1}" if numbers else "targets from 0 to 1"
+        raise ValueError(f"Y must have {rule}, got values from {Y.min():g} to {Y.max():g}.")
+    return X, Y
 
 
 def train_deep_network(
@@ -624,6 +705,11 @@ def train_deep_network(
     costs : list of float
         The cost of every iteration, before its update.
 
+    Raises
+    ------
+    ValueError
+        If X, Y or a number breaks its rule, or the training diverges.
+
     Examples
     --------
     >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
@@ -633,11 +719,13 @@ def train_deep_network(
     True
     """
     check_integer("num_iterations", num_iterations, 1)
+    check_real("learning_rate", learning_rate, 0, closed="neither")
     network, rng = Network(layer_dims, **architecture), np.random.default_rng(rng)
+    X, Y = check_columns(X, Y, network)
     parameters = initialize_parameters(
         layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=rng
     )
-    recipe = Recipe(SGD(), check_real("learning_rate", learning_rate, 0, closed="neither"))
+    recipe = Recipe(SGD(), learning_rate)
     state = TrainingState(parameters, rng)
     callbacks = [EpochPrinter(every=100)] if print_cost else []
     train(state, Examples(X, Y), network, recipe, n_epochs=num_iterations, callbacks=callbacks)

@@ -85,11 +85,17 @@ def test_the_rate_is_lowered_whenever_patience_runs_out():
 
 
 def test_the_printer_prints_the_newest_entry_of_every_curve(capsys):
-    state = SimpleNamespace(epoch=4, history={"cost": [0.5, 0.25], "validation_cost": [0.75], "validation_score": []})
+    state = SimpleNamespace(epoch=4, newest={"cost": 0.25, "validation_cost": 0.75}, best_epoch=None)
     EpochPrinter().on_train_begin(state)
     assert not EpochPrinter(every=2).on_epoch_end(state)
     assert not EpochPrinter(every=3).on_epoch_end(state)
-    assert capsys.readouterr().out == "epoch    4  cost 0.25  validation cost 0.75\n"
+    assert capsys.readouterr().out == "epoch    4  cost 0.25       validation cost 0.75\n"
+
+
+def test_the_printer_ends_with_the_last_epoch_and_the_one_that_is_kept(capsys):
+    state = SimpleNamespace(epoch=4, newest={"cost": 0.25}, best_epoch=3)
+    EpochPrinter(every=3).on_train_end(state)
+    assert capsys.readouterr().out == "epoch    4  cost 0.25\nthe weights of epoch 3 are kept\n"
 
 
 def test_training_stops_when_a_callback_says_so():
@@ -109,9 +115,12 @@ def test_every_callback_sees_every_epoch():
             self.n += 1
             assert state.monitored == state.history["cost"][-1]
 
+        def on_train_end(self, state):
+            self.last = state.epoch
+
     first, last = Counter(), Counter()
     run([first, EarlyStopping(patience=3, min_delta=10.0), last])
-    assert (first.first, first.n, last.n) == (0, 4, 4)
+    assert (first.first, first.n, last.n, last.last) == (0, 4, 4, 4)
 
 
 def test_training_goes_on_at_the_lowered_rate():

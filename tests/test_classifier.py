@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -597,8 +599,8 @@ def test_scorers_by_name_judge_epochs(scoring):
 def test_a_callable_scorer_sees_each_epoch_s_model(kind):
     watcher = Watcher()
     model = net(scoring=watcher).fit(X, targets(kind), X_val=X, y_val=targets(kind))
-    assert len(watcher.calls) == len(model.validation_scores_) == 5
-    np.testing.assert_array_equal(watcher.calls[model.best_iter_ - 1][3], model.predict_proba(X))
+    assert len(watcher.calls) - 1 == len(model.validation_scores_) == 5  # the first call tries it out
+    np.testing.assert_array_equal(watcher.calls[model.best_iter_][3], model.predict_proba(X))
     assert all(call[2] is None for call in watcher.calls)
 
 
@@ -831,6 +833,8 @@ def test_weight_init_gives_the_start(parameters):
 @pytest.mark.parametrize("n_samples", [1, 3, 90])
 @pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
 def test_too_large_a_batch_is_the_whole_set(n_samples, parameters):
+    if n_samples == 1 and parameters.get("batch_norm"):
+        n_samples = 2  # one is an error of its own
     parameters = {"hidden_layer_dims": (30,), "learning_rate": 0.02, **parameters}
     large, whole = (net(batch_size=size, **parameters).fit(X[:n_samples], Y[:n_samples]) for size in (10**6, None))
     assert_same(fitted(large), fitted(whole))
@@ -891,13 +895,15 @@ def test_the_global_random_state_is_used_where_none_is_given():
     assert net(random_state=None).fit(X, Y).loss_ == first.loss_
 
 
-@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 10), (True, 10), (2, 20)])
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 11), (True, 11), (2, 21)])
 def test_verbose_prints_lines(capsys, verbose, n_lines):
     net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == n_lines
     assert printed.err == ""
-    assert all(line.startswith("epoch") and "validation" in line for line in printed.out.splitlines())
+    lines = printed.out.splitlines()
+    assert all(line.startswith("epoch") and "validation" in line for line in lines[:-1])
+    assert all(line.startswith("the weights of epoch") for line in lines[-1:])
 
 
 # Bad input: one clear error, before any training, and what was fitted stays.
@@ -1152,7 +1158,7 @@ def test_class_weights_for_several_labels_are_an_error(class_weight):
 
 @pytest.mark.parametrize("class_weight", [{0: 0, 1: 0, 2: 0}], ids=str)
 def test_class_weights_that_leave_nothing_are_an_error(earlier, class_weight):
-    with pytest.raises(ValueError, match="class_weight must leave some samples a weight above zero"):
+    with pytest.raises(ValueError, match="class_weight must leave some samples of y a weight above zero"):
         earlier[0].set_params(class_weight=class_weight).fit(X, Y)
     assert_untouched(earlier)
 
@@ -1298,3 +1304,94 @@ def test_after_divergence_training_goes_on_from_the_weights_that_were_kept():
         model.set_params(max_iter=10).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     model.set_params(learning_rate_schedule="constant").fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert np.isfinite(model.loss_)
+
+
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("sgd", 1.0), ("sgd", 0.1), ("adam", 1.0)])
+def test_a_blow_up_that_kills_all_units_is_reported(optimizer, learning_rate):
+    rows, labels = load_breast_cancer(return_X_y=True)
+    model = DeepNNClassifier((32, 16), optimizer=optimizer, learning_rate=learning_rate, max_iter=30, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Training diverged"):
+        model.fit(rows, labels)
+    assert np.ptp(model.predict_proba(rows), axis=0).max() < 1e-6
+
+
+def test_raw_data_that_are_not_learned_are_reported():
+    rows = np.column_stack([X, 1e6 * X[:, 0] + 5e6])
+    with pytest.warns(ConvergenceWarning, match="far worse than guessing.*StandardScaler"):
+        net(max_iter=30).fit(rows, Y)
+
+
+def test_a_warning_points_at_the_line_that_called_fit():
+    with pytest.warns(ConvergenceWarning) as caught:
+        net(optimizer="sgd", learning_rate=1e4, batch_size=None, max_iter=15).fit(100 * X, Y)
+    assert caught[0].filename == __file__
+
+
+def test_a_stream_sorted_by_class_is_not_called_divergence():
+    order = np.argsort(Y, kind="stable")
+    model = net(learning_rate=0.03)
+    for part in np.array_split(order, 30):
+        model.partial_fit(X[part], Y[part], classes=[0, 1, 2])
+
+
+def test_other_labels_under_warm_start_are_not_called_divergence():
+    model = net(max_iter=100, warm_start=True).fit(X, Y)
+    model.set_params(max_iter=1).fit(X, 2 - Y)
+
+
+@pytest.mark.parametrize("weights", [{"class_weight": "balanced"}, {}], ids=str)
+def test_a_scorer_that_takes_no_weights_is_not_given_any(weights):
+    scorer = make_scorer(lambda y_true, y_pred: float((y_true == y_pred).mean()))
+    model = net(scoring=scorer, early_stopping=True, **weights).fit(X, Y, np.linspace(1, 2, 90))
+    assert 0 <= model.validation_scores_[-1] <= 1
+
+
+def test_a_scorer_that_does_not_suit_is_named_before_training(earlier, no_training):
+    no_training()
+    with pytest.raises(ValueError, match="scoring must be a scorer that the validation data suit, got 'f1'"):
+        earlier[0].set_params(scoring="f1", early_stopping=True).fit(X, Y)
+    assert_untouched(earlier)
+
+
+def test_lbfgs_goes_on_with_other_labels_after_it_has_converged():
+    model = net(hidden_layer_dims=(), optimizer="lbfgs", weight_decay=0.1, warm_start=True, tol=0, max_iter=100)
+    model.fit(X, Y)
+    assert model.n_iter_ < 100
+    flipped = clone(model).fit(X, 2 - Y)
+    model.fit(X, 2 - Y)
+    np.testing.assert_allclose(model.predict_proba(X), flipped.predict_proba(X), atol=1e-3)
+
+
+def test_parts_of_different_sizes_move_along_the_schedule_alike():
+    model = net(learning_rate_schedule="cosine", max_iter=20, batch_size=10)
+    for size in [90, 10] * 10:
+        model.partial_fit(X[:size], Y[:size], classes=[0, 1, 2])
+    assert np.all(np.diff(model.learning_rate_curve_) < 0)
+
+
+def test_reduce_on_plateau_is_refused_by_partial_fit():
+    with pytest.raises(ValueError, match="learning_rate_schedule must be another for partial_fit"):
+        net(learning_rate_schedule="reduce_on_plateau").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_validation_data_are_weighted_as_the_training_data_are():
+    rare = np.flatnonzero((Y_VAL == 0) | (np.arange(90) % 9 == 1))
+    given = {"X_val": X_VAL[rare], "y_val": Y_VAL[rare]}
+    balanced = net(class_weight="balanced").fit(X, Y, **given)
+    np.testing.assert_allclose(balanced.class_weight_, [1, 1, 1])
+    assert balanced.validation_loss_curve_ == net().fit(X, Y, **given).validation_loss_curve_
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batches_of_next_to_no_weight_are_normalised(dtype):
+    weight = np.full(90, 1e-60)
+    weight[::20] = 1
+    model = net(batch_norm=True, dtype=dtype, batch_size=4).fit(X, Y, weight)
+    assert np.isfinite(model.loss_)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_batch_norm_refuses_a_single_sample(method):
+    model = net(batch_norm=True).partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"batch_norm=True needs at least 2 samples .* n_samples = 1"):
+        getattr(model, method)(X[:1], Y[:1])

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import sparse
 
-from sklearn_deepnn import DeepNNClassifier, check_gradient, network, training
+from sklearn_deepnn import DeepNNClassifier, check_gradient, gradient_check, network, training
 from sklearn_deepnn.activations import ACTIVATIONS
 from sklearn_deepnn.losses import LOSSES
 from sklearn_deepnn.network import Network
@@ -138,3 +139,36 @@ def test_a_wrong_entry_of_one_array_is_found(monkeypatch):
 
     monkeypatch.setattr(training, "model_backward", wrong)
     assert check_network(activation="tanh") > WRONG
+
+
+def test_an_estimator_is_checked_at_the_weights_that_were_kept(monkeypatch):
+    y = TARGETS["multiclass"]
+    estimator = DeepNNClassifier((8,), "tanh", learning_rate=0.1, max_iter=60, warm_start=True, random_state=0)
+    estimator.fit(X, y, X_val=X[::-1] + 0.5, y_val=y)
+    assert estimator.best_iter_ < estimator.n_iter_
+    seen, evaluate = [], gradient_check.evaluate
+
+    def spy(batch, parameters, *rest, **options):
+        seen.append(parameters["W1"].copy())
+        return evaluate(batch, parameters, *rest, **options)
+
+    monkeypatch.setattr(gradient_check, "evaluate", spy)
+    check_gradient(estimator, X, y, max_entries=1)
+    np.testing.assert_array_equal(seen[0], estimator.parameters_["W1"])
+
+
+def test_sparse_input_of_a_network_is_checked():
+    assert check_gradient(Network((4, 5, 3)), sparse.csr_array(X.T), np.arange(M)[np.newaxis] % 3) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("relu", X, X), "estimator_or_network must be"),
+        ((Network((4, 1)), X.T, np.ones((1, M)), 0), "max_entries must be"),
+    ],
+)
+def test_what_cannot_be_checked_is_named(arguments, named):
+    subject, rows, targets, *max_entries = arguments
+    with pytest.raises(ValueError, match=named):
+        check_gradient(subject, rows, targets, max_entries=max_entries[0] if max_entries else 5)

@@ -187,3 +187,9 @@ def test_label_smoothing_spreads_its_share_evenly():
 def test_the_number_of_outputs_suggests_the_loss():
     assert default_loss(1) == "binary_cross_entropy"
     assert default_loss(2) == "categorical_cross_entropy"
+
+
+def test_targets_of_another_shape_are_an_error():
+    AL = np.full((1, 4), 0.5)
+    with pytest.raises(ValueError, match=r"Y must have the shape of AL, \(1, 4\).*got \(4, 1\)"):
+        compute_cost(AL, np.ones((4, 1)))

@@ -7,6 +7,7 @@ from scipy.optimize import LbfgsInvHessProduct, minimize
 
 from sklearn_deepnn import optimizers
 from sklearn_deepnn.checks import InvalidParameterError
+from sklearn_deepnn.network import initialize_parameters
 from sklearn_deepnn.optimizers import (
     BLOCK,
     LBFGS,
@@ -16,6 +17,7 @@ from sklearn_deepnn.optimizers import (
     NAdam,
     RMSprop,
     inverse_hessian_product,
+    line_search,
     update_parameters,
 )
 
@@ -342,3 +344,24 @@ def test_the_inverse_hessian_product_takes_the_last_change_back_to_its_step():
 def test_without_past_steps_the_direction_is_the_gradient_of_length_at_most_one():
     np.testing.assert_allclose(inverse_hessian_product(np.array([3.0, 4.0]), [], []), [0.6, 0.8])
     np.testing.assert_array_equal(inverse_hessian_product(np.array([0.3, 0.4]), [], []), [0.3, 0.4])
+
+
+def test_a_parameter_without_a_gradient_stays():
+    parameters = initialize_parameters([3, 2, 1], batch_norm=True, rng=0)
+    grads = parameters.gradients()
+    grads.vector[...] = 1
+    stepped = update_parameters(parameters, grads, 0.1)
+    assert stepped.keys() == parameters.keys()
+    assert (stepped["running_mean1"] == parameters["running_mean1"]).all()
+    np.testing.assert_allclose(stepped["gamma1"], 0.9)
+
+
+def test_the_line_search_evaluates_no_more_than_it_may():
+    calls = []
+
+    def no_way_down(vector):
+        calls.append(vector)
+        return float(vector @ vector), np.full_like(vector, -1.0)
+
+    assert line_search(no_way_down, np.zeros(3), np.ones(3), 7) is None
+    assert len(calls) == 1 + 7

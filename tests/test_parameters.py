@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -97,3 +98,22 @@ def test_names_tell_the_kinds_apart(arrays):
 def test_a_plain_dict_of_the_arrays_pickles(arrays):
     again = pickle.loads(pickle.dumps(dict(Parameters(arrays))))
     np.testing.assert_array_equal(Parameters(again).vector, Parameters(arrays).vector)
+
+
+def test_assignment_writes_through_to_the_vector():
+    parameters = Parameters({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))})
+    parameters["W1"] = parameters["W1"] * 5
+    assert parameters.weights.tolist() == [5] * 6
+    with pytest.raises(KeyError, match="W2"):
+        parameters["W2"] = np.ones((2, 2))
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["deepcopy", "pickle"]
+)
+@pytest.mark.parametrize("prefix", ["", "d"])
+def test_copies_have_a_vector_behind_their_arrays(copied, prefix):
+    twin = copied(Parameters({"b1": np.zeros((2, 1)), "W1": np.ones((2, 3))}, prefix=prefix))
+    twin.vector[...] = 7
+    assert list(twin) == [prefix + "b1", prefix + "W1"]
+    assert all((array == 7).all() for array in twin.values())

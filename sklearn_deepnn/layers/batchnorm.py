@@ -53,9 +53,8 @@ def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
     """
     share = None
     if statistics is None:
-        if sample_weight is None:
-            share = averaging_column(Z.shape[1], Z.dtype)
-        else:
+        share = averaging_column(Z.shape[1], Z.dtype)
+        if sample_weight is not None and sample_weight.any():  # weights may be too small for this precision
             share = (sample_weight / sample_weight.sum())[:, np.newaxis]
         mean = Z @ share
         centred = Z - mean

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from ..activations import ACTIVATIONS
+from ..checks import check_choice
 from .averaging import averaging_column
 
 
@@ -82,6 +83,7 @@ def linear_activation_forward(A_prev, W, b, activation):
     cache : tuple
         The cache of `linear_forward`, and that of the activation.
     """
+    check_choice("activation", activation, ACTIVATIONS)
     Z, linear_cache = linear_forward(A_prev, W, b)
     A, activation_cache = ACTIVATIONS[activation].forward(Z)
     return A, (linear_cache, activation_cache)

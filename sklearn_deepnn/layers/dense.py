@@ -83,7 +83,8 @@ def linear_activation_forward(A_prev, W, b, activation):
     cache : tuple
         The cache of `linear_forward`, and that of the activation.
     """
-    check_choice("activation", activation, ACTIVATIONS)
+    if activation not in ACTIVATIONS:
+        check_choice("activation", activation, ACTIVATIONS)
     Z, linear_cache = linear_forward(A_prev, W, b)
     A, activation_cache = ACTIVATIONS[activation].forward(Z)
     return A, (linear_cache, activation_cache)

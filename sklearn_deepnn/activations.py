@@ -2,8 +2,8 @@
 
 Conventions: `Z`, `A`, `dA` and `dZ` have one shape, (n_l, m), one column per example. A forward returns `A, cache`; the
 backward takes `dA, cache` to `dZ = dA * g'(Z)`. What the cache holds is the pair's own affair: the activation itself
-where g' can be told from it, which spares keeping `Z`. Inputs up to 3e38
-give no NaN, no infinity and no warning, in float32 as well.
+where g' can be told from it, which spares keeping `Z`. Inputs up to 3e38 give no NaN, no infinity and no warning, in
+float32 as well.
 """
 
 from collections.abc import Callable

@@ -100,7 +100,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is
         never converted as a whole.
     verbose : int, default=0
-        1 prints about ten lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
+        1 prints ten to twenty lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
     random_state : int, RandomState or None, default=None
         Draws start values, order of samples, held-out samples and dropout.
 

@@ -471,10 +471,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("hidden_layer_dims", rule, self.hidden_layer_dims)
         return (n_features, *dims, n_outputs)
 
-    def _float_type(self, X_dtype=np.float64, n_samples=0):
+    def _float_type(self, X_is_single=False, n_samples=0):
         """Return the precision to compute in."""
         if isinstance(self.dtype, str) and self.dtype == "auto":
-            single = X_dtype in (np.float32, np.float16) or n_samples > MANY_SAMPLES
+            single = X_is_single or n_samples > MANY_SAMPLES
             return np.dtype(np.float32 if single else np.float64)
         try:
             dtype = np.dtype(self.dtype)
@@ -507,6 +507,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                 "y must be of the kind that training began with: an indicator matrix or one label per sample."
             )
         self.multilabel_ = multilabel
+        self.__dict__.pop("class_weight_", None)  # of a call with other parameters
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
         self.classes_ = choose_classes(y if weight is None else y[np.flatnonzero(weight)])
         return self._examples(X, y, weight, "y")
@@ -575,7 +576,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
             rng = np.random.default_rng(seed)
             split_seed = int(rng.integers(2**32))
-            parameters = self._initial_parameters(network, rng, self._float_type(examples.X.dtype, examples.n))
+            parameters = self._initial_parameters(
+                network, rng, self._float_type(is_single(examples.X.dtype), examples.n)
+            )
             state = TrainingState(parameters, rng, split_seed=split_seed)
         return state
 
@@ -700,7 +703,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _outputs(self, X, of_logits):
         """Apply a function of logits (n_L, m), which returns m rows, to the samples of X, a piece at a time."""
         X = self._check_input(X)
-        float_type = np.float32 if X.dtype in (np.float32, np.float16) else np.float64
+        float_type = np.float32 if is_single(X.dtype) else np.float64
         rows = None
         for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network.restore(self.network_)):
             if not np.isfinite(ZL).all():
@@ -727,6 +730,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _by_class(self, ZL, link):
         """Return what a link of the loss makes of logits, with a row for each example and a column for each class."""
         return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
+
+
+def is_single(dtype):
+    """Say whether a dtype holds floats of at most 32 bits, in whatever byte order."""
+    return dtype.kind == "f" and dtype.itemsize <= 4
 
 
 def open_interval(probabilities):

@@ -218,9 +218,9 @@ def check_targets(AL, Y):
     ------
     ValueError
     """
-    if Y.shape != AL.shape:
+    if np.shape(Y) != AL.shape:
         raise ValueError(
-            f"Y must have the shape of AL, {AL.shape}: a row for each output, a column for each example, got {Y.shape}."
+            f"Y must have the shape of AL, {AL.shape}: a row per output, a column per example, got {np.shape(Y)}."
         )
 
 

@@ -223,7 +223,7 @@ class LBFGS:
     memory : int, default=10
         Number of past steps that H is made from.
     max_line_search : int, default=30
-        Most evaluations of the cost in one step.
+        Most evaluations of the cost in one step, at least 5.
     gradient_tolerance : float, default=1e-5
         Training has converged when no entry of the gradient is larger.
 
@@ -240,7 +240,7 @@ class LBFGS:
 
     def __post_init__(self):
         check_integer("memory", self.memory, 1)
-        check_integer("max_line_search", self.max_line_search, 1)
+        check_integer("max_line_search", self.max_line_search, 5)
         check_real("gradient_tolerance", self.gradient_tolerance, 0)
 
     def init(self, parameters):
@@ -273,7 +273,8 @@ class LBFGS:
             return
         step = length * direction
         change = objective(W + step)[1] - dW
-        if step @ change > 1e-10 * (change @ change):
+        # the Wolfe conditions make the product positive; near rounding it would say nothing about the curvature
+        if step @ change > np.finfo(np.float64).eps * np.linalg.norm(step) * np.linalg.norm(change):
             state["steps"] = [*state["steps"], step][-self.memory :]
             state["changes"] = [*state["changes"], change][-self.memory :]
         parameters[...] = W + step

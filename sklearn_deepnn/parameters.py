@@ -81,6 +81,18 @@ class Parameters(dict):
         for name, array in arrays.items():
             self[name] = array
 
+    update = assign
+
+    def __ior__(self, arrays):
+        self.assign(arrays)
+        return self
+
+    def _fixed(self, *_):
+        """Refuse to lose a name."""
+        raise TypeError("Parameters keep the names that they were made with: their vector has no gaps.")
+
+    __delitem__ = pop = popitem = clear = setdefault = _fixed
+
     def gradients(self):
         """Return room for the gradients: views "dW1", "db1", ... into a new vector laid out as `trainable`.
 

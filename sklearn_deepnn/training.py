@@ -478,19 +478,21 @@ def run_epoch(state, batches, take_step, schedule, counts_steps):
     Returns
     -------
     cost : float
-        Mean over the examples of the cost that each had when its batch was drawn.
+        Weighted mean over the examples of the cost that each had when its batch was drawn.
     learning_rate : float
         Of the last step.
     """
-    total = 0.0
+    total = total_weight = 0.0
     for index, batch in enumerate(batches.epoch(state.rng)):
         step = state.step if counts_steps else state.epoch * len(batches) + index
         # a float of NumPy's would make float32 steps float64
         learning_rate = float(check_real("learning_rate_schedule(step)", schedule(step), 0)) * state.rate_factor
         cost = take_step(batch, learning_rate)
         state.step += 1
-        total += cost * batch.Y.shape[1]
-    return total / batches.examples.n, learning_rate
+        m = batch.Y.shape[1]
+        total += cost * m
+        total_weight += m if batch.sample_weight is None else float(batch.sample_weight.sum())
+    return total / (total_weight or 1.0), learning_rate
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
@@ -508,7 +510,8 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     recipe : Recipe
     n_epochs : int
     horizon : int, optional
-        Epochs, counted from the very first, that schedules reckon with; by default up to the last of this call.
+        Epochs, counted from the very first, that schedules reckon with; by default up to the last of this call. Given
+        where more calls are to come.
     validate : callable, optional
         Takes the parameters, returns a dict of values for the history, "validation_cost" among them. With it the best
         epoch's parameters are kept in state.best_vector.
@@ -532,7 +535,7 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     check_integer("n_epochs", n_epochs, 1)
     state.adopt_optimizer(recipe.optimizer)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
-    horizon, stopped = horizon or state.epoch + n_epochs, False
+    is_stream, horizon = horizon is not None, horizon or state.epoch + n_epochs
     schedule = recipe.schedule_over(horizon * len(batches))
     probe = examples.spread_sample(N_PROBE)
     start = peak = mean_cost(probe, state.parameters, network)
@@ -550,10 +553,9 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
             state.record(validate(state.parameters))
             state.keep_if_best()
         stops = [callback.on_epoch_end(state) for callback in callbacks]
-        stopped = any(stops) or state.optimizer_state.get("converged", False)
-        if stopped:
+        if any(stops) or state.optimizer_state.get("converged"):
             break
-    report_failure(state, probe, network, recipe, start, peak, finished=stopped or state.epoch >= horizon)
+    report_failure(state, probe, network, recipe, start, peak, finished=not is_stream)
     for callback in callbacks:
         callback.on_train_end(state)
     return state
@@ -667,6 +669,9 @@ def check_columns(X, Y, network):
         If a shape is not right, or Y is no target of the network's loss.
     """
     X, Y, (n_0, *_, n_L) = X if issparse(X) else np.asarray(X), np.asarray(Y), network.layer_dims
+    for name, array in (("X", X.data if issparse(X) else X), ("Y", Y)):
+        if array.dtype.kind not in "fiub" or array.size == 0 or not np.isfinite(array).all():
+            raise ValueError(f"{name} must have finite numbers and at least one example, got {array!r}.")
     if X.ndim != 2 or X.shape[0] != n_0:
         raise ValueError(f"X must have shape ({n_0}, m), one column per example, got {X.shape}.")
     if Y.ndim != 2 or Y.shape[0] not in (1, n_L) or Y.shape[1] != X.shape[1]:

@@ -1395,3 +1395,27 @@ def test_batch_norm_refuses_a_single_sample(method):
     model = net(batch_norm=True).partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"batch_norm=True needs at least 2 samples .* n_samples = 1"):
         getattr(model, method)(X[:1], Y[:1])
+
+
+def test_a_stream_whose_weights_grow_is_not_called_divergence():
+    model = net().partial_fit(X, Y, classes=[0, 1, 2], sample_weight=np.ones(90))
+    model.partial_fit(X, Y, sample_weight=np.full(90, 50.0))
+    assert model.loss_ < 2 * model.loss_curve_[0]
+
+
+def test_a_drift_beyond_the_horizon_of_a_stream_is_not_called_a_bad_end():
+    model = net(max_iter=3, learning_rate=0.05)
+    for sign in [1] * 100 + [-1] * 5:
+        model.partial_fit(sign * 3 * X, Y, classes=[0, 1, 2])
+
+
+def test_class_weights_are_forgotten_with_their_parameter():
+    model = net(class_weight={0: 2.0}).partial_fit(X, Y, classes=[0, 1, 2])
+    assert model.class_weight_.tolist() == [2, 1, 1]
+    assert not hasattr(model.set_params(class_weight=None).partial_fit(X, Y), "class_weight_")
+
+
+def test_the_byte_order_of_x_does_not_matter():
+    model = net().fit(X.astype(">f4"), Y)
+    assert model.parameters_["W1"].dtype == np.float32
+    assert model.predict_proba(X.astype(">f4")).dtype == np.float32

@@ -3,7 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy.optimize import LbfgsInvHessProduct, minimize
+from scipy.optimize import LbfgsInvHessProduct, minimize, rosen, rosen_der
 
 from sklearn_deepnn import optimizers
 from sklearn_deepnn.checks import InvalidParameterError
@@ -365,3 +365,16 @@ def test_the_line_search_evaluates_no_more_than_it_may():
 
     assert line_search(no_way_down, np.zeros(3), np.ones(3), 7) is None
     assert len(calls) == 1 + 7
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_lbfgs_minimises_at_any_scale_of_the_cost(scale):
+    optimizer, W = LBFGS(gradient_tolerance=1e-7 * scale), np.tile([-1.2, 1.0], 5)
+    state = optimizer.init(W)
+
+    def objective(vector):
+        return scale * rosen(vector), scale * rosen_der(vector)
+
+    for _ in range(300):
+        optimizer.update(W, objective(W)[1], state, None, objective=objective)
+    assert rosen(W) < 1e-8

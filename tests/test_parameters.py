@@ -117,3 +117,16 @@ def test_copies_have_a_vector_behind_their_arrays(copied, prefix):
     twin.vector[...] = 7
     assert list(twin) == [prefix + "b1", prefix + "W1"]
     assert all((array == 7).all() for array in twin.values())
+
+
+def test_every_way_to_assign_writes_through():
+    parameters = Parameters({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))})
+    parameters.update({"W1": np.full((2, 3), 7.0)})
+    parameters |= {"b1": np.full((2, 1), 8.0)}
+    assert parameters.vector.tolist() == [7] * 6 + [8] * 2
+
+
+@pytest.mark.parametrize("remove", [lambda p: p.pop("b1"), lambda p: p.clear(), lambda p: p.__delitem__("b1")])
+def test_names_stay(remove):
+    with pytest.raises(TypeError, match="keep the names"):
+        remove(Parameters({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))}))

@@ -98,7 +98,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         optimizer's moments, the random stream and the counts that it had. Patience starts anew.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
         Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is
-        never converted as a whole.
+        never converted as a whole. Where training goes on, it stays what it was.
     verbose : int, default=0
         1 prints ten to twenty lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
     random_state : int, RandomState or None, default=None

@@ -9,6 +9,7 @@ neighbours, so expect little of it on photographs.
 """
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def load_folder(folder, size):
         If there is no such folder, no Pillow, or too little to learn from.
     """
     try:
-        import PIL  # noqa: F401
+        import_module("PIL")
     except ImportError:
         raise UserError("reading pictures needs Pillow: python -m pip install pillow") from None
     if not folder.is_dir():

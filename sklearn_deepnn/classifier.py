@@ -510,7 +510,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("class_weight_", None)  # of a call with other parameters
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
         self.classes_ = choose_classes(y if weight is None else y[np.flatnonzero(weight)])
-        return self._examples(X, y, weight, "y")
+        Y = self._targets(y, weight, "y")
+        if self.class_weight is not None:
+            if multilabel:
+                reject("class_weight", "None for multilabel targets", self.class_weight)
+            self.class_weight_ = weights_by_class(self.class_weight, self.classes_, Y[0], weight)
+        return self._examples(X, Y, weight, "y")
 
     def _classes_in(self, y):
         """Return the classes that training began with, or those in y."""
@@ -534,26 +539,25 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"classes must stay what they were, {self.classes_.tolist()}, got {classes.tolist()}.")
         return classes
 
-    def _examples(self, X, y, weight, name):
-        """Turn rows and labels into examples, weights times class weights, and leave out those that weigh nothing."""
+    def _targets(self, y, weight, name):
+        """Return indicators (n_L, n), or class numbers (1, n); labels of samples without weight do not count."""
         if y.ndim == 2:
             if y.shape[1] != len(self.classes_):
                 raise ValueError(f"{name} must have {len(self.classes_)} columns, one per label, got {y.shape[1]}.")
-            if self.class_weight is not None:
-                reject("class_weight", "None for multilabel targets", self.class_weight)
-            Y = y.T
-        else:
-            known = slice(None) if weight is None else weight > 0
-            codes = np.zeros(len(y), np.intp)
-            codes[known] = encode(y[known], self.classes_, name)
-            if self.class_weight is not None:
-                if name == "y":  # validation data are weighted as the training data are
-                    self.class_weight_ = weights_by_class(self.class_weight, self.classes_, codes, weight)
-                weight = self.class_weight_[codes] if weight is None else weight * self.class_weight_[codes]
-                if not weight.any():
-                    rule = f"leave some samples of {name} a weight above zero"
-                    raise ValueError(f"class_weight must {rule}, got {self.class_weight!r}.")
-            Y = codes[np.newaxis, :]
+            return y.T
+        known = slice(None) if weight is None else weight > 0
+        Y = np.zeros((1, len(y)), np.intp)
+        Y[0, known] = encode(y[known], self.classes_, name)
+        return Y
+
+    def _examples(self, X, Y, weight, name):
+        """Return rows and targets as examples, with weights times class weights, less those that weigh nothing."""
+        if self.class_weight is not None:
+            by_class = self.class_weight_[Y[0]]
+            weight = by_class if weight is None else weight * by_class
+            if not weight.any():
+                rule = f"leave some samples of {name} a weight above zero"
+                raise ValueError(f"class_weight must {rule}, got {self.class_weight!r}.")
         columns = None if weight is None or weight.all() else np.flatnonzero(weight)
         return Examples(X.T, Y, weight, columns)
 
@@ -593,12 +597,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             dtype=dtype,
         )
         if isinstance(self.weight_init, dict):
+            wanted = {key: array.shape for key, array in parameters.items()}
             with naming("weight_init"):
                 given = {key: np.shape(array) for key, array in self.weight_init.items()}
-            wanted = {key: array.shape for key, array in parameters.items()}
-            if given != wanted:
-                raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
-            with naming("weight_init"):
+                if given != wanted:
+                    raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
                 parameters.assign(self.weight_init)
             if not np.isfinite(parameters.vector).all():
                 reject("weight_init", "a dict of finite numbers", self.weight_init)
@@ -641,12 +644,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         if multilabel != self.multilabel_:
             raise ValueError("y_val must be like y: an indicator matrix or one label per sample.")
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X_val.shape[0])
-        return self._examples(X_val, y_val, weight, "y_val")
+        return self._examples(X_val, self._targets(y_val, weight, "y_val"), weight, "y_val")
 
     def _validator(self, network, validation, start):
         """Return the function of the parameters that judges an epoch; try it out on the start values."""
         scorer = None if self.scoring == "loss" else check_scoring(self, scoring=self.scoring)
-        columns = slice(None) if validation.columns is None else validation.columns
+        columns = validation.members
         if scorer is not None:
             fitted = self._draft(going_on=True)
             fitted.__dict__.pop("feature_names_in_", None)  # X is an array by now

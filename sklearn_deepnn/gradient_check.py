@@ -95,13 +95,8 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
         examples, network, state = draft._prepare(X, y, sample_weight)
         examples = examples.scaled_by(examples.mean_weight())
         parameters = Parameters(getattr(draft, "parameters_", state.parameters), np.float64)
-    columns = slice(None) if examples.columns is None else examples.columns
-    return (
-        network,
-        parameters,
-        draw_batch(examples, columns, network, np.float64, recipe.label_smoothing),
-        recipe.weight_decay,
-    )
+    batch = draw_batch(examples, examples.members, network, np.float64, recipe.label_smoothing)
+    return network, parameters, batch, recipe.weight_decay
 
 
 def _slope(cost, view, i, exact):

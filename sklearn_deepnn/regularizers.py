@@ -85,4 +85,6 @@ def clip_by_global_norm(gradient, max_grad_norm, *, out=None):
     norm = math.sqrt(np.vdot(gradient, gradient))
     if not 0 < norm < math.inf:  # squares in float32 leave its range beyond 1e19 and below 1e-19
         norm = float(np.linalg.norm(gradient.astype(np.longdouble)))
+    if norm <= max_grad_norm and out is gradient:
+        return out
     return np.multiply(gradient, min(1.0, max_grad_norm / norm) if norm else 1.0, out=out)

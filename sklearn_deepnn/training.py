@@ -58,18 +58,27 @@ class Examples(NamedTuple):
     sample_weight: Any = None
     columns: Any = None
 
+    @property
+    def members(self):
+        """What indexes the examples of the set: its columns, or a slice of all."""
+        return slice(None) if self.columns is None else self.columns
+
+    def at(self, positions):
+        """Return the columns of X that hold the examples at some positions in the set, a slice or an array."""
+        return positions if self.columns is None else self.columns[positions]
+
     def mean_weight(self):
         """Return the mean weight of the examples in the set, 1 if they have none."""
         if self.sample_weight is None:
             return 1.0
-        weight = self.sample_weight[slice(None) if self.columns is None else self.columns]
+        weight = self.sample_weight[self.members]
         largest = weight.max()
         return float(largest * (weight / largest).mean())  # whose sum cannot overflow
 
     def spread_sample(self, n_most):
         """Return at most n_most of the examples, spread evenly over the set, whatever it is sorted by."""
         positions = np.linspace(0, self.n - 1, min(n_most, self.n)).astype(np.intp)
-        return self._replace(columns=positions if self.columns is None else self.columns[positions])
+        return self._replace(columns=self.at(positions))
 
     def scaled_by(self, weight_scale):
         """Return the set with its weights divided by a number."""
@@ -620,8 +629,7 @@ def cost_of_shares(examples, network):
     -------
     float
     """
-    columns = slice(None) if examples.columns is None else examples.columns
-    _, Y, weight = draw_batch(examples, columns, network, np.float64)
+    _, Y, weight = draw_batch(examples, examples.members, network, np.float64)
     shares = np.average(Y, axis=1, weights=weight)[:, np.newaxis]
     return compute_cost(np.broadcast_to(shares, Y.shape), Y, loss=network.loss)
 
@@ -642,7 +650,7 @@ def mean_cost(examples, parameters, network):
     loss, n_outputs = LOSSES[network.loss], network.layer_dims[-1]
     total = total_weight = 0.0
     for piece, ZL in forward_in_chunks(examples.X, parameters, network, examples.columns):
-        columns = piece if examples.columns is None else examples.columns[piece]
+        columns = examples.at(piece)
         Y = loss.encode(take_columns(examples.Y, columns, None), n_outputs, ZL.dtype)
         weight = np.ones(ZL.shape[1]) if examples.sample_weight is None else examples.sample_weight[columns]
         total += float(loss.losses(ZL, Y) @ weight)

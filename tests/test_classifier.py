@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score, log_loss, make_scorer
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_deepnn import DeepNNClassifier, classifier
@@ -889,9 +889,9 @@ def test_a_random_state_instance_is_drawn_from():
 
 
 def test_the_global_random_state_is_used_where_none_is_given():
-    np.random.seed(5)  # noqa: NPY002
+    check_random_state(None).seed(5)  # NumPy's global one
     first = net(random_state=None).fit(X, Y)
-    np.random.seed(5)  # noqa: NPY002
+    check_random_state(None).seed(5)  # NumPy's global one
     assert net(random_state=None).fit(X, Y).loss_ == first.loss_
 
 

@@ -133,7 +133,7 @@ class Recipe:
 
 
 # the fields of TrainingState that are saved in another form, or follow from others
-NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_value", "best_vector"}
+NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector"}
 
 
 @dataclass
@@ -161,9 +161,9 @@ class TrainingState:
         The last epoch's entries of the history.
     rate_factor : float
         What callbacks have multiplied the learning rate by.
-    best_epoch, best_values, best_value, best_vector
-        With validation: the epoch with the lowest `monitored`, what this call's validation data say of it, the number
-        among that by which it is judged, and the parameters' vector then.
+    best_epoch, best_values, best_vector
+        With validation: the epoch with the lowest `monitored`, what this call's validation data say of it, and the
+        parameters' vector then.
     """
 
     parameters: Parameters
@@ -178,7 +178,6 @@ class TrainingState:
     rate_factor: float = 1.0
     best_epoch: int | None = None
     best_values: dict | None = None
-    best_value: float | None = None
     best_vector: np.ndarray | None = None
     newest: dict = field(default_factory=dict)
 
@@ -214,17 +213,17 @@ class TrainingState:
 
     def keep_if_best(self):
         """Keep a copy of the parameters if `monitored` is the lowest so far. Sets: best_*."""
-        if np.isfinite(self.monitored) and (self.best_value is None or self.monitored < self.best_value):
-            self.best_epoch, self.best_value = self.epoch, self.monitored
-            self.best_values, self.best_vector = self.newest, self.parameters.vector.copy()
+        beaten = self.best_values is None or not judged(self.best_values) <= self.monitored
+        if beaten and np.isfinite(self.monitored):
+            self.best_epoch, self.best_values = self.epoch, self.newest
+            self.best_vector = self.parameters.vector.copy()
 
     def judge_best_by(self, validate):
         """Judge the best epoch so far by this call's validation data, or forget it if there are none. Sets: best_*."""
         if validate is None:
-            self.best_epoch = self.best_values = self.best_value = self.best_vector = None
+            self.best_epoch = self.best_values = self.best_vector = None
         elif self.best_vector is not None:
             self.best_values = validate(self.kept_parameters())
-            self.best_value = judged(self.best_values)
 
     def kept_parameters(self):
         """Return the best epoch's parameters where epochs were validated, otherwise the last."""

@@ -19,7 +19,7 @@ from .callbacks import EarlyStopping, EpochPrinter, ReduceLROnPlateau
 from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, naming, reject
 from .initializers import INITIALIZERS
 from .losses import LOSSES
-from .network import Network, fold_batch_norm, forward_in_chunks, initialize_parameters
+from .network import Network, fold_batch_norm, initialize_parameters, map_logits
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
@@ -306,10 +306,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_fitted()
         if self.multilabel_:
-            return self._outputs(X, lambda ZL: (ZL > 0).T.astype(np.intp))
+            return self._outputs(X, lambda ZL: (ZL > 0).T, (self.n_outputs_,), np.intp)
         if self._has_one_logit():
-            return self.classes_[self._outputs(X, lambda ZL: (ZL[0] > 0).astype(np.intp))]
-        return self.classes_[self._outputs(X, lambda ZL: ZL.argmax(axis=0))]
+            return self.classes_[self._outputs(X, lambda ZL: ZL[0] > 0, (), np.intp)]
+        return self.classes_[self._outputs(X, lambda ZL: ZL.argmax(axis=0), (), np.intp)]
 
     def predict_proba(self, X):
         """Return the probability of each class.
@@ -327,7 +327,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_fitted()
         link = LOSSES[self.network_["loss"]].link
-        return self._outputs(X, lambda ZL: open_interval(self._by_class(ZL, link)))
+        return self._outputs(X, lambda ZL: open_interval(self._by_class(ZL, link)), self.classes_.shape)
 
     def predict_log_proba(self, X):
         """Return the logarithm of the probability of each class, finite where the probability has underflowed to 0.
@@ -341,7 +341,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
         """
         self._check_fitted()
-        return self._outputs(X, partial(self._by_class, link=LOSSES[self.network_["loss"]].log_link))
+        log_link = LOSSES[self.network_["loss"]].log_link
+        return self._outputs(X, partial(self._by_class, link=log_link), self.classes_.shape)
 
     def decision_function(self, X):
         """Return the logits, which the output's sigmoid or softmax turns into probabilities.
@@ -356,7 +357,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             One column where one logit tells it all: for two classes (positive: the second) and for one.
         """
         self._check_fitted()
-        return self._outputs(X, lambda ZL: ZL.T if len(ZL) > 1 else ZL[0])
+        shape = () if self.n_outputs_ == 1 else (self.n_outputs_,)
+        return self._outputs(X, lambda ZL: ZL.T if shape else ZL[0], shape)
 
     @property
     def coefs_(self):
@@ -703,18 +705,18 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return self.n_outputs_ == 1 and len(self.classes_) == 2
 
     @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
-    def _outputs(self, X, of_logits):
-        """Apply a function of logits (n_L, m), which returns m rows, to the samples of X, a piece at a time."""
+    def _outputs(self, X, of_logits, shape, dtype=None):
+        """Return what a function makes of the logits (n_L, m) of X: a number, or an array of a shape, per sample."""
         X = self._check_input(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
-        rows = None
-        for piece, ZL in forward_in_chunks(X.T, self.parameters_, Network.restore(self.network_)):
+        rows = np.empty((X.shape[0], *shape), dtype or float_type)
+
+        def write(piece, ZL):
             if not np.isfinite(ZL).all():
                 raise ValueError(f"X has values too large for this network, which computes in {ZL.dtype}.")
-            outputs = of_logits(ZL.astype(float_type, copy=False))
-            if rows is None:
-                rows = np.empty((X.shape[0], *outputs.shape[1:]), outputs.dtype)
-            rows[piece] = outputs
+            rows[piece] = of_logits(ZL.astype(float_type, copy=False))
+
+        map_logits(write, X.T, self.parameters_, Network.restore(self.network_))
         return rows
 
     def _check_input(self, X):

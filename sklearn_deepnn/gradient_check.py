@@ -64,8 +64,8 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
     trial = Parameters(parameters)
 
     def cost():
-        value, _, _ = evaluate(batch, trial, network, rng=np.random.default_rng(random_state))
-        return value + l2_penalty(trial.weights, weight_decay)
+        outputs, _, _ = evaluate(batch, trial, network, rng=np.random.default_rng(random_state))
+        return outputs.cost(network.loss) + l2_penalty(trial.weights, weight_decay)
 
     rng, errors = np.random.default_rng(random_state), []
     # an array whose gradient is zero (by symmetry, or because a normalisation cancels it) has only rounding to compare

@@ -7,12 +7,13 @@ A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], th
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import gen_batches
 
 from .activations import ACTIVATIONS
 from .checks import check_choice, check_flag, check_integer, check_real, reject
@@ -30,6 +31,7 @@ from .layers import (
 )
 from .losses import LOSSES, check_targets, default_loss
 from .parameters import Parameters, is_weight
+from .threads import BLAS_BOUND, Crew, allowed_threads
 
 CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
 
@@ -190,6 +192,27 @@ def initialize_parameters(layer_dims, *, activation="relu", weight_init="auto", 
     return Parameters(arrays, dtype)
 
 
+class Names(NamedTuple):
+    """The names of one layer's arrays, and of their gradients."""
+
+    W: str
+    b: str
+    gamma: str
+    beta: str
+    running_mean: str
+    running_variance: str
+    dW: str
+    db: str
+    dgamma: str
+    dbeta: str
+
+
+@lru_cache(maxsize=1024)
+def names_of(l):
+    """Return the `Names` of layer l: "W1", "b1", ... Putting them together anew is felt in small networks."""
+    return Names(*(f"{kind}{l}" for kind in Names._fields))
+
+
 class LayerCache(NamedTuple):
     """What a layer's forward leaves for its backward; None where the layer has no such part."""
 
@@ -222,13 +245,31 @@ def model_forward(X, parameters, network=None, *, training=False, rng=None, samp
         The last one's `activation` is the logits ZL (n_L, m).
     """
     network = network or Network.of([parameters[f"W{l}"] for l in range(1, 1 + sum(map(is_weight, parameters)))])
+    ZL, caches = logits_forward(X, parameters, network, training=training, rng=rng, sample_weight=sample_weight)
+    return LOSSES[network.loss].link(ZL), caches
+
+
+def logits_forward(X, parameters, network, *, training=False, rng=None, sample_weight=None):
+    """Apply the network without its link.
+
+    Parameters
+    ----------
+    X, parameters, network, training, rng, sample_weight
+        As in `model_forward`.
+
+    Returns
+    -------
+    ZL : ndarray of shape (n_L, m)
+    caches : list of L LayerCache
+    """
     A, caches = X, []
     for l in range(1, network.n_layers):
         A, cache = layer_forward(A, parameters, l, network, training=training, rng=rng, sample_weight=sample_weight)
         caches.append(cache)
-    ZL, linear_cache = linear_forward(A, parameters[f"W{network.n_layers}"], parameters[f"b{network.n_layers}"])
+    last = names_of(network.n_layers)
+    ZL, linear_cache = linear_forward(A, parameters[last.W], parameters[last.b])
     caches.append(LayerCache(linear_cache, None, ZL, None))
-    return LOSSES[network.loss].link(ZL), caches
+    return ZL, caches
 
 
 def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, sample_weight=None):
@@ -248,24 +289,24 @@ def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, s
     A : ndarray of shape (n_l, m)
     cache : LayerCache
     """
-    activation, batchnorm_cache, dropout_cache = network.activation[l - 1], None, None
+    name, activation, batchnorm_cache, dropout_cache = names_of(l), network.activation[l - 1], None, None
     if network.batch_norm:
-        Z, linear_cache = linear_forward(A_prev, parameters[f"W{l}"], None)
-        statistics = None if training else (parameters[f"running_mean{l}"], parameters[f"running_variance{l}"])
+        Z, linear_cache = linear_forward(A_prev, parameters[name.W], None)
+        statistics = None if training else (parameters[name.running_mean], parameters[name.running_variance])
         Z, batchnorm_cache = batchnorm_forward(
-            Z, parameters[f"gamma{l}"], parameters[f"beta{l}"], statistics=statistics, sample_weight=sample_weight
+            Z, parameters[name.gamma], parameters[name.beta], statistics=statistics, sample_weight=sample_weight
         )
         A, activation_cache = ACTIVATIONS[activation].forward(Z)
     else:
         A, (linear_cache, activation_cache) = linear_activation_forward(
-            A_prev, parameters[f"W{l}"], parameters[f"b{l}"], activation
+            A_prev, parameters[name.W], parameters[name.b], activation
         )
     if training and network.dropout_rate[l - 1]:
         A, dropout_cache = dropout_forward(A, network.dropout_rate[l - 1], rng)
     return A, LayerCache(linear_cache, batchnorm_cache, activation_cache, dropout_cache)
 
 
-def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None):
+def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, out=None):
     """Backpropagate through `model_forward`: the gradient of `compute_cost` with respect to every parameter.
 
     The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this
@@ -280,13 +321,16 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None)
         The one that went forward; by default the course's.
     sample_weight : ndarray of shape (m,), optional
         Multiplies each example's gradient.
+    m : int, optional
+        What the sums over the examples are divided by, by default their number. For a part of a batch that is the
+        number in the whole batch: the gradients of its parts then add up to its own.
     out : dict of str to ndarray, optional
         Where to write, from `Parameters.gradients`.
 
     Returns
     -------
     grads : dict of str to ndarray
-        "dW1", "db1", ..., each of the shape of its parameter, averaged over the m examples; `out` if that was given.
+        "dW1", "db1", ..., each of the shape of its parameter, averaged over the examples; `out` if that was given.
 
     Raises
     ------
@@ -296,18 +340,19 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, out=None)
     check_targets(AL, Y)
     network = network or Network.of([cache.linear[1] for cache in caches])
     grads, l = {} if out is None else out, network.n_layers
-    dZ = LOSSES[network.loss].gradient(AL, Y)
-    if sample_weight is not None:
-        dZ = dZ * sample_weight
-    into = grads.get(f"dW{l}"), grads.get(f"db{l}")
-    dA, grads[f"dW{l}"], grads[f"db{l}"] = linear_backward(dZ, caches[-1].linear, out=into, wrt_input=l > 1)
+    share = 1 / (m or AL.shape[1])
+    # divided here, where there is least to divide; what comes of it are sums, m=1
+    dZ = LOSSES[network.loss].gradient(AL, Y) * (share if sample_weight is None else sample_weight * share)
+    name = names_of(l)
+    into = grads.get(name.dW), grads.get(name.db)
+    dA, grads[name.dW], grads[name.db] = linear_backward(dZ, caches[-1].linear, m=1, out=into, wrt_input=l > 1)
     for l in range(network.n_layers - 1, 0, -1):
-        dA, layer_grads = layer_backward(dA, caches[l - 1], l, network, out=grads, wrt_input=l > 1)
+        dA, layer_grads = layer_backward(dA, caches[l - 1], l, network, m=1, out=grads, wrt_input=l > 1)
         grads.update(layer_grads)
     return grads
 
 
-def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
+def layer_backward(dA, cache, l, network, *, m=None, out, wrt_input=True):
     """Backpropagate through `layer_forward`.
 
     Parameters
@@ -316,6 +361,8 @@ def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
     cache : LayerCache
     l : int
     network : Network
+    m : int, optional
+        As in `linear_backward`.
     out : dict of str to ndarray
         Where to write the gradients that it has names for; the others are new arrays.
     wrt_input : bool, default=True
@@ -327,19 +374,19 @@ def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
     grads : dict of str to ndarray
         "dW{l}" and "db{l}", or with batch normalisation "dW{l}", "dgamma{l}" and "dbeta{l}".
     """
-    W, b, gamma, beta = f"dW{l}", f"db{l}", f"dgamma{l}", f"dbeta{l}"
-    into = out.get(W), out.get(b)
-    activation = network.activation[l - 1]
+    name, activation = names_of(l), network.activation[l - 1]
+    into = out.get(name.dW), out.get(name.db)
     if cache.dropout is not None:
         dA = dropout_backward(dA, cache.dropout)
     if cache.batchnorm is None:
         caches = cache.linear, cache.activation
-        dA_prev, dW, db = linear_activation_backward(dA, caches, activation, out=into, wrt_input=wrt_input)
-        return dA_prev, {W: dW, b: db}
+        dA_prev, dW, db = linear_activation_backward(dA, caches, activation, m=m, out=into, wrt_input=wrt_input)
+        return dA_prev, {name.dW: dW, name.db: db}
     dZ = ACTIVATIONS[activation].backward(dA, cache.activation)
-    dZ, dgamma, dbeta = batchnorm_backward(dZ, cache.batchnorm, out=(out.get(gamma), out.get(beta)))
-    dA_prev, dW, _ = linear_backward(dZ, cache.linear, out=into, wrt_input=wrt_input)
-    return dA_prev, {W: dW, gamma: dgamma, beta: dbeta}
+    into_norm = out.get(name.dgamma), out.get(name.dbeta)
+    dZ, dgamma, dbeta = batchnorm_backward(dZ, cache.batchnorm, m=m, out=into_norm)
+    dA_prev, dW, _ = linear_backward(dZ, cache.linear, m=m, out=into, wrt_input=wrt_input)
+    return dA_prev, {name.dW: dW, name.dgamma: dgamma, name.dbeta: dbeta}
 
 
 def running_statistics(parameters, caches, momentum):
@@ -361,7 +408,8 @@ def running_statistics(parameters, caches, momentum):
     batch = {}
     for l, cache in enumerate(caches, start=1):
         if cache.batchnorm is not None:
-            batch |= {f"running_mean{l}": cache.batchnorm.mean, f"running_variance{l}": cache.batchnorm.variance}
+            name = names_of(l)
+            batch |= {name.running_mean: cache.batchnorm.mean, name.running_variance: cache.batchnorm.variance}
     return {name: momentum * parameters[name] + (1 - momentum) * array for name, array in batch.items()}
 
 
@@ -389,11 +437,28 @@ def fold_batch_norm(parameters):
     return folded
 
 
-def forward_in_chunks(X, parameters, network, columns=None):
-    """Predict a piece of X at a time, which is faster than in one go and needs next to no memory.
+def keep_freed_memory():
+    """Have malloc keep what is freed for the arrays to come, where it would hand it back and ask for it again.
+
+    Memory fresh from the system costs a page fault for every 4 kB, in networks of middling size a third of the time of
+    training. glibc raises its thresholds when a large piece is freed [1]_, so one is, unused; elsewhere that is idle.
+
+    References
+    ----------
+    .. [1] mallopt(3), M_MMAP_THRESHOLD.
+    """
+    np.empty(2**23, np.uint8)
+
+
+def map_logits(function, X, parameters, network, columns=None):
+    """Predict a piece of X at a time and hand its logits on: faster than in one go, with next to no memory.
+
+    Where there are several pieces, threads work on them side by side.
 
     Parameters
     ----------
+    function : callable
+        Takes a piece, a slice of the wanted examples, and its logits ZL (n_L, m).
     X : ndarray or sparse array of shape (n_0, n)
         Pieces of it are converted to the dtype of the parameters.
     parameters : dict of str to ndarray
@@ -401,21 +466,26 @@ def forward_in_chunks(X, parameters, network, columns=None):
     columns : ndarray of int, optional
         The examples wanted, by default all.
 
-    Yields
-    ------
-    piece : slice
-        Which of the wanted examples these are.
-    ZL : ndarray of shape (n_L, m)
-        Their logits.
+    Returns
+    -------
+    list
+        What the function returned for each piece, in their order.
     """
     n = X.shape[1] if columns is None else len(columns)
     widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims)
     size = max(min(4096, CHUNK_ELEMENTS // widest), 64)
     dtype = parameters["W1"].dtype
-    for start in range(0, n, size):  # gen_batches checks its arguments for longer than one row takes
-        piece = slice(start, min(start + size, n))
+
+    def predict(piece):
         A0 = take_columns(X, piece if columns is None else columns[piece], dtype)
-        yield piece, model_forward(A0, parameters, network)[1][-1].activation
+        return function(piece, logits_forward(A0, parameters, network)[0])
+
+    if n <= size:  # a few rows should not wait for threads to start
+        return [predict(slice(0, n))]
+    keep_freed_memory()
+    pieces = list(gen_batches(n, size))
+    with BLAS_BOUND.hold(), Crew(min(allowed_threads(), len(pieces))) as crew:
+        return crew.map(predict, pieces)
 
 
 def take_columns(X, columns, dtype):

@@ -5,8 +5,8 @@ Conventions: parameters, gradients and every moment are flat vectors of one leng
 `init` makes and `update` changes: `update` writes `parameters` and `state` in place. The learning rate comes from
 outside, a number for each step; weight decay and clipping are `regularizers`.
 
-Each first-order rule works out a direction and leaves the step to `update_parameters`. Vectors are walked in blocks, so
-that what one line writes is still in the cache when the next one reads it.
+Each first-order rule works out a direction and leaves the step to `update_parameters`. It goes element by element, so
+that vectors may be updated in blocks.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ from typing import ClassVar
 import numpy as np
 
 from .checks import check_flag, check_integer, check_real
-
-BLOCK = 32_768
 
 
 def update_parameters(parameters, grads, learning_rate, *, out=None):
@@ -50,15 +48,6 @@ def update_parameters(parameters, grads, learning_rate, *, out=None):
     return np.subtract(parameters, learning_rate * grads, out=out)
 
 
-def blocks(*vectors):
-    """Yield the vectors cut into blocks that fit the cache, all in step."""
-    if len(vectors[0]) <= BLOCK:
-        yield vectors
-        return
-    for start in range(0, len(vectors[0]), BLOCK):
-        yield tuple(vector[start : start + BLOCK] for vector in vectors)
-
-
 @dataclass(frozen=True)
 class SGD:
     """Gradient descent: W -= learning_rate * dW, with momentum W -= learning_rate * v, v = momentum * v + dW.
@@ -88,21 +77,27 @@ class SGD:
 
     def update(self, parameters, grads, state, learning_rate):
         """Take a step. Sets: parameters, state["v"]."""
-        if not self.momentum:
-            for W, dW in blocks(parameters, grads):
-                update_parameters(W, dW, learning_rate, out=W)
-            return
-        for W, dW, v in blocks(parameters, grads, state["v"]):
+        direction = grads
+        if self.momentum:
+            v = state["v"]
             v *= self.momentum
-            v += dW
-            update_parameters(W, dW + self.momentum * v if self.nesterov else v, learning_rate, out=W)
+            v += grads
+            direction = grads + self.momentum * v if self.nesterov else v
+        update_parameters(parameters, direction, learning_rate, out=parameters)
+
+
+def root_plus(v, epsilon):
+    """Return sqrt(v) + epsilon, a new array made in one go."""
+    root = np.sqrt(v)
+    root += epsilon
+    return root
 
 
 @dataclass(frozen=True)
 class RMSprop:
     """Divide by the running size of the gradient: W -= learning_rate * dW / (sqrt(v) + epsilon).
 
-    v = rho * v + (1 - rho) * dW^2.
+    v = rho * v + (1 - rho) * dW^2; what is kept is v / (1 - rho), one multiplication less.
 
     Parameters
     ----------
@@ -128,10 +123,11 @@ class RMSprop:
 
     def update(self, parameters, grads, state, learning_rate):
         """Take a step. Sets: parameters, state["v"]."""
-        for W, dW, v in blocks(parameters, grads, state["v"]):
-            v *= self.rho
-            v += (1 - self.rho) * (dW * dW)
-            update_parameters(W, dW / (np.sqrt(v) + self.epsilon), learning_rate, out=W)
+        v, shrink = state["v"], (1 - self.rho) ** 0.5
+        v *= self.rho
+        v += grads * grads
+        direction = grads / root_plus(v, self.epsilon / shrink)
+        update_parameters(parameters, direction, learning_rate / shrink, out=parameters)
 
 
 @dataclass(frozen=True)
@@ -140,6 +136,8 @@ class Adam:
 
     m = beta_1 m + (1 - beta_1) dW;  v = beta_2 v + (1 - beta_2) dW^2;
     W -= learning_rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon).
+
+    What is kept is m / (1 - beta_1) and v / (1 - beta_2), which spares two multiplications of whole vectors.
 
     Parameters
     ----------
@@ -167,20 +165,36 @@ class Adam:
 
     def update(self, parameters, grads, state, learning_rate):
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        state["t"] += 1
-        # both corrections act on numbers, not on vectors: sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c)
-        correction = (1 - self.beta_2 ** state["t"]) ** 0.5
-        rate, epsilon = learning_rate * correction / (1 - self.beta_1 ** state["t"]), self.epsilon * correction
-        for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
-            self.count_in(dW, m, v)
-            update_parameters(W, m / (np.sqrt(v) + epsilon), rate, out=W)
+        self.count_in(grads, state)
+        size, rate = self.running_size(state)
+        direction = np.divide(state["m"], size, out=size)
+        rate *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
+        update_parameters(parameters, direction, rate, out=parameters)
 
-    def count_in(self, dW, m, v):
-        """Count a gradient into both running means. Sets: m, v."""
+    def count_in(self, grads, state):
+        """Count a gradient into both running means. Sets: state["t"], state["m"], state["v"]."""
+        state["t"] += 1
+        m, v = state["m"], state["v"]
         m *= self.beta_1
-        m += (1 - self.beta_1) * dW
+        m += grads
         v *= self.beta_2
-        v += (1 - self.beta_2) * (dW * dW)
+        v += grads * grads
+
+    def running_size(self, state):
+        """Return the running size of the gradient, up to a factor: a new vector, and the factor, to multiply rates by.
+
+        Parameters
+        ----------
+        state : dict
+
+        Returns
+        -------
+        size : ndarray
+        factor : float
+        """
+        # corrections act on numbers, not on vectors: sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c)
+        factor = ((1 - self.beta_2 ** state["t"]) / (1 - self.beta_2)) ** 0.5
+        return root_plus(state["v"], self.epsilon * factor), factor
 
 
 @dataclass(frozen=True)
@@ -200,14 +214,12 @@ class NAdam(Adam):
 
     def update(self, parameters, grads, state, learning_rate):
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        state["t"] += 1
-        correction = (1 - self.beta_2 ** state["t"]) ** 0.5
-        rate, epsilon = learning_rate * correction, self.epsilon * correction
+        self.count_in(grads, state)
+        size, rate = self.running_size(state)
         ahead = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
-        now = (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
-        for W, dW, m, v in blocks(parameters, grads, state["m"], state["v"]):
-            self.count_in(dW, m, v)
-            update_parameters(W, (ahead * m + now * dW) / (np.sqrt(v) + epsilon), rate, out=W)
+        now = 1 / (1 - self.beta_1 ** state["t"])
+        direction = (ahead * state["m"] + now * grads) / size
+        update_parameters(parameters, direction, learning_rate * rate * (1 - self.beta_1), out=parameters)
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,24 @@ import copy
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
+from sklearn.utils import gen_batches, gen_even_slices
 
 from .callbacks import EpochPrinter
 from .checks import check_integer, check_real
 from .losses import LOSSES, compute_cost
 from .network import (
     Network,
-    forward_in_chunks,
     initialize_parameters,
+    keep_freed_memory,
+    map_logits,
     model_backward,
     model_forward,
     running_statistics,
@@ -33,11 +35,17 @@ from .optimizers import SGD
 from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .schedules import SCHEDULES
+from .threads import BLAS_BOUND, Crew, allowed_threads
 
 BLOW_UP = 10.0  # times the cost before: noise and momentum raise a healthy cost by less
 FAR_WORSE = 10.0  # times the cost of guessing: networks that have hardly been trained yet cost less
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
+COST_COLUMNS = 4096  # examples whose cost is worked out at once
+BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
+SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
+WORK_OF_PART = 50_000_000  # multiplications and additions in float32 that are worth a thread
+PART_COLUMNS = 32  # examples that a product is efficient with
 
 
 class Examples(NamedTuple):
@@ -97,6 +105,12 @@ class Batch(NamedTuple):
     Y: np.ndarray
     sample_weight: Any
 
+    def cut(self, n_parts):
+        """Return the batch in parts of one size, views all."""
+        A0, Y, weight = self
+        parts = gen_even_slices(Y.shape[1], n_parts)
+        return [Batch(A0[:, part], Y[:, part], None if weight is None else weight[part]) for part in parts]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -128,8 +142,19 @@ class Recipe:
     def schedule_over(self, n_steps):
         """Return the schedule, a function of the step, for a horizon of n_steps."""
         if callable(self.schedule):
-            return self.schedule
+            return partial(checked_rate, self.schedule)
         return partial(SCHEDULES[self.schedule], learning_rate=self.learning_rate, n_steps=n_steps)
+
+
+def checked_rate(schedule, step):
+    """Return the rate of a schedule as Python's float: one of NumPy's would make float32 steps float64.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is no number of at least 0.
+    """
+    return float(check_real("learning_rate_schedule(step)", schedule(step), 0))
 
 
 # the fields of TrainingState that are saved in another form, or follow from others
@@ -342,7 +367,8 @@ class Batches:
         whole = recipe.batch_size is None or recipe.optimizer.full_batch
         # batch normalisation learns nothing from one example: a last one alone joins the batch before it
         smallest = min(2, n) if network.batch_norm else 0
-        self.pieces = list(gen_batches(n, n if whole else min(recipe.batch_size, n), min_batch_size=smallest))
+        self.size = n if whole else min(recipe.batch_size, n)
+        self.pieces = list(gen_batches(n, self.size, min_batch_size=smallest))
         self._draw = partial(draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing)
         self._whole = None
 
@@ -363,33 +389,137 @@ class Batches:
             yield self._draw(piece if order is None else order[piece])
 
 
-def evaluate(batch, parameters, network, *, rng=None, out=None):
-    """Go forward and backward: the cost of a batch and its gradients.
+class Outputs(NamedTuple):
+    """What the network puts out for some examples: AL, ZL (n_L, m), and what is wanted: Y, sample_weight."""
+
+    AL: np.ndarray
+    ZL: np.ndarray
+    Y: np.ndarray
+    sample_weight: Any
+
+    def cost(self, loss):
+        """Return their cost, by the name of the loss; see `compute_cost`."""
+        return compute_cost(self.AL, self.Y, ZL=self.ZL, loss=loss, sample_weight=self.sample_weight)
+
+    @classmethod
+    def joined(cls, pieces):
+        """Return the outputs of all examples in some pieces."""
+        AL, ZL, Y, weights = zip(*pieces)
+        weight = None if weights[0] is None else np.concatenate(weights)
+        return cls(*(np.concatenate(arrays, axis=1) for arrays in (AL, ZL, Y)), weight)
+
+
+class CostMeter:
+    """The mean cost of examples that come a few at a time; worked out for many at once, which takes fewer calls.
+
+    Parameters
+    ----------
+    loss : str
+        Name in `LOSSES`.
+
+    """
+
+    def __init__(self, loss):
+        self.loss, self.total, self.total_weight = loss, 0.0, 0.0  # of what has been worked out
+        self._waiting, self._n_waiting = [], 0
+
+    def add(self, outputs):
+        """Count in the examples of some `Outputs`."""
+        self._waiting.append(outputs)
+        self._n_waiting += outputs.Y.shape[1]
+        if self._n_waiting >= COST_COLUMNS:
+            self._count()
+
+    def mean(self):
+        """Return the weighted mean cost of all examples so far, 0 if they weigh nothing."""
+        self._count()
+        return self.total / (self.total_weight or 1.0)
+
+    def _count(self):
+        if not self._waiting:
+            return
+        outputs, n = Outputs.joined(self._waiting), self._n_waiting
+        self.total += outputs.cost(self.loss) * n
+        self.total_weight += n if outputs.sample_weight is None else float(outputs.sample_weight.sum())
+        self._waiting, self._n_waiting = [], 0
+
+
+def evaluate(batch, parameters, network, *, m=None, rng=None, out=None):
+    """Go forward and backward: what the network puts out for a batch, and the gradients of its cost.
 
     Parameters
     ----------
     batch : Batch
     parameters : dict of str to ndarray
     network : Network
+    m : int, optional
+        As in `model_backward`.
     rng : numpy.random.Generator, optional
     out : dict of str to ndarray, optional
         As in `model_backward`.
 
     Returns
     -------
-    cost : float
+    outputs : Outputs
     grads : dict of str to ndarray
     caches : list of LayerCache
     """
     A0, Y, weight = batch
     AL, caches = model_forward(A0, parameters, network, training=True, rng=rng, sample_weight=weight)
-    cost = compute_cost(AL, Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
-    grads = model_backward(AL, Y, caches, network, sample_weight=weight, out=out)
-    return cost, grads, caches
+    grads = model_backward(AL, Y, caches, network, sample_weight=weight, m=m, out=out)
+    return Outputs(AL, caches[-1].activation, Y, weight), grads, caches
+
+
+class Backpropagation:
+    """The gradients of a batch; a large one is cut into parts that threads work on side by side.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Like which the gradients are laid out.
+    network : Network
+    crew : Crew
+    n_parts : int
+
+    Attributes
+    ----------
+    vectors : list of n_parts ndarrays
+        The gradient of each part, as a vector; their sum is that of the batch.
+    caches : list of LayerCache
+        Those of the last batch, if there is one part.
+    """
+
+    def __init__(self, parameters, network, crew, n_parts):
+        self.network, self.crew, self.caches = network, crew, None
+        room = [parameters.gradients() for _ in range(n_parts)]
+        self.vectors = [grads.vector for grads in room]
+        self._views = [dict(grads) for grads in room]  # plain dicts are quicker to write to
+
+    def __call__(self, batch, parameters, rng):
+        """Go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
+        m, n_parts = batch.Y.shape[1], len(self.vectors)
+        if n_parts == 1:
+            outputs, _, self.caches = evaluate(batch, parameters, self.network, rng=rng, out=self._views[0])
+            return [outputs]
+        parts, rngs = batch.cut(n_parts), [None] * n_parts
+        if any(self.network.dropout_rate):  # a generator is no thing to share
+            rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_parts)]
+
+        def of_part(part, rng, out):
+            return evaluate(part, parameters, self.network, m=m, rng=rng, out=out)[0]
+
+        return self.crew.map(of_part, parts, rngs, self._views)
+
+    def gather(self, block):
+        """Return a block of the gradient of the batch: the sum of its parts', or a view of the only one's."""
+        return reduce(np.add, [vector[block] for vector in self.vectors])
 
 
 class GradientStep:
-    """One update by a batch's gradient: decoupled weight decay, clipping, the optimizer's rule.
+    """One update by a batch's gradient: clipping, decoupled weight decay, the optimizer's rule.
+
+    All three go through the parameters block by block: what one writes is still in the cache when the next one reads
+    it, and threads can share the blocks out.
 
     Parameters
     ----------
@@ -397,26 +527,50 @@ class GradientStep:
         Whose parameters and optimizer_state each call changes.
     network : Network
     recipe : Recipe
+    crew : Crew
+    n_parts : int
+        Parts to cut each batch into.
     """
 
-    def __init__(self, state, network, recipe):
-        self.state, self.network, self.recipe = state, network, recipe
-        self.grads = state.parameters.gradients()
+    def __init__(self, state, network, recipe, crew, n_parts):
+        self.state, self.network, self.recipe, self.crew = state, network, recipe, crew
+        self.backpropagate = Backpropagation(state.parameters, network, crew, n_parts)
+        trainable, whole = state.parameters.trainable, state.optimizer_state
+        n_blocks = math.ceil(trainable.nbytes / (BLOCK_BYTES if crew.n_threads == 1 else SHARED_BLOCK_BYTES))
+        n_blocks += -n_blocks % crew.n_threads if n_blocks > 1 else 0  # as many for each thread
+        self.blocks = list(gen_even_slices(trainable.size, n_blocks))
+        self.block_states = [whole]
+        if n_blocks > 1:
+            self.block_states = [{name: part_of(whole[name], block) for name in whole} for block in self.blocks]
 
     def __call__(self, batch, learning_rate):
-        """Update by a `Batch`; return its cost before that."""
+        """Update by a `Batch`; return the `Outputs` of its parts before that."""
         state, recipe, parameters = self.state, self.recipe, self.state.parameters
-        cost, grads, caches = evaluate(batch, parameters, self.network, rng=state.rng, out=self.grads)
+        outputs = self.backpropagate(batch, parameters, state.rng)
         if self.network.batch_norm:
             # a mean of all batches so far until there are ten: a start at 0 and 1 would show in the first epochs
             momentum = min(RUNNING_MOMENTUM, state.step / (state.step + 1))
-            parameters.assign(running_statistics(parameters, caches, momentum))
+            parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum))
+        gradient_of = self.backpropagate.gather
         if recipe.max_grad_norm is not None:
-            clip_by_global_norm(grads.vector, recipe.max_grad_norm, out=grads.vector)
+            gradient_of = clip_by_global_norm(gradient_of(slice(None)), recipe.max_grad_norm).__getitem__
+        self.crew.map(partial(self._update, gradient_of, learning_rate), self.blocks, self.block_states)
+        if len(self.blocks) > 1:
+            numbers = {name: value for name, value in self.block_states[0].items() if not isinstance(value, np.ndarray)}
+            state.optimizer_state.update(numbers)
+        return outputs
+
+    def _update(self, gradient_of, learning_rate, block, block_state):
+        recipe, parameters = self.recipe, self.state.parameters
         if recipe.weight_decay:
-            decay_weights(parameters.weights, recipe.weight_decay, learning_rate, out=parameters.weights)
-        recipe.optimizer.update(parameters.trainable, grads.vector, state.optimizer_state, learning_rate)
-        return cost
+            weights = parameters.weights[block]  # empty where the block holds other parameters
+            decay_weights(weights, recipe.weight_decay, learning_rate, out=weights)
+        recipe.optimizer.update(parameters.trainable[block], gradient_of(block), block_state, learning_rate)
+
+
+def part_of(value, block):
+    """Return the block of an array; anything else is passed on as it is."""
+    return value[block] if isinstance(value, np.ndarray) else value
 
 
 class SearchStep:
@@ -426,33 +580,33 @@ class SearchStep:
 
     Parameters
     ----------
-    state, network, recipe
+    state, network, recipe, crew, n_parts
         As for `GradientStep`.
     """
 
-    def __init__(self, state, network, recipe):
+    def __init__(self, state, network, recipe, crew, n_parts):
         self.state, self.network, self.recipe = state, network, recipe
+        self.backpropagate = Backpropagation(state.parameters, network, crew, n_parts)
         self.trial = Parameters(state.parameters)
-        self.grads = state.parameters.gradients()
         self.vector = None  # where `objective` has been last, and what it found there:
-        self.cost = self.gradient = self.caches = None
+        self.cost = self.gradient = self.outputs = None
 
     def __call__(self, batch, learning_rate):
-        """Update by the `Batch` of all examples; return its cost before that."""
+        """Update by the `Batch` of all examples; return the `Outputs` of its parts before that."""
         parameters, mask_seed = self.state.parameters, None
         if any(self.network.dropout_rate):
             mask_seed = self.state.rng.integers(2**32)  # the same units drop out wherever the search looks
             self.vector = None
         objective = partial(self.objective, batch, mask_seed)
         gradient = objective(parameters.trainable)[1]
-        cost = self.cost
+        outputs = self.outputs
         self.recipe.optimizer.update(
             parameters.trainable, gradient, self.state.optimizer_state, learning_rate, objective=objective
         )
         if self.network.batch_norm:
             objective(parameters.trainable)
-            parameters.assign(running_statistics(parameters, self.caches, momentum=0.0))
-        return cost
+            parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum=0.0))
+        return outputs
 
     def objective(self, batch, mask_seed, vector):
         """Return cost plus penalty, and their gradient, of parameters given as a vector; remembers the last one."""
@@ -460,9 +614,9 @@ class SearchStep:
         vector = vector.astype(trial.vector.dtype)
         if self.vector is None or not np.array_equal(self.vector, vector):
             trial.trainable[...] = vector
-            rng = np.random.default_rng(mask_seed)
-            self.cost, _, self.caches = evaluate(batch, trial, self.network, rng=rng, out=self.grads)
-            self.vector, self.gradient = vector, self.grads.vector.copy()
+            self.outputs = self.backpropagate(batch, trial, np.random.default_rng(mask_seed))
+            self.cost = Outputs.joined(self.outputs).cost(self.network.loss)
+            self.vector, self.gradient = vector, self.backpropagate.gather(slice(None)).copy()
             self.gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
         return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
 
@@ -490,17 +644,43 @@ def run_epoch(state, batches, take_step, schedule, counts_steps):
     learning_rate : float
         Of the last step.
     """
-    total = total_weight = 0.0
+    meter = CostMeter(take_step.network.loss)
     for index, batch in enumerate(batches.epoch(state.rng)):
         step = state.step if counts_steps else state.epoch * len(batches) + index
-        # a float of NumPy's would make float32 steps float64
-        learning_rate = float(check_real("learning_rate_schedule(step)", schedule(step), 0)) * state.rate_factor
-        cost = take_step(batch, learning_rate)
+        learning_rate = schedule(step) * state.rate_factor
+        for outputs in take_step(batch, learning_rate):
+            meter.add(outputs)
         state.step += 1
-        m = batch.Y.shape[1]
-        total += cost * m
-        total_weight += m if batch.sample_weight is None else float(batch.sample_weight.sum())
-    return total / (total_weight or 1.0), learning_rate
+    return meter.mean(), learning_rate
+
+
+@contextmanager
+def crew_for(network, batches, parameters):
+    """Hold the threads that the steps of a training deserve; bound BLAS to one thread, unless they leave it to BLAS.
+
+    Parameters
+    ----------
+    network : Network
+    batches : Batches
+    parameters : Parameters
+
+    Yields
+    ------
+    crew : Crew
+    n_parts : int
+        Into how many parts to cut each batch.
+    """
+    m, vector = batches.size, parameters.trainable
+    work = 3 * m * parameters.weights.size * vector.itemsize // 4
+    is_large = work >= 2 * WORK_OF_PART
+    # statistics over a batch need all of it; sparse products hold Python's lock
+    if is_large and (network.batch_norm or issparse(batches.examples.X)):
+        with Crew(1) as crew:
+            yield crew, 1
+        return
+    n_threads = min(allowed_threads(), m // PART_COLUMNS) if is_large else 1
+    with BLAS_BOUND.hold(), Crew(max(n_threads, 1)) as crew:
+        yield crew, crew.n_threads
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
@@ -547,22 +727,25 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     schedule = recipe.schedule_over(horizon * len(batches))
     probe = examples.spread_sample(N_PROBE)
     start = peak = mean_cost(probe, state.parameters, network)
-    take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, network, recipe)
     state.judge_best_by(validate)
     for callback in callbacks:
         callback.on_train_begin(state)
-    for _ in range(n_epochs):
-        cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
-        peak = max(peak, cost)
-        state.end_epoch(cost=cost, learning_rate=learning_rate)
-        if not state.finite:
-            break
-        if validate is not None:
-            state.record(validate(state.parameters))
-            state.keep_if_best()
-        stops = [callback.on_epoch_end(state) for callback in callbacks]
-        if any(stops) or state.optimizer_state.get("converged"):
-            break
+    keep_freed_memory()
+    with crew_for(network, batches, state.parameters) as (crew, n_parts):
+        step_kind = SearchStep if recipe.optimizer.full_batch else GradientStep
+        take_step = step_kind(state, network, recipe, crew, n_parts)
+        for _ in range(n_epochs):
+            cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
+            peak = max(peak, cost)
+            state.end_epoch(cost=cost, learning_rate=learning_rate)
+            if not state.finite:
+                break
+            if validate is not None:
+                state.record(validate(state.parameters))
+                state.keep_if_best()
+            stops = [callback.on_epoch_end(state) for callback in callbacks]
+            if any(stops) or state.optimizer_state.get("converged"):
+                break
     report_failure(state, probe, network, recipe, start, peak, finished=not is_stream)
     for callback in callbacks:
         callback.on_train_end(state)
@@ -647,13 +830,15 @@ def mean_cost(examples, parameters, network):
     float
     """
     loss, n_outputs = LOSSES[network.loss], network.layer_dims[-1]
-    total = total_weight = 0.0
-    for piece, ZL in forward_in_chunks(examples.X, parameters, network, examples.columns):
+
+    def cost_and_weight(piece, ZL):
         columns = examples.at(piece)
         Y = loss.encode(take_columns(examples.Y, columns, None), n_outputs, ZL.dtype)
         weight = np.ones(ZL.shape[1]) if examples.sample_weight is None else examples.sample_weight[columns]
-        total += float(loss.losses(ZL, Y) @ weight)
-        total_weight += float(weight.sum())
+        return float(loss.losses(ZL, Y) @ weight), float(weight.sum())
+
+    of_pieces = map_logits(cost_and_weight, examples.X, parameters, network, examples.columns)
+    total, total_weight = map(sum, zip(*of_pieces))
     return total / total_weight
 
 

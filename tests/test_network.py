@@ -1,4 +1,5 @@
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from sklearn_deepnn.losses import LOSSES, compute_cost
 from sklearn_deepnn.network import (
     Network,
     fold_batch_norm,
-    forward_in_chunks,
     initialize_parameters,
+    map_logits,
     model_backward,
     model_forward,
     running_statistics,
@@ -303,6 +304,10 @@ def test_folding_is_by_the_formula():
 # Predicting a piece at a time.
 
 
+def write(array, piece, ZL):
+    array[:, piece] = ZL
+
+
 @pytest.mark.parametrize("columns", [None, np.arange(300)[::-3]], ids=["all", "some"])
 @pytest.mark.parametrize("container", [np.array, sparse.csc_array])
 @pytest.mark.parametrize("chunk_elements", [1, 5 * 100, 2**20])
@@ -311,20 +316,20 @@ def test_chunks_equal_the_whole(chunk_elements, container, columns, monkeypatch)
     (X, _), parameters, network = draw_examples(m=300), draw_parameters((4, 5, 3)), Network((4, 5, 3))
     wanted = model_forward(X if columns is None else X[:, columns], parameters)[1][-1].activation
     found = np.full_like(wanted, np.nan)
-    for piece, ZL in forward_in_chunks(container(X), parameters, network, columns):
-        found[:, piece] = ZL
+    map_logits(partial(write, found), container(X), parameters, network, columns)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_small_chunks_are_many(monkeypatch):
     monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
-    pieces = [p for p, _ in forward_in_chunks(np.ones((4, 1000)), draw_parameters((4, 5, 3)), Network((4, 5, 3)))]
+    pieces = map_logits(lambda piece, _: piece, np.ones((4, 1000)), draw_parameters((4, 5, 3)), Network((4, 5, 3)))
     assert len(pieces) > 10
+    assert [piece.start for piece in pieces] == [0, *(piece.stop for piece in pieces[:-1])]
 
 
 def test_chunks_are_converted_to_the_dtype_of_the_parameters():
     parameters = draw_parameters((4, 5, 3), dtype=np.float32)
-    ((_, ZL),) = forward_in_chunks(np.ones((4, 2), dtype=np.int64), parameters, Network((4, 5, 3)))
+    (ZL,) = map_logits(lambda _, ZL: ZL, np.ones((4, 2), dtype=np.int64), parameters, Network((4, 5, 3)))
     assert ZL.dtype == np.float32
 
 

@@ -53,7 +53,7 @@ def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
     """
     share = None
     if statistics is None:
-        share = averaging_column(Z.shape[1], Z.dtype)
+        share = averaging_column(Z.shape[1], Z.dtype, Z.shape[1])
         if sample_weight is not None and sample_weight.any():  # weights may be too small for this precision
             share = (sample_weight / sample_weight.sum())[:, np.newaxis]
         mean = Z @ share
@@ -67,7 +67,7 @@ def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
     return gamma * Z_hat + beta, BatchnormCache(Z_hat, gamma, sigma, mean, variance, share)
 
 
-def batchnorm_backward(dZ_tilde, cache, *, out=(None, None)):
+def batchnorm_backward(dZ_tilde, cache, *, m=None, out=(None, None)):
     """Backpropagate through `batchnorm_forward`, through the statistics of the batch as well.
 
     With share u_j of example j: dZ_j = gamma / sigma * (d_j - u_j sum_k d_k - u_j Z_hat_j sum_k d_k Z_hat_k).
@@ -76,6 +76,8 @@ def batchnorm_backward(dZ_tilde, cache, *, out=(None, None)):
     ----------
     dZ_tilde : ndarray of shape (n_l, m)
     cache : BatchnormCache
+    m : int, optional
+        As in `linear_backward`.
     out : pair of ndarrays or None, default=(None, None)
         Where to write dgamma and dbeta.
 
@@ -83,10 +85,11 @@ def batchnorm_backward(dZ_tilde, cache, *, out=(None, None)):
     -------
     dZ : ndarray of shape (n_l, m)
     dgamma, dbeta : ndarrays of shape (n_l, 1)
-        Averaged over the m examples.
+        Averaged over the examples.
     """
-    m = dZ_tilde.shape[1]
-    average = averaging_column(m, dZ_tilde.dtype)
+    n = dZ_tilde.shape[1]
+    m = n if m is None else m
+    average = averaging_column(n, dZ_tilde.dtype, m)
     dgamma = np.matmul(dZ_tilde * cache.Z_hat, average, out=out[0])
     dbeta = np.matmul(dZ_tilde, average, out=out[1])
     dZ = dZ_tilde

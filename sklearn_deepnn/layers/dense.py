@@ -2,10 +2,12 @@
 
 Conventions: `A_prev` (n_{l-1}, m), `W` (n_l, n_{l-1}), `b` (n_l, 1), `Z`, `A`, `dA`, `dZ` (n_l, m), one column per
 example. `dA` and `dZ` are per example; `dW` and `db` are averaged over the m examples.
+
+Dense products are taken by `np.dot`: `@` does the same, but its call takes twice as long, and that is what products of
+small networks cost.
 """
 
 import numpy as np
-from scipy.sparse import issparse
 
 from ..activations import ACTIVATIONS
 from ..checks import check_choice
@@ -29,15 +31,14 @@ def linear_forward(A_prev, W, b):
     cache : tuple
         A_prev, W, b.
     """
-    Z = W @ A_prev
-    if issparse(A_prev):
-        Z = np.ascontiguousarray(Z)  # it comes in columns; mixing orders would slow every later line down
+    # a sparse product comes in columns; mixing orders would slow every later line down
+    Z = np.dot(W, A_prev) if isinstance(A_prev, np.ndarray) else np.ascontiguousarray(W @ A_prev)
     if b is not None:
         Z += b
     return Z, (A_prev, W, b)
 
 
-def linear_backward(dZ, cache, *, out=(None, None), wrt_input=True):
+def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
     """Backpropagate through `linear_forward`: dA_prev = W^T dZ, dW = dZ A_prev^T / m, db = sum(dZ) / m.
 
     Parameters
@@ -45,6 +46,9 @@ def linear_backward(dZ, cache, *, out=(None, None), wrt_input=True):
     dZ : ndarray of shape (n_l, m)
     cache : tuple
         From `linear_forward`.
+    m : int, optional
+        What the sums over the examples are divided by, by default their number. 1 leaves them sums: for a dZ that has
+        been divided already, and for a part of a batch.
     out : pair of ndarrays or None, default=(None, None)
         Where to write dW and db.
     wrt_input : bool, default=True
@@ -56,14 +60,31 @@ def linear_backward(dZ, cache, *, out=(None, None), wrt_input=True):
     dW : ndarray of shape (n_l, n_{l-1})
     db : ndarray of shape (n_l, 1), or None if the layer has no b
     """
-    (A_prev, W, b), m = cache, dZ.shape[1]
-    if issparse(A_prev):
-        dW = np.multiply(dZ @ A_prev.T, 1 / m, out=out[0])
+    (A_prev, W, b), n = cache, dZ.shape[1]
+    m = n if m is None else m
+    if isinstance(A_prev, np.ndarray):
+        dW = np.dot(dZ, A_prev.T, out=out[0])
+        if m != 1:
+            dW *= 1 / m
     else:
-        dW = np.matmul(dZ, A_prev.T, out=out[0])
-        dW *= 1 / m
-    db = None if b is None else np.matmul(dZ, averaging_column(m, dZ.dtype), out=out[1])
-    return W.T @ dZ if wrt_input else None, dW, db
+        dW = np.multiply(dZ @ A_prev.T, 1 / m, out=out[0])
+    db = None if b is None else np.dot(dZ, averaging_column(n, dZ.dtype, m), out=out[1])
+    return product_with_transpose(W, dZ) if wrt_input else None, dW, db
+
+
+def product_with_transpose(W, dZ):
+    """Return W^T dZ, for one row of dZ without BLAS, which takes five times as long for that.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n_l, n_{l-1})
+    dZ : ndarray of shape (n_l, m)
+
+    Returns
+    -------
+    ndarray of shape (n_{l-1}, m)
+    """
+    return W.T * dZ if len(W) == 1 else np.dot(W.T, dZ)
 
 
 def linear_activation_forward(A_prev, W, b, activation):
@@ -90,7 +111,7 @@ def linear_activation_forward(A_prev, W, b, activation):
     return A, (linear_cache, activation_cache)
 
 
-def linear_activation_backward(dA, cache, activation, *, out=(None, None), wrt_input=True):
+def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None), wrt_input=True):
     """Backpropagate through `linear_activation_forward`: dZ = dA g'(Z), then as `linear_backward`.
 
     Parameters
@@ -100,7 +121,7 @@ def linear_activation_backward(dA, cache, activation, *, out=(None, None), wrt_i
         From `linear_activation_forward`.
     activation : str
         Name in `ACTIVATIONS`.
-    out, wrt_input
+    m, out, wrt_input
         As in `linear_backward`.
 
     Returns
@@ -110,4 +131,4 @@ def linear_activation_backward(dA, cache, activation, *, out=(None, None), wrt_i
     """
     linear_cache, activation_cache = cache
     dZ = ACTIVATIONS[activation].backward(dA, activation_cache)
-    return linear_backward(dZ, linear_cache, out=out, wrt_input=wrt_input)
+    return linear_backward(dZ, linear_cache, m=m, out=out, wrt_input=wrt_input)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from scipy.special import log_expit
 
 from .activations import sigmoid
@@ -135,7 +134,7 @@ def encode_binary(Y, n_outputs, dtype, label_smoothing=0.0):
     -------
     ndarray of shape (n_outputs, m)
     """
-    Y = (Y.toarray() if issparse(Y) else Y).astype(dtype)
+    Y = (Y if isinstance(Y, np.ndarray) else Y.toarray()).astype(dtype)
     return Y * (1 - label_smoothing) + label_smoothing / 2 if label_smoothing else Y
 
 

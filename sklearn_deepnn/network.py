@@ -34,6 +34,7 @@ from .parameters import Parameters, is_weight
 from .threads import BLAS_BOUND, Crew, allowed_threads
 
 CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
+CHUNK_COLUMNS = 4096  # and at most so many examples
 
 
 @dataclass(frozen=True)
@@ -473,7 +474,7 @@ def map_logits(function, X, parameters, network, columns=None):
     """
     n = X.shape[1] if columns is None else len(columns)
     widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims)
-    size = max(min(4096, CHUNK_ELEMENTS // widest), 64)
+    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // widest), 64)
     dtype = parameters["W1"].dtype
 
     def predict(piece):
@@ -502,7 +503,7 @@ def take_columns(X, columns, dtype):
     -------
     ndarray or sparse array of shape (n_0, m)
     """
-    if issparse(X) or isinstance(columns, slice):
+    if isinstance(columns, slice) or not isinstance(X, np.ndarray):
         taken = X[:, columns]
     elif X.flags.f_contiguous:
         taken = X.T.take(columns, axis=0).T  # gathers rows in 2 us; X.take(columns, axis=1) copies all of X first
@@ -510,4 +511,4 @@ def take_columns(X, columns, dtype):
         taken = X.take(columns, axis=1)
     else:
         taken = X[:, columns]
-    return taken if dtype is None else taken.astype(dtype, copy=False)
+    return taken if dtype is None or taken.dtype == dtype else taken.astype(dtype)

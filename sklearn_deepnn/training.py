@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +45,10 @@ RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 COST_COLUMNS = 4096  # examples whose cost is worked out at once
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
-WORK_OF_PART = 50_000_000  # multiplications and additions in float32 that are worth a thread
-PART_COLUMNS = 32  # examples that a product is efficient with
+WORK_OF_PART = (
+    4 * 90_000_000
+)  # bytes of weight times examples that are worth a thread: some 3 ms; below, waking it is not
+PART_COLUMNS = 64  # examples with which products are efficient
 
 
 class Examples(NamedTuple):
@@ -104,12 +107,6 @@ class Batch(NamedTuple):
     A0: Any
     Y: np.ndarray
     sample_weight: Any
-
-    def cut(self, n_parts):
-        """Return the batch in parts of one size, views all."""
-        A0, Y, weight = self
-        parts = gen_even_slices(Y.shape[1], n_parts)
-        return [Batch(A0[:, part], Y[:, part], None if weight is None else weight[part]) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -360,6 +357,11 @@ class Batches:
     network : Network
     recipe : Recipe
     dtype : dtype
+
+    Attributes
+    ----------
+    size : int
+        Examples in a batch; the last may have fewer.
     """
 
     def __init__(self, examples, network, recipe, dtype):
@@ -370,23 +372,35 @@ class Batches:
         self.size = n if whole else min(recipe.batch_size, n)
         self.pieces = list(gen_batches(n, self.size, min_batch_size=smallest))
         self._draw = partial(draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing)
-        self._whole = None
+        self._kept = {}
 
     def __len__(self):
         return len(self.pieces)
 
     def epoch(self, rng):
-        """Yield each `Batch` of one epoch; the whole set, where that is the batch, is drawn only once."""
-        order = self.examples.columns
-        if len(self) == 1:
-            if self._whole is None:
-                self._whole = self._draw(self.pieces[0] if order is None else order)
-            yield self._whole
-            return
-        if self.shuffle:
-            order = rng.permutation(self.examples.n if order is None else order)
-        for piece in self.pieces:
-            yield self._draw(piece if order is None else order[piece])
+        """Yield, for each batch of one epoch, the positions in the set of its examples: a slice or an array."""
+        if self.shuffle and len(self) > 1:
+            order = rng.permutation(self.examples.n)
+            yield from (order[piece] for piece in self.pieces)
+        else:
+            yield from self.pieces
+
+    def draw(self, positions):
+        """Return the `Batch` at some positions. Where the whole set is the batch, its parts are drawn only once."""
+        if len(self) > 1:
+            return self._draw(self.examples.at(positions))
+        part = positions.start, positions.stop
+        if part not in self._kept:
+            self._kept[part] = self._draw(self.examples.at(positions))
+        return self._kept[part]
+
+
+def cut(positions, n_parts):
+    """Return positions, a slice or an array, in at most n_parts parts of one size."""
+    if not isinstance(positions, slice):
+        return [positions[part] for part in gen_even_slices(len(positions), n_parts)]
+    start, n = positions.start, positions.stop - positions.start
+    return [slice(start + part.start, start + part.stop) for part in gen_even_slices(n, n_parts)]
 
 
 class Outputs(NamedTuple):
@@ -471,48 +485,103 @@ def evaluate(batch, parameters, network, *, m=None, rng=None, out=None):
 
 
 class Backpropagation:
-    """The gradients of a batch; a large one is cut into parts that threads work on side by side.
+    """The gradients of a batch; a large one is cut into parts that threads draw and work on side by side.
 
     Parameters
     ----------
     parameters : Parameters
         Like which the gradients are laid out.
+    batches : Batches
     network : Network
     crew : Crew
-    n_parts : int
+        There are as many parts as it has threads.
 
     Attributes
     ----------
-    vectors : list of n_parts ndarrays
+    vectors : list of ndarray
         The gradient of each part, as a vector; their sum is that of the batch.
     caches : list of LayerCache
         Those of the last batch, if there is one part.
     """
 
-    def __init__(self, parameters, network, crew, n_parts):
-        self.network, self.crew, self.caches = network, crew, None
-        room = [parameters.gradients() for _ in range(n_parts)]
+    def __init__(self, parameters, batches, network, crew):
+        self.batches, self.network, self.crew, self.caches = batches, network, crew, None
+        room = [parameters.gradients() for _ in range(crew.n_threads)]
         self.vectors = [grads.vector for grads in room]
         self._views = [dict(grads) for grads in room]  # plain dicts are quicker to write to
 
-    def __call__(self, batch, parameters, rng):
-        """Go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
-        m, n_parts = batch.Y.shape[1], len(self.vectors)
+    def __call__(self, positions, parameters, rng):
+        """Draw a batch, go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
+        n_parts = len(self.vectors)
         if n_parts == 1:
+            batch = self.batches.draw(positions)
             outputs, _, self.caches = evaluate(batch, parameters, self.network, rng=rng, out=self._views[0])
             return [outputs]
-        parts, rngs = batch.cut(n_parts), [None] * n_parts
+        parts, rngs = cut(positions, n_parts), [None] * n_parts
         if any(self.network.dropout_rate):  # a generator is no thing to share
             rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_parts)]
+        m = positions.stop - positions.start if isinstance(positions, slice) else len(positions)
+        for vector in self.vectors[len(parts) :]:  # of fewer examples than parts
+            vector.fill(0)
 
         def of_part(part, rng, out):
-            return evaluate(part, parameters, self.network, m=m, rng=rng, out=out)[0]
+            return evaluate(self.batches.draw(part), parameters, self.network, m=m, rng=rng, out=out)[0]
 
         return self.crew.map(of_part, parts, rngs, self._views)
 
-    def gather(self, block):
-        """Return a block of the gradient of the batch: the sum of its parts', or a view of the only one's."""
-        return reduce(np.add, [vector[block] for vector in self.vectors])
+    def gathered(self):
+        """Return the gradient of the batch, the sum of its parts'. Sets: vectors[0], which it is."""
+        for vector in self.vectors[1:]:
+            self.vectors[0] += vector
+        return self.vectors[0]
+
+
+class Block(NamedTuple):
+    """What an update needs for a stretch of the parameters, views all: they are made once, not in every step.
+
+    Attributes
+    ----------
+    parameters : ndarray
+    weights : ndarray
+        Those of the parameters that decay.
+    gradients : list of ndarray
+        One for each part of the batch; their sum is the gradient.
+    optimizer_state : dict
+    """
+
+    parameters: np.ndarray
+    weights: np.ndarray
+    gradients: list
+    optimizer_state: dict
+
+
+def blocks_of(parameters, gradients, optimizer_state, n_blocks):
+    """Return the `Block` s of a training: n_blocks of one size.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    gradients : list of ndarray
+        As long as `parameters.trainable`.
+    optimizer_state : dict
+        Its arrays are as long, too.
+    n_blocks : int
+
+    Returns
+    -------
+    list of Block
+        If it is one, then with `optimizer_state` itself.
+    """
+    if n_blocks == 1:
+        return [Block(parameters.trainable, parameters.weights, gradients, optimizer_state)]
+    blocks = []
+    for span in gen_even_slices(parameters.trainable.size, n_blocks):
+        state = {
+            name: value[span] if isinstance(value, np.ndarray) else value for name, value in optimizer_state.items()
+        }
+        weights = parameters.weights[span]  # empty where other parameters are
+        blocks.append(Block(parameters.trainable[span], weights, [dW[span] for dW in gradients], state))
+    return blocks
 
 
 class GradientStep:
@@ -525,52 +594,46 @@ class GradientStep:
     ----------
     state : TrainingState
         Whose parameters and optimizer_state each call changes.
+    batches : Batches
     network : Network
     recipe : Recipe
     crew : Crew
-    n_parts : int
-        Parts to cut each batch into.
     """
 
-    def __init__(self, state, network, recipe, crew, n_parts):
+    def __init__(self, state, batches, network, recipe, crew):
         self.state, self.network, self.recipe, self.crew = state, network, recipe, crew
-        self.backpropagate = Backpropagation(state.parameters, network, crew, n_parts)
-        trainable, whole = state.parameters.trainable, state.optimizer_state
-        n_blocks = math.ceil(trainable.nbytes / (BLOCK_BYTES if crew.n_threads == 1 else SHARED_BLOCK_BYTES))
-        n_blocks += -n_blocks % crew.n_threads if n_blocks > 1 else 0  # as many for each thread
-        self.blocks = list(gen_even_slices(trainable.size, n_blocks))
-        self.block_states = [whole]
-        if n_blocks > 1:
-            self.block_states = [{name: part_of(whole[name], block) for name in whole} for block in self.blocks]
+        self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
+        n_bytes = state.parameters.trainable.nbytes
+        n_blocks = math.ceil(n_bytes / (BLOCK_BYTES if crew.n_threads == 1 else SHARED_BLOCK_BYTES))
+        n_blocks += -n_blocks % crew.n_threads  # as many for each thread
+        self.blocks = blocks_of(state.parameters, self.backpropagate.vectors, state.optimizer_state, n_blocks)
 
-    def __call__(self, batch, learning_rate):
-        """Update by a `Batch`; return the `Outputs` of its parts before that."""
+    def __call__(self, positions, learning_rate):
+        """Update by the batch at some positions; return the `Outputs` of its parts before that."""
         state, recipe, parameters = self.state, self.recipe, self.state.parameters
-        outputs = self.backpropagate(batch, parameters, state.rng)
+        outputs = self.backpropagate(positions, parameters, state.rng)
         if self.network.batch_norm:
             # a mean of all batches so far until there are ten: a start at 0 and 1 would show in the first epochs
             momentum = min(RUNNING_MOMENTUM, state.step / (state.step + 1))
             parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum))
-        gradient_of = self.backpropagate.gather
         if recipe.max_grad_norm is not None:
-            gradient_of = clip_by_global_norm(gradient_of(slice(None)), recipe.max_grad_norm).__getitem__
-        self.crew.map(partial(self._update, gradient_of, learning_rate), self.blocks, self.block_states)
-        if len(self.blocks) > 1:
-            numbers = {name: value for name, value in self.block_states[0].items() if not isinstance(value, np.ndarray)}
-            state.optimizer_state.update(numbers)
+            gradient = self.backpropagate.gathered()
+            clip_by_global_norm(gradient, recipe.max_grad_norm, out=gradient)
+        if len(self.blocks) == 1:
+            self._update(self.blocks[0], learning_rate)
+        else:
+            self.crew.map(self._update, self.blocks, repeat(learning_rate))
+            numbers = self.blocks[0].optimizer_state.items()
+            state.optimizer_state.update((name, n) for name, n in numbers if not isinstance(n, np.ndarray))
         return outputs
 
-    def _update(self, gradient_of, learning_rate, block, block_state):
-        recipe, parameters = self.recipe, self.state.parameters
+    def _update(self, block, learning_rate):
+        recipe, gradient = self.recipe, block.gradients[0]
+        if len(block.gradients) > 1 and recipe.max_grad_norm is None:  # otherwise the first is their sum already
+            gradient = reduce(np.add, block.gradients)
         if recipe.weight_decay:
-            weights = parameters.weights[block]  # empty where the block holds other parameters
-            decay_weights(weights, recipe.weight_decay, learning_rate, out=weights)
-        recipe.optimizer.update(parameters.trainable[block], gradient_of(block), block_state, learning_rate)
-
-
-def part_of(value, block):
-    """Return the block of an array; anything else is passed on as it is."""
-    return value[block] if isinstance(value, np.ndarray) else value
+            decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
+        recipe.optimizer.update(block.parameters, gradient, block.optimizer_state, learning_rate)
 
 
 class SearchStep:
@@ -580,24 +643,24 @@ class SearchStep:
 
     Parameters
     ----------
-    state, network, recipe, crew, n_parts
+    state, batches, network, recipe, crew
         As for `GradientStep`.
     """
 
-    def __init__(self, state, network, recipe, crew, n_parts):
+    def __init__(self, state, batches, network, recipe, crew):
         self.state, self.network, self.recipe = state, network, recipe
-        self.backpropagate = Backpropagation(state.parameters, network, crew, n_parts)
+        self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
         self.trial = Parameters(state.parameters)
         self.vector = None  # where `objective` has been last, and what it found there:
         self.cost = self.gradient = self.outputs = None
 
-    def __call__(self, batch, learning_rate):
-        """Update by the `Batch` of all examples; return the `Outputs` of its parts before that."""
+    def __call__(self, positions, learning_rate):
+        """Update by the batch of all examples; return the `Outputs` of its parts before that."""
         parameters, mask_seed = self.state.parameters, None
         if any(self.network.dropout_rate):
             mask_seed = self.state.rng.integers(2**32)  # the same units drop out wherever the search looks
             self.vector = None
-        objective = partial(self.objective, batch, mask_seed)
+        objective = partial(self.objective, positions, mask_seed)
         gradient = objective(parameters.trainable)[1]
         outputs = self.outputs
         self.recipe.optimizer.update(
@@ -608,15 +671,15 @@ class SearchStep:
             parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum=0.0))
         return outputs
 
-    def objective(self, batch, mask_seed, vector):
+    def objective(self, positions, mask_seed, vector):
         """Return cost plus penalty, and their gradient, of parameters given as a vector; remembers the last one."""
         trial, weight_decay = self.trial, self.recipe.weight_decay
         vector = vector.astype(trial.vector.dtype)
         if self.vector is None or not np.array_equal(self.vector, vector):
             trial.trainable[...] = vector
-            self.outputs = self.backpropagate(batch, trial, np.random.default_rng(mask_seed))
+            self.outputs = self.backpropagate(positions, trial, np.random.default_rng(mask_seed))
             self.cost = Outputs.joined(self.outputs).cost(self.network.loss)
-            self.vector, self.gradient = vector, self.backpropagate.gather(slice(None)).copy()
+            self.vector, self.gradient = vector, self.backpropagate.gathered().copy()
             self.gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
         return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
 
@@ -645,10 +708,10 @@ def run_epoch(state, batches, take_step, schedule, counts_steps):
         Of the last step.
     """
     meter = CostMeter(take_step.network.loss)
-    for index, batch in enumerate(batches.epoch(state.rng)):
+    for index, positions in enumerate(batches.epoch(state.rng)):
         step = state.step if counts_steps else state.epoch * len(batches) + index
         learning_rate = schedule(step) * state.rate_factor
-        for outputs in take_step(batch, learning_rate):
+        for outputs in take_step(positions, learning_rate):
             meter.add(outputs)
         state.step += 1
     return meter.mean(), learning_rate
@@ -656,7 +719,9 @@ def run_epoch(state, batches, take_step, schedule, counts_steps):
 
 @contextmanager
 def crew_for(network, batches, parameters):
-    """Hold the threads that the steps of a training deserve; bound BLAS to one thread, unless they leave it to BLAS.
+    """Hold the threads that a training deserves: as many as there are parts to cut each batch into.
+
+    BLAS is kept to one thread meanwhile. Large batches that cannot be cut are left to its own threads.
 
     Parameters
     ----------
@@ -666,21 +731,18 @@ def crew_for(network, batches, parameters):
 
     Yields
     ------
-    crew : Crew
-    n_parts : int
-        Into how many parts to cut each batch.
+    Crew
     """
-    m, vector = batches.size, parameters.trainable
-    work = 3 * m * parameters.weights.size * vector.itemsize // 4
-    is_large = work >= 2 * WORK_OF_PART
-    # statistics over a batch need all of it; sparse products hold Python's lock
-    if is_large and (network.batch_norm or issparse(batches.examples.X)):
+    weights, m = parameters.weights, batches.size
+    n_parts = 3 * m * weights.nbytes // WORK_OF_PART  # each weight takes part in three products
+    # statistics over a batch need all of it, and sparse products hold Python's lock
+    whole = network.batch_norm or issparse(batches.examples.X) or m < 2 * PART_COLUMNS
+    if n_parts > 1 and whole:
         with Crew(1) as crew:
-            yield crew, 1
-        return
-    n_threads = min(allowed_threads(), m // PART_COLUMNS) if is_large else 1
-    with BLAS_BOUND.hold(), Crew(max(n_threads, 1)) as crew:
-        yield crew, crew.n_threads
+            yield crew
+    else:
+        with BLAS_BOUND.hold(), Crew(max(1, min(n_parts, m // PART_COLUMNS, allowed_threads()))) as crew:
+            yield crew
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
@@ -721,19 +783,18 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
         guessing.
     """
     check_integer("n_epochs", n_epochs, 1)
+    keep_freed_memory()
     state.adopt_optimizer(recipe.optimizer)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     is_stream, horizon = horizon is not None, horizon or state.epoch + n_epochs
     schedule = recipe.schedule_over(horizon * len(batches))
     probe = examples.spread_sample(N_PROBE)
-    start = peak = mean_cost(probe, state.parameters, network)
-    state.judge_best_by(validate)
-    for callback in callbacks:
-        callback.on_train_begin(state)
-    keep_freed_memory()
-    with crew_for(network, batches, state.parameters) as (crew, n_parts):
-        step_kind = SearchStep if recipe.optimizer.full_batch else GradientStep
-        take_step = step_kind(state, network, recipe, crew, n_parts)
+    with crew_for(network, batches, state.parameters) as crew:
+        start = peak = mean_cost(probe, state.parameters, network)
+        state.judge_best_by(validate)
+        for callback in callbacks:
+            callback.on_train_begin(state)
+        take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, batches, network, recipe, crew)
         for _ in range(n_epochs):
             cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
             peak = max(peak, cost)

@@ -147,7 +147,7 @@ def test_batches_visit_every_example_once_per_epoch(network, batch_size, shuffle
     batches, rng = Batches(numbered, network, recipe, np.float64), np.random.default_rng(0)
     wanted = np.arange(M) if columns is None else columns
     for _ in range(3):
-        epoch = list(batches.epoch(rng))
+        epoch = [batches.draw(positions) for positions in batches.epoch(rng)]
         assert len(epoch) == len(batches) == -(-len(wanted) // min(batch_size or M, len(wanted)))
         visited = np.concatenate([batch.A0[0] for batch in epoch])
         np.testing.assert_array_equal(np.sort(visited), np.sort(wanted))
@@ -159,14 +159,15 @@ def test_batches_visit_every_example_once_per_epoch(network, batch_size, shuffle
 def test_shuffling_draws_a_new_order_for_each_epoch(network):
     numbered = Examples(np.arange(M)[np.newaxis], np.zeros((1, M), int))
     batches, rng = Batches(numbered, network, recipe_of("sgd", batch_size=5), np.float64), np.random.default_rng(0)
-    orders = [np.concatenate([batch.A0[0] for batch in batches.epoch(rng)]).tolist() for _ in range(3)]
+    orders = [np.concatenate(list(batches.epoch(rng))).tolist() for _ in range(3)]
     assert orders[0] != orders[1] != orders[2] != sorted(orders[2])
 
 
 def test_targets_go_with_their_examples(network):
     X = np.arange(M)[np.newaxis] * 1.0
     batches = Batches(Examples(X, X.astype(int) % 3), network, recipe_of("sgd", batch_size=5), np.float64)
-    for batch in batches.epoch(np.random.default_rng(0)):
+    for positions in batches.epoch(np.random.default_rng(0)):
+        batch = batches.draw(positions)
         np.testing.assert_array_equal(batch.Y.argmax(axis=0), batch.A0[0] % 3)
 
 

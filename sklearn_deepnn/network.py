@@ -35,6 +35,7 @@ from .threads import BLAS_BOUND, Crew, allowed_threads
 
 CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
 CHUNK_COLUMNS = 4096  # and at most so many examples
+MANY_PIECES = 8  # from which on it pays to start threads
 
 
 @dataclass(frozen=True)
@@ -454,7 +455,7 @@ def keep_freed_memory():
 def map_logits(function, X, parameters, network, columns=None):
     """Predict a piece of X at a time and hand its logits on: faster than in one go, with next to no memory.
 
-    Where there are several pieces, threads work on them side by side.
+    Where there are many pieces, threads work on them side by side.
 
     Parameters
     ----------
@@ -481,10 +482,12 @@ def map_logits(function, X, parameters, network, columns=None):
         A0 = take_columns(X, piece if columns is None else columns[piece], dtype)
         return function(piece, logits_forward(A0, parameters, network)[0])
 
-    if n <= size:  # a few rows should not wait for threads to start
+    if n <= size:  # gen_batches checks its arguments for longer than one row takes
         return [predict(slice(0, n))]
     keep_freed_memory()
     pieces = list(gen_batches(n, size))
+    if len(pieces) < MANY_PIECES:
+        return [predict(piece) for piece in pieces]
     with BLAS_BOUND.hold(), Crew(min(allowed_threads(), len(pieces))) as crew:
         return crew.map(predict, pieces)
 

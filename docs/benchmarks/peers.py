@@ -1,0 +1,182 @@
+"""What is compared: one network, trained by this package and by what its users would take instead.
+
+Every function trains a network of ReLU layers with Adam at a constant rate of 0.001, without penalties, for a number of
+epochs in batches of one size, and returns what it has trained. `products` trains nothing: it takes the matrix products
+of the same steps and no more, which is as fast as NumPy's BLAS could go if all the rest were free.
+"""
+
+import warnings
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+
+class Work(NamedTuple):
+    """A data set of random numbers and the network to train on it."""
+
+    n_samples: int
+    n_features: int
+    hidden_layer_dims: tuple
+    n_classes: int
+    batch_size: int
+    n_epochs: int
+    dtype: str = "float32"
+
+    def draw(self):
+        """Return X and y, whose classes are linear in X."""
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((self.n_samples, self.n_features), dtype=self.dtype)
+        return X, (X @ rng.standard_normal((self.n_features, self.n_classes), dtype=self.dtype)).argmax(axis=1)
+
+    @property
+    def layer_dims(self):
+        return self.n_features, *self.hidden_layer_dims, self.n_classes
+
+    @property
+    def n_steps(self):
+        return self.n_epochs * -(-self.n_samples // self.batch_size)
+
+
+def sklearn_deepnn(work, X, y):
+    from sklearn_deepnn import DeepNNClassifier
+
+    return DeepNNClassifier(
+        work.hidden_layer_dims,
+        batch_size=work.batch_size,
+        max_iter=work.n_epochs,
+        n_iter_no_change=10**6,
+        weight_decay=0.0,
+        early_stopping=False,
+        random_state=0,
+    ).fit(X, y)
+
+
+class QuietMLPClassifier(MLPClassifier):
+    """MLPClassifier without the warning that it has used up its epochs, which is what it was asked to do."""
+
+    def fit(self, X, y):
+        with warnings.catch_warnings(action="ignore"):
+            return super().fit(X, y)
+
+
+def mlp_classifier(work, X, y):
+    return QuietMLPClassifier(
+        work.hidden_layer_dims,
+        alpha=0.0,
+        batch_size=work.batch_size,
+        max_iter=work.n_epochs,
+        n_iter_no_change=10**6,
+        random_state=0,
+    ).fit(X, y)
+
+
+def torch_module(work):
+    from torch import nn
+
+    layers = []
+    for n_in, n_out in pairwise(work.layer_dims):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def torch_loop(work, X, y):
+    import torch
+
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    module = torch_module(work).to(X.dtype)
+    optimizer, cross_entropy = torch.optim.Adam(module.parameters(), fused=True), torch.nn.CrossEntropyLoss()
+    for _ in range(work.n_epochs):
+        for batch in torch.randperm(len(X)).split(work.batch_size):
+            optimizer.zero_grad()
+            cross_entropy(module(X[batch]), y[batch]).backward()
+            optimizer.step()
+    return module
+
+
+def skorch(work, X, y):
+    import torch
+    from skorch import NeuralNetClassifier
+
+    return NeuralNetClassifier(
+        torch_module(work),
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        batch_size=work.batch_size,
+        max_epochs=work.n_epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    ).fit(X.astype(np.float32), y)
+
+
+def jax_loop(work, X, y):
+    import jax
+    from jax import numpy as jnp
+
+    def cost(layers, X, y):
+        for W, b in layers[:-1]:
+            X = jax.nn.relu(X @ W + b)
+        W, b = layers[-1]
+        return -jnp.take_along_axis(jax.nn.log_softmax(X @ W + b), y[:, None], axis=1).mean()
+
+    def step(state, batch):
+        layers, m, v, t = state
+        grads, t = jax.grad(cost)(layers, X[batch], y[batch]), t + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
+        rate = 0.001 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return (jax.tree.map(lambda W, m, v: W - rate * m / (jnp.sqrt(v) + 1e-8), layers, m, v), m, v, t), None
+
+    @jax.jit
+    def epoch(state, key):
+        n_batches = max(work.n_samples // work.batch_size, 1)  # the last, incomplete batch is left out
+        order = jax.random.permutation(key, work.n_samples)
+        order = order[: n_batches * work.batch_size].reshape(n_batches, -1)
+        return jax.lax.scan(step, state, order)[0]
+
+    X, y = jnp.asarray(X), jnp.asarray(y)
+    keys = jax.random.split(jax.random.key(0), len(work.layer_dims))
+    layers = [
+        (jax.random.normal(key, (n_in, n_out), X.dtype) * np.sqrt(2 / n_in).astype(X.dtype), jnp.zeros(n_out, X.dtype))
+        for key, n_in, n_out in zip(keys, work.layer_dims, work.layer_dims[1:])
+    ]
+    zeros = jax.tree.map(jnp.zeros_like, layers)
+    state = layers, zeros, zeros, jnp.zeros((), X.dtype)
+    for key in jax.random.split(jax.random.key(1), work.n_epochs):
+        state = epoch(state, key)
+    return jax.block_until_ready(state)
+
+
+def products(work, X, y):
+    dims, m = work.layer_dims, min(work.batch_size, work.n_samples)
+    W = [np.full((n_out, n_in), 0.1, X.dtype) for n_in, n_out in pairwise(dims)]
+    dW = [np.empty_like(array) for array in W]
+    A = [np.full((m, dims[0]), 0.1, X.dtype).T, *(np.full((n, m), 0.1, X.dtype) for n in dims[1:])]
+    dZ = [np.full_like(array, 0.1) for array in A]
+    for _ in range(work.n_steps):
+        for l in range(len(W)):
+            np.matmul(W[l], A[l], out=A[l + 1])
+        for l in reversed(range(len(W))):
+            np.matmul(dZ[l + 1], A[l].T, out=dW[l])
+            if l:
+                np.matmul(W[l].T, dZ[l + 1], out=dZ[l])
+
+
+FITS = {
+    "sklearn_deepnn": sklearn_deepnn,
+    "products alone": products,
+    "MLPClassifier": mlp_classifier,
+    "torch": torch_loop,
+    "skorch": skorch,
+    "JAX": jax_loop,
+}
+NEEDS = {"torch": "torch", "skorch": "skorch", "JAX": "jax"}
+
+
+def installed_fits():
+    """Return the functions of `FITS` whose packages are installed."""
+    return {name: fit for name, fit in FITS.items() if find_spec(NEEDS.get(name, "numpy"))}

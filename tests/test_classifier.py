@@ -21,7 +21,8 @@ from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sklearn_deepnn import DeepNNClassifier, classifier
+from sklearn_deepnn import DeepNNClassifier, classifier, network, training
+from sklearn_deepnn.classifier import draw_shares
 from sklearn_deepnn.losses import LOSSES
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from sklearn_deepnn.schedules import SCHEDULES
@@ -256,6 +257,24 @@ def test_x_is_never_copied_whole(layout):
     assert predict_peak < 20e6
 
 
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_a_memory_map_is_trained_on_and_predicted_without_being_copied(tmp_path, monkeypatch, peak_bytes, mode):
+    for module in (network, training):
+        monkeypatch.setattr(module, "keep_freed_memory", lambda: None)
+    n_samples = 50_000
+    on_disk = np.memmap(tmp_path / "X", dtype=np.float32, mode="w+", shape=(n_samples, 100))
+    on_disk[:] = np.random.default_rng(0).standard_normal(on_disk.shape, dtype=np.float32)
+    on_disk.flush()
+    mapped = np.memmap(tmp_path / "X", dtype=np.float32, mode=mode, shape=on_disk.shape)
+    y = np.arange(n_samples) % 2
+    model = net(hidden_layer_dims=(4,), max_iter=1, batch_size=1000, early_stopping=True)
+    assert peak_bytes(model.fit, mapped, y) < 0.2 * mapped.nbytes
+    for name in PREDICTORS:
+        predict = getattr(model, name)
+        assert peak_bytes(predict, mapped) < 0.3 * mapped.nbytes
+        np.testing.assert_array_equal(predict(mapped), predict(np.array(mapped)))
+
+
 # Labels.
 
 LABELS = {
@@ -398,6 +417,51 @@ def test_many_rows_are_predicted_as_one_by_one():
     model = net().fit(X, Y)
     many = np.tile(X, (120, 1))
     np.testing.assert_allclose(model.predict_proba(many), np.tile(model.predict_proba(X), (120, 1)), rtol=1e-12)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Predict 64 rows at a time, in 3 threads."""
+    monkeypatch.setattr(network, "CHUNK_COLUMNS", 64)
+    monkeypatch.setattr(network, "allowed_threads", lambda: 3)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_chunks_are_predicted_as_the_whole_and_as_single_rows(small_chunks, monkeypatch, kind, name):
+    predict, rows = getattr(net().fit(X, targets(kind)), name), blobs(n_samples=300, seed=2)[0]
+    in_chunks = predict(rows)
+    np.testing.assert_allclose(in_chunks, np.concatenate([predict(row[np.newaxis]) for row in rows]), rtol=1e-12)
+    monkeypatch.setattr(network, "CHUNK_COLUMNS", 1000)
+    np.testing.assert_allclose(in_chunks, predict(rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize("position", [0, 63, 64, 150, 299])
+@pytest.mark.parametrize(
+    ("bad", "named"), [(np.nan, "Input X contains NaN"), (np.inf, "contains infinity"), (-np.inf, "contains infinity")]
+)
+def test_a_bad_number_in_any_chunk_is_an_error(small_chunks, name, position, bad, named):
+    rows = blobs(n_samples=300, seed=2)[0].astype(np.float32)
+    rows[position, 1] = bad
+    model = net(max_iter=1).fit(X, Y)
+    with pytest.raises(ValueError, match=named):
+        getattr(model, name)(rows)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_infinities_of_both_signs_in_one_chunk_are_an_error(small_chunks, name):
+    rows = blobs(n_samples=300, seed=2)[0].astype(np.float32)
+    rows[150, :2] = np.inf, -np.inf
+    with pytest.raises(ValueError, match="contains infinity"):
+        getattr(net(max_iter=1).fit(X, Y), name)(rows)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_finite_numbers_whose_sum_is_not_are_predicted(small_chunks, name):
+    rows = blobs(n_samples=300, seed=2)[0].astype(np.float32)
+    rows[100:110] = 3e38
+    assert np.isfinite(getattr(net(max_iter=1, dtype="float64", activation="tanh").fit(X, Y), name)(rows)).all()
 
 
 @pytest.mark.parametrize("format", ["csr", "csc", "coo"])
@@ -584,6 +648,46 @@ def test_a_class_too_rare_to_be_split_is_no_obstacle():
     model = net(early_stopping=True).fit(X, y)
     assert 99 in model.classes_
     assert len(model.validation_loss_curve_) == 5
+
+
+@pytest.mark.parametrize("n_drawn", [0, 1, 7, 50, 99, 100])
+@pytest.mark.parametrize("counts", [(100,), (60, 30, 10), (97, 1, 1, 1), (33, 0, 67), (1,) * 100], ids=str)
+def test_each_stratum_is_drawn_from_by_its_share(counts, n_drawn):
+    rng = np.random.default_rng(0)
+    strata = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    before = strata.copy()
+    drawn = draw_shares(strata, n_drawn, np.random.default_rng(1))
+    assert drawn.dtype == bool
+    assert drawn.shape == strata.shape
+    assert drawn.sum() == n_drawn
+    from_each = np.bincount(strata[drawn], minlength=len(counts))
+    assert np.abs(from_each - np.array(counts) * n_drawn / 100).max() < 1
+    assert (from_each <= counts).all()
+    np.testing.assert_array_equal(strata, before)
+
+
+def test_a_seed_draws_the_same_shares():
+    strata = np.arange(100) % 3
+    first, second, other = (draw_shares(strata, 30, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_every_sample_is_as_likely_drawn():
+    rng, n_draws = np.random.default_rng(0), 2000
+    strata = rng.permutation(np.repeat([0, 1, 2], [20, 12, 8]))
+    n_times = sum(draw_shares(strata, 10, rng).astype(int) for _ in range(n_draws))
+    deviation = (n_draws * 0.25 * 0.75) ** 0.5
+    assert np.abs(n_times - n_draws / 4).max() < 4 * deviation  # of 40 samples, in 1 of 400 seeds
+    assert 0.6 * deviation < n_times.std() < 1.4 * deviation  # and not by turns either
+
+
+@pytest.mark.parametrize("n_classes", [1, 5, 1000])
+def test_drawing_shares_takes_a_few_bytes_for_each_sample(peak_bytes, n_classes):
+    n_samples = 1_000_000
+    strata = np.random.default_rng(0).integers(n_classes, size=n_samples)
+    # 8 for the order by stratum, 8 more to choose from the largest stratum, 3 for flags and small copies
+    assert peak_bytes(draw_shares, strata, n_samples // 10, np.random.default_rng(0)) < 20 * n_samples
 
 
 @pytest.mark.parametrize("scoring", ["accuracy", "roc_auc_ovr", "neg_log_loss", "f1_macro"])

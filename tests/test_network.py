@@ -327,6 +327,47 @@ def test_small_chunks_are_many(monkeypatch):
     assert [piece.start for piece in pieces] == [0, *(piece.stop for piece in pieces[:-1])]
 
 
+@pytest.fixture
+def unpadded(monkeypatch):
+    """Leave out what is taken and freed at once, so that the peak is that of the work."""
+    monkeypatch.setattr(network_module, "keep_freed_memory", lambda: None)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_predicting_more_takes_no_more_memory(monkeypatch, unpadded, peak_bytes, n_threads):
+    monkeypatch.setattr(network_module, "allowed_threads", lambda: n_threads)
+    network = Network((16, 64, 3))
+    parameters = draw_parameters(network.layer_dims, dtype=np.float32)
+    peaks = {}
+    for n in (50_000, 200_000):
+        X, ZL = np.ones((n, 16), dtype=np.float32).T, np.empty((3, n), dtype=np.float32)
+        peaks[n] = peak_bytes(map_logits, partial(write, ZL), X, parameters, network)
+    chunk = (16 + 2 * 64 + 3) * 4096 * 4  # its input, Z and A of the hidden layer, the logits
+    assert max(peaks.values()) < 1.1 * n_threads * chunk
+    if n_threads == 1:  # otherwise it is for the scheduler to say how many chunks there are at a time
+        assert abs(peaks[200_000] - peaks[50_000]) < 20_000
+
+
+def test_threads_predict_what_one_predicts_bit_by_bit(monkeypatch):
+    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
+    (X, _), parameters, network = draw_examples(m=1000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
+    found = []
+    for n_threads in (1, 4):
+        monkeypatch.setattr(network_module, "allowed_threads", lambda n_threads=n_threads: n_threads)
+        found.append(np.full((3, 1000), np.nan))
+        map_logits(partial(write, found[-1]), X, parameters, network)
+    np.testing.assert_array_equal(*found)
+
+
+def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(blas_threads):
+    (X, _), parameters, network = draw_examples(m=9000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
+    assert map_logits(lambda *_: blas_threads(), X, parameters, network) == [{1}] * 3
+    assert blas_threads() == {3}
+    with pytest.raises(ZeroDivisionError):
+        map_logits(lambda piece, _: 1 // (piece.start - 4096), X, parameters, network)
+    assert blas_threads() == {3}
+
+
 def test_chunks_are_converted_to_the_dtype_of_the_parameters():
     parameters = draw_parameters((4, 5, 3), dtype=np.float32)
     (ZL,) = map_logits(lambda _, ZL: ZL, np.ones((4, 2), dtype=np.int64), parameters, Network((4, 5, 3)))

@@ -1,4 +1,6 @@
 import pickle
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -7,16 +9,23 @@ import reference
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_deepnn.losses import LOSSES
+from sklearn_deepnn import training
+from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.losses import LOSSES, compute_cost
 from sklearn_deepnn.network import Network, initialize_parameters, model_forward, running_statistics
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from sklearn_deepnn.parameters import Parameters
 from sklearn_deepnn.schedules import SCHEDULES
+from sklearn_deepnn.threads import Crew, allowed_threads
 from sklearn_deepnn.training import (
     Batches,
+    CostMeter,
     Examples,
+    GradientStep,
+    Outputs,
     Recipe,
     TrainingState,
+    cut,
     draw_batch,
     evaluate,
     judged,
@@ -590,3 +599,380 @@ def test_train_deep_network_names_what_does_not_fit(X, Y, named):
 def test_train_deep_network_names_class_numbers_out_of_range():
     with pytest.raises(ValueError, match="Y must have class numbers from 0 to 2, got values from 1 to 3"):
         train_deep_network(np.ones((3, 3)), np.array([[1, 2, 3]]), [3, 2, 3], num_iterations=1)
+
+
+# Batches cut into parts, for threads.
+
+
+@pytest.fixture
+def cut_into(monkeypatch):
+    """Return what has every batch that can be cut trained on in n parts; it returns the sizes of the crews made."""
+
+    def cut_into(n_parts):
+        sizes = []
+
+        class RecordedCrew(Crew):
+            def __init__(self, n_threads):
+                sizes.append(n_threads)
+                super().__init__(n_threads)
+
+        monkeypatch.setattr(training, "Crew", RecordedCrew)
+        monkeypatch.setattr(training, "WORK_OF_PART", 1)
+        monkeypatch.setattr(training, "PART_COLUMNS", 1)
+        monkeypatch.setattr(training, "allowed_threads", lambda: n_parts)
+        return sizes
+
+    return cut_into
+
+
+WEIGHT = np.linspace(0.5, 1.5, M)
+PENALISED = {"weight_decay": 0.1, "max_grad_norm": 0.1, "label_smoothing": 0.1}
+SMALL_LAST = 11  # the last batch of 23 examples has one, fewer than there are parts
+
+
+@pytest.mark.parametrize("n_parts", [2, 3])
+@pytest.mark.parametrize("sample_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("options", [{}, PENALISED, {"shuffle": False}], ids=["plain", "penalised", "unshuffled"])
+@pytest.mark.parametrize("batch_size", [None, SMALL_LAST])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parts_of_a_batch_train_as_the_whole(
+    examples, network, cut_into, name, batch_size, options, sample_weight, n_parts
+):
+    examples, recipe = examples._replace(sample_weight=sample_weight), recipe_of(name, batch_size=batch_size, **options)
+    whole = fit(examples, network, recipe)
+    sizes = cut_into(n_parts)
+    parts = fit(examples, network, recipe)
+    assert sizes == [n_parts]
+    np.testing.assert_allclose(parts.parameters.vector, whole.parameters.vector, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(parts.history["cost"], whole.history["cost"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parts_are_drawn_from_the_columns_of_the_set(examples, network, cut_into, name):
+    columns, recipe = np.array([20, 3, 5, 8, 1, 13, 2]), recipe_of(name, batch_size=5)
+    spoilt = examples.X.copy()
+    spoilt[:, np.setdiff1d(np.arange(M), columns)] = np.nan
+    whole = fit(Examples(spoilt, examples.Y, WEIGHT, columns), network, recipe)
+    cut_into(3)
+    parts = fit(Examples(spoilt, examples.Y, WEIGHT, columns), network, recipe)
+    np.testing.assert_allclose(parts.parameters.vector, whole.parameters.vector, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [None, SMALL_LAST])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_dropout_in_parts_is_the_same_for_a_seed_and_a_number_of_threads(examples, cut_into, name, batch_size):
+    network, recipe = Network((4, 5, 3), dropout_rate=0.3), recipe_of(name, batch_size=batch_size)
+    sizes = cut_into(3)
+    first, second, other = (fit(examples, network, recipe, seed=seed) for seed in (0, 0, 1))
+    assert sizes == [3, 3, 3]
+    np.testing.assert_array_equal(first.parameters.vector, second.parameters.vector)
+    assert first.history == second.history
+    assert first.rng.bit_generator.state == second.rng.bit_generator.state
+    assert not np.array_equal(first.parameters.vector, other.parameters.vector)
+
+
+def test_different_units_drop_out_in_every_part_and_every_step(cut_into, monkeypatch):
+    masks = []
+
+    def recorded(*arguments, **options):
+        outputs, grads, caches = evaluate(*arguments, **options)
+        masks.append(caches[0].dropout)
+        return outputs, grads, caches
+
+    cut_into(3)
+    monkeypatch.setattr(training, "evaluate", recorded)
+    network, recipe = Network((4, 8, 3), dropout_rate=0.5), recipe_of("sgd", batch_size=12)
+    fit(draw_examples(m=24), network, recipe, n_epochs=2)
+    assert [mask.shape for mask in masks] == [(8, 4)] * 12
+    assert len({mask.tobytes() for mask in masks}) == 12
+
+
+@pytest.mark.parametrize("kind", ["batch_norm", "sparse"])
+def test_what_needs_the_whole_batch_is_not_cut(examples, network, cut_into, kind):
+    if kind == "sparse":
+        examples = examples._replace(X=sparse.csc_array(examples.X))
+    network, recipe = replace(network, batch_norm=kind == "batch_norm"), recipe_of("adam", batch_size=10)
+    whole = fit(examples, network, recipe)
+    sizes = cut_into(3)
+    np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, whole.parameters.vector)
+    assert sizes == [1]
+
+
+def test_there_is_a_part_for_each_thread_worth_waking(examples, network, cut_into, monkeypatch):
+    sizes, n_bytes = cut_into(4), start(network, recipe_of("sgd")).parameters.weights.nbytes
+    for work, columns, batch_size in [(1, 1, None), (3 * 10 * n_bytes // 2, 1, 10), (1, 10, None), (1, 12, None)]:
+        monkeypatch.setattr(training, "WORK_OF_PART", work)
+        monkeypatch.setattr(training, "PART_COLUMNS", columns)
+        fit(examples, network, recipe_of("sgd", batch_size=batch_size), n_epochs=1)
+    assert sizes == [4, 2, 2, 1]
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8])
+def test_cutting_covers_every_position_once(n, n_parts):
+    everything = np.random.default_rng(0).permutation(50)
+    for positions in (slice(5, 5 + n), everything[5 : 5 + n]):
+        parts = cut(positions, n_parts)
+        pieces = [everything[part] if isinstance(part, slice) else part for part in parts]
+        assert {type(part) for part in parts} == {type(positions)}
+        np.testing.assert_array_equal(np.concatenate(pieces), everything[5 : 5 + n])
+        assert len(pieces) == min(n, n_parts)
+        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+
+
+# Updates in blocks.
+
+RULES = [
+    *(OPTIMIZERS[name]() for name in FIRST_ORDER),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+]
+
+
+@pytest.fixture
+def block_bytes(monkeypatch):
+    """Return what sets the size of the blocks that parameters are updated in."""
+
+    def block_bytes(n_bytes):
+        monkeypatch.setattr(training, "BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(training, "SHARED_BLOCK_BYTES", n_bytes)
+
+    return block_bytes
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+@pytest.mark.parametrize("options", [{}, PENALISED], ids=["plain", "penalised"])
+@pytest.mark.parametrize("optimizer", RULES, ids=repr)
+def test_blocks_of_any_size_update_alike(examples, network, cut_into, block_bytes, optimizer, options, n_parts):
+    recipe, states = Recipe(optimizer, 0.01, batch_size=10, **options), []
+    cut_into(n_parts)
+    for n_bytes in (2**20, 1, 56):
+        block_bytes(n_bytes)
+        states.append(fit(examples, network, recipe))
+    for state in states[1:]:
+        np.testing.assert_array_equal(state.parameters.vector, states[0].parameters.vector)
+        np.testing.assert_equal(state.optimizer_state, states[0].optimizer_state)
+        assert state.history == states[0].history
+    if "t" in states[0].optimizer_state:
+        assert [state.optimizer_state["t"] for state in states] == [state.step for state in states] == [15] * 3
+
+
+@pytest.mark.parametrize("optimizer", RULES, ids=repr)
+def test_blocks_of_batch_normalised_parameters_update_alike(examples, network, block_bytes, optimizer):
+    network, recipe = replace(network, batch_norm=True), Recipe(optimizer, 0.01, batch_size=10, **PENALISED)
+    whole = fit(examples, network, recipe)
+    block_bytes(56)
+    np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, whole.parameters.vector)
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+@pytest.mark.parametrize("optimizer", RULES, ids=repr)
+def test_training_goes_on_from_a_state_that_was_updated_in_blocks(
+    examples, network, cut_into, block_bytes, optimizer, n_parts
+):
+    recipe = Recipe(optimizer, 0.01, batch_size=10, **PENALISED)
+    cut_into(n_parts)
+    whole = fit(examples, network, recipe, n_epochs=5)
+    block_bytes(56)
+    state = fit(examples, network, recipe, n_epochs=2, horizon=5)
+    saved, kept = pickle.loads(pickle.dumps((state.to_dict(), dict(state.parameters))))
+    for resumed in (state, TrainingState.from_dict(saved, kept)):
+        train(resumed, examples, network, recipe, n_epochs=3)
+        np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
+        np.testing.assert_equal(resumed.optimizer_state, whole.optimizer_state)
+        assert resumed.history == whole.history
+
+
+# BLAS while training.
+
+
+class Watcher:
+    """A callback that notes what it sees at each hook, and may raise."""
+
+    def __init__(self, look, error=None):
+        self.look, self.error, self.seen = look, error, []
+
+    def on_train_begin(self, state):
+        self.seen.append(self.look())
+
+    def on_epoch_end(self, state):
+        self.seen.append(self.look())
+        if self.error is not None:
+            raise self.error
+
+    on_train_end = on_train_begin
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_blas_has_one_thread_while_training_and_its_own_afterwards(examples, network, cut_into, blas_threads, n_parts):
+    cut_into(n_parts)
+    numbers, allowed = Watcher(blas_threads), Watcher(allowed_threads)
+    fit(examples, network, recipe_of("adam", batch_size=10), n_epochs=2, callbacks=[numbers, allowed])
+    assert numbers.seen == [{1}, {1}, {1}, {3}]
+    assert allowed.seen == [3] * 4
+    assert blas_threads() == {3}
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_blas_has_its_own_threads_after_a_training_that_failed(examples, network, cut_into, blas_threads, n_parts):
+    sizes, watcher = cut_into(n_parts), Watcher(blas_threads, LookupError())
+    with pytest.raises(LookupError):
+        fit(examples, network, recipe_of("adam"), callbacks=[watcher])
+    assert sizes == [n_parts]
+    assert watcher.seen == [{1}, {1}]
+    assert blas_threads() == {3}
+
+
+def test_large_batches_that_cannot_be_cut_are_left_to_blas_s_threads(examples, network, cut_into, blas_threads):
+    cut_into(3)
+    watcher = Watcher(blas_threads)
+    fit(examples, replace(network, batch_norm=True), recipe_of("adam"), n_epochs=1, callbacks=[watcher])
+    assert watcher.seen == [{3}] * 3
+
+
+# The cost of an epoch.
+
+
+@pytest.mark.parametrize("cost_columns", [1, 7, 10**9])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_meter_gives_the_cost_of_everything(monkeypatch, loss, weighted, cost_columns):
+    monkeypatch.setattr(training, "COST_COLUMNS", cost_columns)
+    rng, meter = np.random.default_rng(0), CostMeter(loss)
+    ZL, Y, weight = rng.normal(size=(3, M)), np.eye(3)[:, rng.integers(3, size=M)], rng.uniform(0, 2, M)
+    outputs = Outputs(LOSSES[loss].link(ZL), ZL, Y, weight if weighted else None)
+    for piece in (slice(0, 3), slice(3, 11), slice(11, 12), slice(12, M)):
+        meter.add(Outputs(*(None if array is None else array[..., piece] for array in outputs)))
+    wanted = compute_cost(outputs.AL, Y, ZL=ZL, loss=loss, sample_weight=weight / weight.mean() if weighted else None)
+    assert meter.mean() == pytest.approx(wanted, rel=1e-12)
+    assert meter.mean() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_the_meter_gives_0_for_examples_that_weigh_nothing():
+    meter = CostMeter("categorical_cross_entropy")
+    assert meter.mean() == 0
+    meter.add(Outputs(*np.full((2, 3, 2), 1 / 3), np.eye(3)[:, :2], np.zeros(2)))
+    assert meter.mean() == 0
+
+
+# What a step costs, in numbers that no clock has a part in.
+
+
+def prepare_step(network, batch_size, n_batches, optimizer="adam", sample_weight=None, **options):
+    """Return a `GradientStep` in single precision, or `SearchStep`, and the positions of its batches."""
+    rng, m = np.random.default_rng(0), batch_size * n_batches
+    n_0, n_L = network.layer_dims[0], network.layer_dims[-1]
+    X, Y = rng.normal(size=(m, n_0)).astype(np.float32).T, rng.integers(n_L, size=(1, m))
+    if network.loss == "binary_cross_entropy":
+        Y = np.eye(n_L, dtype=np.intp)[:, Y[0]]
+    recipe = recipe_of(optimizer, batch_size=batch_size, **options)
+    state = start(network, recipe, dtype=np.float32)
+    state.adopt_optimizer(recipe.optimizer)
+    batches = Batches(Examples(X, Y, sample_weight), network, recipe, np.dtype(np.float32))
+    kind = training.SearchStep if recipe.optimizer.full_batch else GradientStep
+    return kind(state, batches, network, recipe, Crew(1)), list(batches.epoch(rng))
+
+
+@contextmanager
+def profile(look):
+    """Call a function with every event that `sys.setprofile` tells of during a with block."""
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def arrays_in(value):
+    """Yield the arrays in nested tuples, lists and dicts."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(entry)
+
+
+def double_arrays_of(call, given):
+    """Return where functions of the package hold or return arrays of double precision, but those that were given."""
+    given, found = {id(array) for array in given}, set()
+
+    def look(frame, event, returned):
+        module = frame.f_globals.get("__name__", "")
+        if event == "return" and module.startswith("sklearn_deepnn") and module != "sklearn_deepnn.optimizers":
+            for name, value in {**frame.f_locals, "return": returned}.items():
+                for array in arrays_in(value):
+                    if array.ndim and array.dtype == np.float64 and id(array) not in given:
+                        found.add(f"{module}.{frame.f_code.co_name}: {name}")
+
+    with profile(look):
+        call()
+    return found
+
+
+def assert_a_step_stays_single(network, optimizer):
+    weight = np.linspace(0.5, 1.5, 24)
+    step, pieces = prepare_step(network, 12, 2, optimizer, sample_weight=weight, **PENALISED)
+    for positions in pieces:
+        found = double_arrays_of(lambda positions=positions: step(positions, 0.01), [weight])
+        assert not found
+    state, backpropagate = step.state, step.backpropagate
+    everything = [backpropagate.caches, backpropagate.vectors, dict(state.parameters), state.parameters.vector]
+    if optimizer != "lbfgs":  # which reckons in double precision for itself
+        everything.append(state.optimizer_state)
+    assert {array.dtype for array in arrays_in(everything)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_no_array_of_double_precision_appears_in_a_single_precision_step(activation, loss, batch_norm):
+    network = Network((4, 6, 5, 3), activation=activation, loss=loss, dropout_rate=0.3, batch_norm=batch_norm)
+    assert_a_step_stays_single(network, "adam")
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_no_optimizer_brings_double_precision_into_a_step(name, batch_norm):
+    assert_a_step_stays_single(Network((4, 6, 5, 3), dropout_rate=0.3, batch_norm=batch_norm), name)
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+@pytest.mark.parametrize(
+    ("architecture", "options", "most"),
+    [  # a quarter more than Python 3.11 counted for "adam": 119, 148 and 135
+        ({}, {}, 150),
+        ({"dropout_rate": 0.1}, {**PENALISED, "sample_weight": np.ones(96)}, 185),
+        ({"batch_norm": True}, {}, 170),
+    ],
+    ids=["plain", "everything but", "batch_norm"],
+)
+def test_a_step_of_a_small_network_makes_few_calls(name, architecture, options, most):
+    network = Network((8, 16, 16, 3), **architecture)
+    step, (first, second, third) = prepare_step(network, 32, 3, name, **options)
+    n_calls = 0
+
+    def count(frame, event, argument):
+        nonlocal n_calls
+        n_calls += event in ("call", "c_call")
+
+    step(first, 0.01)
+    step(second, 0.01)
+    with profile(count):
+        step(third, 0.01)
+    assert 50 < n_calls <= most
+
+
+@pytest.mark.parametrize(("activation", "n_kept"), [("relu", 1), ("tanh", 1), ("gelu", 3)])
+def test_a_step_holds_little_more_than_its_caches(peak_bytes, activation, n_kept):
+    step, pieces = prepare_step(Network((64, 128, 128, 10), activation=activation), 512, 4)
+    layer = 128 * 512 * 4  # bytes of a hidden layer's activations
+    # half of one is the input. On the way back through the last hidden layer: dA, dZ, and what g' is made of
+    caches, working = (2 * n_kept + 0.5) * layer, 5 * layer
+    assert peak_bytes(step, pieces[0], 0.01) < caches + working
+
+    def take_steps():
+        for positions in pieces:
+            step(positions, 0.01)
+
+    assert peak_bytes(take_steps) < 2 * caches + working  # those of the batch before are still there

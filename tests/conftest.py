@@ -1,0 +1,35 @@
+"""What tests of several modules measure with."""
+
+import tracemalloc
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+
+@pytest.fixture
+def blas_threads():
+    """Give BLAS 3 threads, however many cores there are; return what tells the numbers that its libraries have."""
+
+    def numbers():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(3, user_api="blas"):
+        if numbers() != {3}:
+            pytest.skip("this BLAS does not take a number of threads")
+        yield numbers
+
+
+@pytest.fixture
+def peak_bytes():
+    """Return what calls a function and tells the most bytes that Python and NumPy held meanwhile, beyond the start."""
+
+    def measure(function, *arguments):
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            function(*arguments)
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+
+    return measure

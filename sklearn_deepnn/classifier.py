@@ -101,7 +101,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 prints ten to twenty lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
     random_state : int, RandomState or None, default=None
-        Draws start values, order of samples, held-out samples and dropout.
+        Draws start values, order of samples, held-out samples and dropout. The same draws give the same weights to the
+        bit on the same number of threads; with dropout and batches large enough for several, another number of
+        threads drops other units.
 
     Attributes
     ----------
@@ -705,7 +707,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
         def write(piece, ZL):
             if plain and not np.isfinite(X[piece].sum()):  # of large finite numbers the sum may be infinite
-                self._validated(X)
+                self._validated(X[piece])
             if not np.isfinite(ZL).all():
                 raise ValueError(f"X has values too large for this network, which computes in {ZL.dtype}.")
             rows[piece] = of_logits(ZL.astype(float_type, copy=False))
@@ -755,9 +757,10 @@ def open_interval(probabilities):
 
 
 def draw_shares(strata, n_drawn, rng):
-    """Draw samples such that each stratum is drawn from by its share, to within one sample.
+    """Draw samples at random such that each stratum is drawn from by its share, to within one sample.
 
-    It is what `train_test_split` does, which takes five times as much memory.
+    None loses its last sample: others then give more than their share. If they cannot, strata are not looked at. Unlike
+    `train_test_split`, which takes five times as much memory, this does not fail on strata of one sample.
 
     Parameters
     ----------
@@ -771,8 +774,13 @@ def draw_shares(strata, n_drawn, rng):
     drawn : ndarray of bool, of shape (n_samples,)
     """
     counts = np.bincount(strata)
-    shares, remainders = np.divmod(counts * n_drawn, len(strata))
-    shares[np.argsort(-remainders, kind="stable")[: n_drawn - shares.sum()]] += 1
+    shares, remainders = np.divmod(counts.astype(np.int64) * n_drawn, len(strata))
+    by_remainder = np.lexsort((rng.random(len(counts)), -remainders))  # ties at random
+    while n_left := n_drawn - shares.sum():
+        can_give = by_remainder[counts[by_remainder] > shares[by_remainder] + 1]
+        if not len(can_give):
+            return draw_shares(np.zeros_like(strata), n_drawn, rng)
+        shares[can_give[:n_left]] += 1
     by_stratum = np.argsort(strata.astype(np.min_scalar_type(len(counts))), kind="stable")
     drawn = np.zeros(len(strata), bool)
     for members, share in zip(np.split(by_stratum, np.cumsum(counts)[:-1]), shares):

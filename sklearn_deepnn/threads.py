@@ -6,6 +6,7 @@ that waits here sleeps, where those of BLAS spin: with another process on each c
 times as long as on an idle machine; with these it takes twice as long, which is its share.
 """
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -22,6 +23,24 @@ def blas_controller():
     return ThreadpoolController().select(user_api="blas")
 
 
+def take_control():
+    """Let this thread set BLAS's number of threads.
+
+    threadpoolctl 3.8 heeds but the first thread to set that of an OpenBLAS with threads of its own, until it gives
+    control up; calls of other threads do nothing.
+    """
+    for library in blas_controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+def bind_this_thread():
+    """Keep BLAS to one thread where each thread has a number of its own, as with OpenMP; others heed `BlasBound`."""
+    for library in blas_controller().lib_controllers:
+        if getattr(library, "threading_layer", None) == "openmp":
+            library.set_num_threads(1)
+
+
 class BlasBound:
     """Keep BLAS, which has one number of threads for the whole process, to one thread while anyone asks for it.
 
@@ -30,6 +49,14 @@ class BlasBound:
 
     def __init__(self):
         self._lock, self._n_users, self._limiter, self._n_before = threading.Lock(), 0, None, None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._start_anew)
+
+    def _start_anew(self):
+        """Lift the bound in a process that was forked while it held: its holders' threads are not there."""
+        held, self._lock, self._n_users = self._n_users, threading.Lock(), 0
+        if held:
+            self._lift()
 
     @contextmanager
     def hold(self):
@@ -37,6 +64,7 @@ class BlasBound:
         with self._lock:
             if not self._n_users:
                 self._n_before = self._number()
+                take_control()
                 self._limiter = blas_controller().limit(limits=1)
             self._n_users += 1
         try:
@@ -45,12 +73,17 @@ class BlasBound:
             with self._lock:
                 self._n_users -= 1
                 if not self._n_users:
-                    self._limiter.restore_original_limits()
+                    self._lift()
 
     def allowed(self):
         """Return the number of threads that BLAS had before it was bound."""
         with self._lock:
             return self._n_before if self._n_users else self._number()
+
+    def _lift(self):
+        take_control()
+        self._limiter.restore_original_limits()
+        take_control()  # and leave it to whoever comes next
 
     def _number(self):
         return max((library.num_threads for library in blas_controller().lib_controllers), default=1)
@@ -62,8 +95,9 @@ BLAS_BOUND = BlasBound()  # one for the process, as what it bounds
 def allowed_threads():
     """Return how many threads may be used: as many as BLAS may.
 
-    That number heeds the environment (``OMP_NUM_THREADS`` and the like), ``threadpoolctl.threadpool_limits``, and the
-    share that joblib leaves each of its workers. It is 1 where BLAS is of a kind that threadpoolctl does not know.
+    That number heeds the environment (``OMP_NUM_THREADS`` and the like), the share that joblib leaves each of its
+    workers, and ``threadpoolctl.threadpool_limits``, unless that is called while another thread holds the bound. It is
+    1 where BLAS is of a kind that threadpoolctl does not know.
     """
     return BLAS_BOUND.allowed()
 
@@ -79,7 +113,7 @@ class Crew:
 
     def __init__(self, n_threads):
         self.n_threads = n_threads
-        self._pool = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+        self._pool = ThreadPoolExecutor(n_threads - 1, initializer=bind_this_thread) if n_threads > 1 else None
 
     def __enter__(self):
         return self
@@ -94,7 +128,8 @@ class Crew:
         Parameters
         ----------
         function : callable
-        *arguments : iterables of one length
+        *arguments : iterables
+            The shortest says how many parts there are.
 
         Returns
         -------
@@ -107,7 +142,7 @@ class Crew:
         """
         if self._pool is None:
             return [function(*of_part) for of_part in zip(*arguments)]
-        tasks = deque(enumerate(zip(*arguments)))
+        tasks, helpers = deque(enumerate(zip(*arguments))), []
         results = [None] * len(tasks)
 
         def work():
@@ -116,10 +151,17 @@ class Crew:
                     index, of_part = tasks.popleft()
                 except IndexError:  # another thread was faster
                     return
-                results[index] = function(*of_part)
+                try:
+                    results[index] = function(*of_part)
+                except BaseException:
+                    tasks.clear()  # the others need not go on
+                    raise
 
-        n_helpers = min(self.n_threads, len(tasks)) - 1
-        helpers = [self._pool.submit(copy_context().run, work) for _ in range(n_helpers)]  # np.errstate is in there
+        try:
+            for _ in range(min(self.n_threads, len(tasks)) - 1):
+                helpers.append(self._pool.submit(copy_context().run, work))  # np.errstate is in the context
+        except RuntimeError:
+            pass  # no more threads are to be had, or Python is about to end: those that there are do it all
         try:
             work()
         finally:

@@ -8,7 +8,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import repeat
@@ -45,10 +45,10 @@ RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 COST_COLUMNS = 4096  # examples whose cost is worked out at once
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
-WORK_OF_PART = (
-    4 * 90_000_000
-)  # bytes of weight times examples that are worth a thread: some 3 ms; below, waking it is not
+# bytes of weights times examples that are worth a thread: 3 ms, where waking it costs 0.1 ms
+WORK_OF_PART = 360_000_000
 PART_COLUMNS = 64  # examples with which products are efficient
+MOST_PARTS = 8  # each has a gradient of its own, as large as the weights
 
 
 class Examples(NamedTuple):
@@ -369,7 +369,7 @@ class Batches:
         whole = recipe.batch_size is None or recipe.optimizer.full_batch
         # batch normalisation learns nothing from one example: a last one alone joins the batch before it
         smallest = min(2, n) if network.batch_norm else 0
-        self.size = n if whole else min(recipe.batch_size, n)
+        self.size = n if whole else min(int(recipe.batch_size), n)
         self.pieces = list(gen_batches(n, self.size, min_batch_size=smallest))
         self._draw = partial(draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing)
         self._kept = {}
@@ -500,8 +500,8 @@ class Backpropagation:
     ----------
     vectors : list of ndarray
         The gradient of each part, as a vector; their sum is that of the batch.
-    caches : list of LayerCache
-        Those of the last batch, if there is one part.
+    caches : list of LayerCache or None
+        Those of the last batch, with batch normalisation.
     """
 
     def __init__(self, parameters, batches, network, crew):
@@ -514,8 +514,9 @@ class Backpropagation:
         """Draw a batch, go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
         n_parts = len(self.vectors)
         if n_parts == 1:
-            batch = self.batches.draw(positions)
-            outputs, _, self.caches = evaluate(batch, parameters, self.network, rng=rng, out=self._views[0])
+            batch, self.caches = self.batches.draw(positions), None  # as large as all activations: not kept twice
+            outputs, _, caches = evaluate(batch, parameters, self.network, rng=rng, out=self._views[0])
+            self.caches = caches if self.network.batch_norm else None
             return [outputs]
         parts, rngs = cut(positions, n_parts), [None] * n_parts
         if any(self.network.dropout_rate):  # a generator is no thing to share
@@ -606,7 +607,9 @@ class GradientStep:
         n_bytes = state.parameters.trainable.nbytes
         n_blocks = math.ceil(n_bytes / (BLOCK_BYTES if crew.n_threads == 1 else SHARED_BLOCK_BYTES))
         n_blocks += -n_blocks % crew.n_threads  # as many for each thread
-        self.blocks = blocks_of(state.parameters, self.backpropagate.vectors, state.optimizer_state, n_blocks)
+        # to be clipped, the gradient must have been added up; otherwise that is done block by block
+        gradients = self.backpropagate.vectors[: 1 if recipe.max_grad_norm is not None else None]
+        self.blocks = blocks_of(state.parameters, gradients, state.optimizer_state, n_blocks)
 
     def __call__(self, positions, learning_rate):
         """Update by the batch at some positions; return the `Outputs` of its parts before that."""
@@ -628,9 +631,7 @@ class GradientStep:
         return outputs
 
     def _update(self, block, learning_rate):
-        recipe, gradient = self.recipe, block.gradients[0]
-        if len(block.gradients) > 1 and recipe.max_grad_norm is None:  # otherwise the first is their sum already
-            gradient = reduce(np.add, block.gradients)
+        recipe, gradient = self.recipe, reduce(np.add, block.gradients)
         if recipe.weight_decay:
             decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
         recipe.optimizer.update(block.parameters, gradient, block.optimizer_state, learning_rate)
@@ -737,12 +738,10 @@ def crew_for(network, batches, parameters):
     n_parts = 3 * m * weights.nbytes // WORK_OF_PART  # each weight takes part in three products
     # statistics over a batch need all of it, and sparse products hold Python's lock
     whole = network.batch_norm or issparse(batches.examples.X) or m < 2 * PART_COLUMNS
-    if n_parts > 1 and whole:
-        with Crew(1) as crew:
-            yield crew
-    else:
-        with BLAS_BOUND.hold(), Crew(max(1, min(n_parts, m // PART_COLUMNS, allowed_threads()))) as crew:
-            yield crew
+    n_threads = 1 if whole else max(1, min(n_parts, m // PART_COLUMNS, allowed_threads(), MOST_PARTS))
+    bound = nullcontext() if whole and n_parts > 1 else BLAS_BOUND.hold()
+    with bound, Crew(n_threads) as crew:
+        yield crew
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words

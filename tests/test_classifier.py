@@ -673,6 +673,25 @@ def test_a_seed_draws_the_same_shares():
     assert not np.array_equal(first, other)
 
 
+def test_ties_between_strata_are_broken_at_random():
+    strata = np.arange(500) % 100  # of 5 samples each, half of one is to be drawn
+    drawn_from = {
+        n for seed in range(20) for n in strata[draw_shares(strata, 50, np.random.default_rng(seed))].tolist()
+    }
+    assert len(drawn_from) == 100
+
+
+def test_no_stratum_loses_its_last_sample():
+    strata = np.r_[np.zeros(180, int), np.arange(1, 21)]
+    for seed in range(20):
+        kept = strata[~draw_shares(strata, 20, np.random.default_rng(seed))]
+        assert set(kept.tolist()) == set(range(21))
+
+
+def test_samples_are_drawn_from_strata_of_one_sample_if_there_are_no_others():
+    assert draw_shares(np.arange(10), 3, np.random.default_rng(0)).sum() == 3
+
+
 def test_every_sample_is_as_likely_drawn():
     rng, n_draws = np.random.default_rng(0), 2000
     strata = rng.permutation(np.repeat([0, 1, 2], [20, 12, 8]))
@@ -1523,3 +1542,14 @@ def test_the_byte_order_of_x_does_not_matter():
     model = net().fit(X.astype(">f4"), Y)
     assert model.parameters_["W1"].dtype == np.float32
     assert model.predict_proba(X.astype(">f4")).dtype == np.float32
+
+
+def test_numpy_numbers_for_batch_sizes_leave_single_precision(monkeypatch):
+    monkeypatch.setattr(training, "WORK_OF_PART", 1)
+    monkeypatch.setattr(training, "PART_COLUMNS", 1)
+    monkeypatch.setattr(training, "allowed_threads", lambda: 2)
+    for shuffle in (True, False):
+        given, plain = (
+            net(batch_size=batch_size, shuffle=shuffle, dtype="float32").fit(X, Y) for batch_size in (np.int64(20), 20)
+        )
+        np.testing.assert_array_equal(given.coefs_[0], plain.coefs_[0])

@@ -1,16 +1,18 @@
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import sklearn_deepnn
 from sklearn_deepnn.threads import BLAS_BOUND, BlasBound, Crew, allowed_threads
 
 SECONDS = 20  # until what waits for something that never comes fails
-ONE_THREAD_CONTROLS = pytest.mark.xfail(
-    reason="threadpoolctl 3.8 heeds one thread of the process, and keeps to it until its limits leave a with block"
-)
 
 
 def meet(barrier):
@@ -154,7 +156,6 @@ def test_the_bound_is_lifted_after_an_exception(blas_threads):
     assert allowed_threads() == 3
 
 
-@ONE_THREAD_CONTROLS
 @pytest.mark.parametrize("leaving", [(0, 1), (1, 0)], ids=["the first goes first", "the first goes last"])
 def test_the_last_thread_to_go_lifts_the_bound(blas_threads, leaving):
     bound = BlasBound()
@@ -170,7 +171,6 @@ def test_the_last_thread_to_go_lifts_the_bound(blas_threads, leaving):
             assert bound.allowed() == 3
 
 
-@ONE_THREAD_CONTROLS
 def test_many_threads_may_hold_the_bound(blas_threads):
     bound = BlasBound()
 
@@ -204,3 +204,74 @@ def test_limits_of_threadpoolctl_are_heeded_and_restored(blas_threads, user_api)
             assert allowed_threads() == 2
         assert blas_threads() == {2}
     assert blas_threads() == {3}
+
+
+# Where threads are not to be had.
+
+
+def test_a_crew_does_without_threads_that_cannot_be_started(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    with Crew(4) as crew:
+        assert crew.map(abs, [-1, 2, -3]) == [1, 2, 3]
+
+
+def test_a_helper_that_fails_ends_the_work_of_all():
+    started, failed = [], threading.Event()
+
+    def work(part):
+        started.append(part)
+        if threading.current_thread() is not threading.main_thread():
+            failed.set()
+            raise ZeroDivisionError
+        assert failed.wait(SECONDS)
+
+    with Crew(2) as crew, pytest.raises(ZeroDivisionError):
+        crew.map(work, range(1000))
+    assert len(started) < 10
+
+
+def output_of(program):
+    environment = os.environ | {
+        "OPENBLAS_NUM_THREADS": "2",
+        "PYTHONPATH": str(Path(sklearn_deepnn.__file__).parents[1]),
+    }
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=5 * SECONDS
+    ).stdout
+
+
+def test_a_thread_that_outlives_the_main_one_predicts_many_chunks():
+    program = """
+import threading, time
+import numpy as np
+from sklearn_deepnn import DeepNNClassifier
+X = np.random.default_rng(0).normal(size=(40_000, 3))
+model = DeepNNClassifier((4,), max_iter=1, early_stopping=False).fit(X[:100], np.arange(100) % 2)
+
+def late():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    print(len(model.predict_proba(X)))
+
+threading.Thread(target=late).start()
+"""
+    assert output_of(program).strip() == "40000"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_is_not_bound_by_its_parent():
+    program = """
+import os, sys
+from sklearn_deepnn.threads import BLAS_BOUND, allowed_threads
+before = allowed_threads()
+with BLAS_BOUND.hold():
+    child = os.fork()
+    if not child:
+        os._exit(0 if (BLAS_BOUND._number(), allowed_threads()) == (before, before) else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert output_of(program).strip() == "0"

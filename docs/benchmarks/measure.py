@@ -94,7 +94,7 @@ def search(n_rounds=2):
 
 @contextmanager
 def busy_cores():
-    """Keep a process spinning on each core during a with block."""
+    """Keep a process spinning on each core during a with block; on Linux alone."""
     spin = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nwhile True: pass"
     cores = sorted(os.sched_getaffinity(0))
     spinners = [subprocess.Popen([sys.executable, "-c", spin, str(core)]) for core in cores]
@@ -113,7 +113,7 @@ def busy(work, n_rounds=3):
     fits = {"sklearn_deepnn": partial(sklearn_deepnn, work, X, y), "MLPClassifier": partial(mlp_classifier, work, X, y)}
     idle = best_in_turns(fits, n_rounds)
     with busy_cores():
-        loaded = best_in_turns(fits, 1)
+        loaded = best_in_turns(fits, n_rounds)
     return {name: (idle[name], loaded[name]) for name in fits}
 
 

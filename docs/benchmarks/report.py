@@ -193,7 +193,8 @@ def machine():
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             versions.append(f"no {package}")
-    blas = next(library for library in threadpool_info() if library["user_api"] == "blas")
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    blas = next((library for library in libraries if "numpy" in library["filepath"]), libraries[0])  # SciPy has its own
     kernel = (
         f"{blas['internal_api']} {blas['version']}, kernel {blas.get('architecture')}, {blas['num_threads']} threads"
     )

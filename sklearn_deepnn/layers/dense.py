@@ -50,7 +50,7 @@ def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
         What the sums over the examples are divided by, by default their number. 1 leaves them sums: for a dZ that has
         been divided already, and for a part of a batch.
     out : pair of ndarrays or None, default=(None, None)
-        Where to write dW and db.
+        Where to write dW and db: contiguous, of the dtype of `dZ`.
     wrt_input : bool, default=True
         Whether dA_prev is wanted; the first layer of a network can spare it.
 
@@ -69,22 +69,7 @@ def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
     else:
         dW = np.multiply(dZ @ A_prev.T, 1 / m, out=out[0])
     db = None if b is None else np.dot(dZ, averaging_column(n, dZ.dtype, m), out=out[1])
-    return product_with_transpose(W, dZ) if wrt_input else None, dW, db
-
-
-def product_with_transpose(W, dZ):
-    """Return W^T dZ, for one row of dZ without BLAS, which takes five times as long for that.
-
-    Parameters
-    ----------
-    W : ndarray of shape (n_l, n_{l-1})
-    dZ : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    ndarray of shape (n_{l-1}, m)
-    """
-    return W.T * dZ if len(W) == 1 else np.dot(W.T, dZ)
+    return np.dot(W.T, dZ) if wrt_input else None, dW, db
 
 
 def linear_activation_forward(A_prev, W, b, activation):

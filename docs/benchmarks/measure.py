@@ -30,6 +30,8 @@ WORKS = {
     "large batches": Work(100_000, 100, (256, 256), 10, 2048, 2),
 }
 
+PAUSE = 0.25  # seconds: the threads of OpenBLAS spin for half of that after a product, on cores that the next one needs
+
 
 def seconds(function, *arguments):
     start = time.perf_counter()
@@ -42,6 +44,7 @@ def best_in_turns(functions, n_rounds):
     times = {name: [] for name in functions}
     for _ in range(n_rounds):
         for name, function in functions.items():
+            time.sleep(PAUSE)
             times[name].append(seconds(function))
     return {name: min(of_function) for name, of_function in times.items()}
 
@@ -188,14 +191,13 @@ def out_of_core(gigabytes=4):
 
 
 def growth_with_rows(sizes=(20_000, 100_000, 1_000_000)):
-    """Return the microseconds that an epoch takes per row, by number of rows."""
+    """Return the microseconds of a fit per row and epoch, by number of rows."""
     per_row = {}
     for n in sizes:
-        n_epochs = max(1, 200_000 // n)
-        once, more = (Work(n, 100, (100,), 2, 200, k) for k in (n_epochs, 2 * n_epochs))
-        X, y = once.draw()
-        times = best_in_turns({k: partial(sklearn_deepnn, work, X, y) for k, work in enumerate((once, more))}, 3)
-        per_row[n] = (times[1] - times[0]) / n_epochs / n * 1e6
+        work = Work(n, 100, (100,), 2, 200, max(2, 200_000 // n))
+        X, y = work.draw()
+        best = best_in_turns({n: partial(sklearn_deepnn, work, X, y)}, 4)
+        per_row[n] = best[n] / work.n_epochs / n * 1e6
     return per_row
 
 
@@ -203,7 +205,7 @@ def growth_with_parameters(widths=(50, 200, 600, 2000)):
     """Return the nanoseconds of a step per parameter, by number of parameters: two hidden layers, batches of 512."""
     per_parameter = {}
     for width in widths:
-        n_steps = max(3, int(2e9 / (512 * width**2)) // 4)
+        n_steps = max(10, int(2e9 / (512 * width**2)) // 4)
         works = [Work(512 * n_steps, 128, (width, width), 10, 512, k) for k in (1, 3)]
         X, y = works[0].draw()
         times = best_in_turns({k: partial(sklearn_deepnn, work, X, y) for k, work in enumerate(works)}, 3)

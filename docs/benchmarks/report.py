@@ -3,7 +3,8 @@
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python report.py [section ...]
 
 Sections: fit, predict, search, busy, memory, growth, choices; by default all: a quarter of an hour. README.md
-beside this file says what to install. A section that is not run keeps what report.json has of it.
+beside this file says what to install. A section that is not run keeps what report.json has of it; "write" in place of
+sections measures nothing and writes the report anew.
 """
 
 import json
@@ -72,7 +73,7 @@ def draw_fit(found):
         label = "sklearn_deepnn" if is_ours else peer
         size, color = (70, "#c1272d") if is_ours else (36, {"MLPClassifier": "#0072b2", "torch": "#009e73"}.get(peer))
         color = color or {"skorch": "#cc79a7", "JAX": "#777777"}[peer]
-        ax.scatter(over, range(len(names)), size, color, markers[peer], label=label, zorder=3 if is_ours else 2)
+        ax.scatter(over, range(len(names)), size, color, marker=markers[peer], label=label, zorder=3 if is_ours else 2)
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
     ticks = [1, 2, 5, 10, 20, 50, 100]
@@ -149,7 +150,8 @@ def run_growth():
 def show_growth(found):
     rows = [[n, f"{microseconds:.2f}"] for n, microseconds in found["rows"].items()]
     parameters = [[n, f"{nanoseconds:.1f}"] for n, nanoseconds in found["parameters"].items()]
-    return f"""{table(["rows (100 features, 100 units, batches of 200)", "microseconds of an epoch per row"], rows)}
+    head = ["rows (100 features, 100 units, batches of 200)", "microseconds of a fit per row and epoch"]
+    return f"""{table(head, rows)}
 
 {table(["parameters (batches of 512)", "nanoseconds of a step per parameter"], parameters)}
 
@@ -210,6 +212,8 @@ def main():
     store = HERE / "report.json"
     found = json.loads(store.read_text()) if store.exists() else {}
     for key in sys.argv[1:] or SECTIONS:
+        if key == "write":
+            continue
         found[key] = {"machine": machine(), "rows": SECTIONS[key][1]()}
         found = json.loads(json.dumps(found))  # as it will be read
         store.write_text(json.dumps(found, indent=1) + "\n")

@@ -2,8 +2,8 @@
 
 Large batches and large sets to predict are cut into parts that threads work on side by side, each with a BLAS of one
 thread. That spreads the element-wise work as well, where BLAS's own threads spread nothing but products. And a thread
-that waits here sleeps, where those of BLAS spin: with another process on each core, training with them takes 3 to 70
-times as long as on an idle machine; with these it takes twice as long, which is its share.
+that waits here sleeps, where those of BLAS spin: with another process on each core, training with them took two and a
+half to seven times as long as on an idle machine; with these it takes about twice as long, which is its share.
 """
 
 import os

@@ -8,6 +8,7 @@ sections measures nothing and writes the report anew.
 """
 
 import json
+import os
 import platform
 import sys
 from datetime import date
@@ -70,10 +71,9 @@ def draw_fit(found):
     for peer in reversed(peers):  # ours on top
         is_ours = peer == "sklearn_deepnn"
         over = [found[name][peer] / found[name][FLOOR] for name in names]
-        label = "sklearn_deepnn" if is_ours else peer
         size, color = (70, "#c1272d") if is_ours else (36, {"MLPClassifier": "#0072b2", "torch": "#009e73"}.get(peer))
         color = color or {"skorch": "#cc79a7", "JAX": "#777777"}[peer]
-        ax.scatter(over, range(len(names)), size, color, marker=markers[peer], label=label, zorder=3 if is_ours else 2)
+        ax.scatter(over, range(len(names)), size, color, marker=markers[peer], label=peer, zorder=3 if is_ours else 2)
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
     ticks = [1, 2, 5, 10, 20, 50, 100]
@@ -202,7 +202,7 @@ def machine():
     )
     return [
         f"{date.today()}",
-        f"{model}, {measure.os.cpu_count()} cores, {platform.system()}",
+        f"{model}, {os.cpu_count()} cores, {platform.system()}",
         ", ".join(versions),
         kernel,
     ]

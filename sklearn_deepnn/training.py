@@ -430,7 +430,6 @@ class CostMeter:
     ----------
     loss : str
         Name in `LOSSES`.
-
     """
 
     def __init__(self, loss):

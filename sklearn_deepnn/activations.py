@@ -142,7 +142,7 @@ def gelu_backward(dA, cache):
 
 
 def silu(Z):
-    """Weigh by the sigmoid (swish): A = Z sigmoid(Z).
+    """Weigh by the sigmoid (swish): A = Z sigmoid(Z), worked out as Z/2 (1 + tanh(Z/2)): NumPy's tanh is quick.
 
     Parameters
     ----------
@@ -152,20 +152,28 @@ def silu(Z):
     -------
     A : ndarray of shape (n_l, m)
     cache : tuple of ndarrays of shape (n_l, m)
-        Z and sigmoid(Z).
+        Z/2 and 1 + tanh(Z/2), which is twice the sigmoid.
 
     References
     ----------
     .. [1] Ramachandran, Zoph, Le (2017), "Searching for activation functions", arXiv:1710.05941.
     """
-    S = expit(Z)
-    return Z * S, (Z, S)
+    half = 0.5 * Z
+    T = np.tanh(half)
+    T += 1
+    return half * T, (half, T)
 
 
 def silu_backward(dA, cache):
-    """Backpropagate through `silu`: dZ = dA (S + Z S (1 - S)), S = sigmoid(Z)."""
-    Z, S = cache
-    return dA * (S + Z * S * (1 - S))
+    """Backpropagate through `silu`: dZ = dA S (1 + Z (1 - S)), S = sigmoid(Z)."""
+    half, T = cache
+    slope = 2 - T
+    slope *= half
+    slope += 1
+    slope *= T
+    slope *= 0.5
+    slope *= dA
+    return slope
 
 
 def mish(Z):

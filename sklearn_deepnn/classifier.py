@@ -4,6 +4,7 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
 
@@ -17,14 +18,28 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from .callbacks import EarlyStopping, EpochPrinter, ReduceLROnPlateau
 from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, naming, reject
 from .initializers import INITIALIZERS
-from .losses import LOSSES
+from .losses import LOSSES, joint_logits
 from .network import Network, fold_batch_norm, initialize_parameters, map_logits
 from .optimizers import OPTIMIZERS
+from .scaling import SCALINGS, fold_scaling, input_moments, robust_scaling, unfold_scaling
 from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
-MANY_SAMPLES = 10_000  # beyond these, early stopping is automatic and float32 precise enough
-AUTO_BATCH_SIZE = 200
+# What "auto" stands for; docs/defaults.md tells why.
+AUTO_LAYER_DIMS = (48, 24)
+AUTO_ENSEMBLE_SIZE = 12
+AUTO = {  # in a network whose dims are automatic too, and in one whose dims are given
+    "activation": ("silu", "relu"),
+    "learning_rate": (0.01, 0.001),
+    "weight_decay": (0.1, 0.0001),
+    "n_iter_no_change": (6, 10),
+}
+ENSEMBLE_SAMPLES = 1_000_000  # most that the members of an ensemble train on, all together
+FEW_SAMPLES = 100  # with less, nothing is held out, and each epoch is one step
+MANY_SAMPLES = 10_000  # with more, float32 is precise enough, and batches grow
+AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
+AVERAGING_EPOCHS = 3.0
+FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
 
 
@@ -164,16 +179,19 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_dims=(100,),
-        activation="relu",
+        hidden_layer_dims="auto",
+        activation="auto",
         *,
+        ensemble_size="auto",
+        scale_inputs="standard",
         weight_init="auto",
         optimizer="adam",
-        learning_rate=0.001,
+        learning_rate="auto",
         learning_rate_schedule="constant",
         batch_size="auto",
         max_iter=200,
-        weight_decay=0.0001,
+        weight_decay="auto",
+        weight_averaging="auto",
         dropout_rate=0.0,
         batch_norm=False,
         label_smoothing=0.0,
@@ -181,7 +199,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         class_weight=None,
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=10,
+        n_iter_no_change="auto",
         tol=1e-4,
         scoring="loss",
         shuffle=True,
@@ -192,6 +210,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     ):
         self.hidden_layer_dims = hidden_layer_dims
         self.activation = activation
+        self.ensemble_size = ensemble_size
+        self.scale_inputs = scale_inputs
         self.weight_init = weight_init
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -199,6 +219,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.weight_decay = weight_decay
+        self.weight_averaging = weight_averaging
         self.dropout_rate = dropout_rate
         self.batch_norm = batch_norm
         self.label_smoothing = label_smoothing
@@ -247,8 +268,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """
         draft = self._draft(going_on=self.warm_start)
         recipe = draft._check_parameters()
-        examples, network, state = draft._prepare(X, y, sample_weight)
-        examples, validation = draft._hold_out(examples, state.split_seed, X_val, y_val, sample_weight_val)
+        hold_out = partial(draft._hold_out, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out)
+        recipe = draft._settled(recipe, examples.n, validates=validation is not None)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
         state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
@@ -286,7 +308,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
         if self.learning_rate_schedule == REDUCE_ON_PLATEAU:
             reject("learning_rate_schedule", "another for partial_fit, whose parts differ", REDUCE_ON_PLATEAU)
-        examples, network, state = draft._prepare(X, y, sample_weight, partial(draft._given_classes, classes))
+        if self.scale_inputs == "robust":
+            reject("scale_inputs", "'standard' or None for partial_fit, where quantiles cannot be kept", "robust")
+        choose_classes = partial(draft._given_classes, classes)
+        examples, _, network, state = draft._prepare(X, y, sample_weight, choose_classes=choose_classes, in_parts=True)
+        recipe = draft._settled(recipe, examples.n, validates=False)
         if state.weight_scale is None:
             state.weight_scale = examples.mean_weight()
         examples = examples.scaled_by(state.weight_scale)
@@ -364,12 +390,28 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     @property
     def coefs_(self):
         """Weights of the network that predicts, (n_in, n_out) for each layer; batch normalisation is folded in."""
-        return [folded.T for name, folded in self._folded() if name.startswith("W")]
+        return [folded.mT for name, folded in self._folded() if name.startswith("W")]
 
     @property
     def intercepts_(self):
         """Biases of the network that predicts, (n_out,) for each layer; batch normalisation is folded in."""
-        return [folded.ravel() for name, folded in self._folded() if name.startswith("b")]
+        biases = [folded for name, folded in self._folded() if name.startswith("b")]
+        return [b.ravel() if b.ndim == 2 else b.mT for b in biases]
+
+    @property
+    def input_center_(self):
+        """What is subtracted from each feature before it is divided by `input_scale_`; missing without scaling."""
+        return self._scaling("center")
+
+    @property
+    def input_scale_(self):
+        """What each feature is divided by; missing without scaling."""
+        return self._scaling("scale")
+
+    def _scaling(self, name):
+        if not (hasattr(self, "training_state_") and self.training_state_["scaling"]):
+            raise AttributeError(f"This {type(self).__name__} is not fitted, or does not scale its inputs.")
+        return self.training_state_["scaling"][name][..., 0]
 
     def _folded(self):
         if not hasattr(self, "parameters_"):
@@ -399,11 +441,17 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """Check all parameters that need no data; return the recipe that they make."""
         for name in ("shuffle", "warm_start", "batch_norm"):
             check_flag(name, getattr(self, name))
-        for name in ("max_iter", "n_iter_no_change"):
-            check_integer(name, getattr(self, name), 1)
-        for name in ("weight_decay", "tol"):
-            check_real(name, getattr(self, name), 0)
-        check_real("learning_rate", self.learning_rate, 0, closed="neither")
+        check_integer("max_iter", self.max_iter, 1)
+        for name in ("n_iter_no_change", "ensemble_size"):
+            if not self._is_auto(name):
+                check_integer(name, getattr(self, name), 1)
+        if not self._is_auto("weight_averaging"):
+            check_real("weight_averaging", self.weight_averaging, 0)
+        if self.scale_inputs is not None:
+            check_choice("scale_inputs", self.scale_inputs, SCALINGS, otherwise=" or None")
+        check_real("tol", self.tol, 0)
+        check_real("weight_decay", self._chosen("weight_decay"), 0)
+        check_real("learning_rate", self._chosen("learning_rate"), 0, closed="neither")
         check_real("label_smoothing", self.label_smoothing, 0, 1, closed="left")
         check_real("validation_fraction", self.validation_fraction, 0, 1, closed="neither")
         check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
@@ -426,11 +474,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return self._recipe()
 
     def _recipe(self):
-        optimizer, schedule, batch_size = self.optimizer, self.learning_rate_schedule, self.batch_size
-        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
-            if not (isinstance(optimizer, type) and issubclass(optimizer, tuple(OPTIMIZERS.values()))):
-                check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
-            optimizer = OPTIMIZERS.get(optimizer, optimizer)()
+        schedule, batch_size = self.learning_rate_schedule, self.batch_size
         if not callable(schedule):
             otherwise = " or a callable that takes the step"
             check_choice("learning_rate_schedule", schedule, [*SCHEDULES, REDUCE_ON_PLATEAU], otherwise=otherwise)
@@ -443,22 +487,32 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                     "batch_size", "at least 2 with batch_norm=True, which compares the samples of a batch", batch_size
                 )
         return Recipe(
-            optimizer,
-            learning_rate=float(self.learning_rate),
+            checked_optimizer(self.optimizer),
+            learning_rate=float(self._chosen("learning_rate")),
             schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
-            batch_size=AUTO_BATCH_SIZE if batch_size == "auto" else batch_size,
-            weight_decay=float(self.weight_decay),
+            batch_size=batch_size,
+            weight_decay=float(self._chosen("weight_decay")),
             label_smoothing=float(self.label_smoothing),
             max_grad_norm=self.max_grad_norm,
             shuffle=bool(self.shuffle),
         )
 
+    def _settled(self, recipe, n, *, validates):
+        """Return the recipe with what "auto" stands for, given the number of examples."""
+        batch_size, averaging_epochs = recipe.batch_size, self.weight_averaging
+        if batch_size == "auto":
+            # a power of 2 that grows with the set: the same number of steps teaches as much
+            wanted = AUTO_BATCH_SIZE * 2 ** int(math.log2(max(n / MANY_SAMPLES, 1)))
+            batch_size = None if n < FEW_SAMPLES else min(wanted, LARGEST_AUTO_BATCH_SIZE)
+        if averaging_epochs == "auto":
+            averaging_epochs = AVERAGING_EPOCHS if validates else 0.0
+        return replace(recipe, batch_size=batch_size, averaging_epochs=float(averaging_epochs))
+
     def _callbacks(self):
-        callbacks = [EarlyStopping(self.n_iter_no_change, self.tol)]
+        patience = self._chosen("n_iter_no_change")
+        callbacks = [EarlyStopping(patience, self.tol)]
         if self.learning_rate_schedule == REDUCE_ON_PLATEAU:
-            callbacks.append(
-                ReduceLROnPlateau(factor=0.2, patience=max(self.n_iter_no_change // 2, 1), min_delta=self.tol)
-            )
+            callbacks.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
         return callbacks + self._printers()
 
     def _printers(self):
@@ -466,19 +520,46 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return [EpochPrinter(every)] if self.verbose else []
 
     def _layer_dims(self, n_features, n_outputs):
-        dims = self.hidden_layer_dims
+        dims = AUTO_LAYER_DIMS if self._is_auto("hidden_layer_dims") else self.hidden_layer_dims
         if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
         if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
-            rule = "an integer of at least 1 or a sequence of such"
+            rule = "'auto', an integer of at least 1 or a sequence of such"
             reject("hidden_layer_dims", rule, self.hidden_layer_dims)
         return (n_features, *dims, n_outputs)
 
-    def _float_type(self, X_is_single=False, n_samples=0):
+    def _is_auto(self, name):
+        value = getattr(self, name)
+        return isinstance(value, str) and value == "auto"
+
+    def _chosen(self, name):
+        """Return a parameter, or what "auto" stands for in it."""
+        if not self._is_auto(name):
+            return getattr(self, name)
+        return AUTO[name][0 if self._is_automatic() else 1]
+
+    def _is_automatic(self):
+        """Say whether the network is to be the one that proved best: its dims are not given, and it learns by batches."""
+        return self._is_auto("hidden_layer_dims") and not checked_optimizer(self.optimizer).full_batch
+
+    def _ensemble_size(self, n):
+        """Return how many networks to train on n samples."""
+        if not self._is_auto("ensemble_size"):
+            return int(self.ensemble_size)
+        if hasattr(self, "network_"):  # which training goes on with
+            return self.network_["ensemble_size"]
+        if not self._is_automatic():
+            return 1
+        return max(min(AUTO_ENSEMBLE_SIZE, ENSEMBLE_SAMPLES // n), 1)
+
+    def _float_type(self, examples=None, network=None, scaling=None):
         """Return the precision to compute in."""
-        if isinstance(self.dtype, str) and self.dtype == "auto":
-            single = X_is_single or n_samples > MANY_SAMPLES
-            return np.dtype(np.float32 if single else np.float64)
+        if self._is_auto("dtype"):
+            if examples is None or is_single(examples.X.dtype):
+                return np.dtype(np.float32)
+            enough = FEW_SAMPLES * 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
+            far = scaling is not None and (np.abs(scaling.center) > FAR_FROM_ZERO * scaling.scale).any()
+            return np.dtype(np.float32 if examples.n >= enough and not far else np.float64)
         try:
             dtype = np.dtype(self.dtype)
         except TypeError:
@@ -487,18 +568,31 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("dtype", "'auto', float32 or float64", self.dtype)
         return dtype
 
-    def _prepare(self, X, y, sample_weight, choose_classes=None):
-        """Return the examples to train on, the network, and the state that training starts or goes on from."""
-        examples = self._read(X, y, sample_weight, choose_classes or self._classes_in)
+    def _prepare(self, X, y, sample_weight, *, choose_classes=None, hold_out=None, in_parts=False):
+        """Return the examples to train on, those to validate on (or None), the network, and the state to start from."""
+        examples = everything = self._read(X, y, sample_weight, choose_classes or self._classes_in)
+        validation = None
         if self.batch_norm and examples.n == 1:
             raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
-        network = self._network(examples.X.shape[0])
-        state = self._start(network, examples)
+        network = self._network(examples.X.shape[0], examples.n)
+        state = self._state(network)
+        if hold_out is not None:
+            examples, validation = hold_out(examples, network, state.split_seed)
+        # what one member of an ensemble holds out, the others train on
+        self._scale_inputs(state, examples if network.ensemble_size == 1 else everything, in_parts=in_parts)
+        if state.parameters is None:
+            dtype = self._float_type(everything, network, state.scaling)
+            state.parameters = self._initial_parameters(network, state.rng, dtype, state.scaling)
+        examples = examples._replace(scaling=state.scaling).ready_for(state.parameters.vector.dtype)
+        if validation is not None:
+            shares_inputs = validation.X is everything.X and self.scoring == "loss"  # a scorer wants them as they came
+            ready = examples if shares_inputs else validation._replace(scaling=state.scaling)
+            validation = validation._replace(X=ready.X, scaling=ready.scaling)
         self.network_ = network.to_dict()
         self.n_layers_ = network.n_layers + 1
         self.n_outputs_ = network.layer_dims[-1]
         self.out_activation_ = LOSSES[network.loss].out_activation
-        return examples, network, state
+        return examples, validation, network, state
 
     def _read(self, X, y, sample_weight, choose_classes):
         """Check the training set; return it as examples. Sets: multilabel_, classes_."""
@@ -564,38 +658,44 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         columns = None if weight is None or weight.all() else np.flatnonzero(weight)
         return Examples(X.T, Y, weight, columns)
 
-    def _network(self, n_features):
+    def _network(self, n_features, n_samples):
         two_classes = len(self.classes_) == 2 and not self.multilabel_
         return Network(
             self._layer_dims(n_features, 1 if two_classes else len(self.classes_)),
-            activation=self.activation,
+            activation=self._chosen("activation"),
             loss="binary_cross_entropy" if two_classes or self.multilabel_ else "categorical_cross_entropy",
             dropout_rate=self.dropout_rate,
             batch_norm=self.batch_norm,
+            ensemble_size=self._ensemble_size(n_samples),
         )
 
-    def _start(self, network, examples):
-        """Return the state that training starts or goes on from."""
+    def _state(self, network):
+        """Return the state that training goes on from; or a new one, which has no parameters yet."""
         if hasattr(self, "parameters_"):
             check_same_network(network, Network.restore(self.network_))
-            state = TrainingState.from_dict(self.training_state_, self.parameters_)
-        else:
-            seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
-            rng = np.random.default_rng(seed)
-            split_seed = int(rng.integers(2**32))
-            parameters = self._initial_parameters(
-                network, rng, self._float_type(is_single(examples.X.dtype), examples.n)
-            )
-            state = TrainingState(parameters, rng, split_seed=split_seed)
-        return state
+            return TrainingState.from_dict(self.training_state_, self.parameters_)
+        seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint32)
+        rng = np.random.default_rng(seed)
+        return TrainingState(None, rng, split_seed=int(rng.integers(2**32)))
 
-    def _initial_parameters(self, network, rng, dtype):
+    def _scale_inputs(self, state, examples, *, in_parts):
+        """Choose the scaling of a new state, or count in the examples of one more part. Sets: state."""
+        is_new = state.parameters is None
+        if self.scale_inputs == "standard" and (is_new or (in_parts and state.moments)):
+            moments = input_moments(examples)
+            state.moments = moments if state.moments is None else state.moments.merged(moments)
+            state.scaling = state.moments.scaling()
+        elif self.scale_inputs == "robust" and is_new:
+            state.scaling = robust_scaling(examples)
+
+    def _initial_parameters(self, network, rng, dtype, scaling):
         name = "zeros" if isinstance(self.weight_init, dict) else self.weight_init
         parameters = initialize_parameters(
             network.layer_dims,
             activation=network.activation,
             weight_init=name,
             batch_norm=network.batch_norm,
+            ensemble_size=network.ensemble_size,
             rng=rng,
             dtype=dtype,
         )
@@ -605,13 +705,17 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                 given = {key: np.shape(array) for key, array in self.weight_init.items()}
                 if given != wanted:
                     raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
-                parameters.assign(self.weight_init)
+                given = {key: np.asarray(array, dtype) for key, array in self.weight_init.items()}
+                parameters.assign(unfold_scaling(given, scaling))
             if not np.isfinite(parameters.vector).all():
                 reject("weight_init", "a dict of finite numbers", self.weight_init)
         return parameters
 
-    def _hold_out(self, examples, split_seed, X_val, y_val, sample_weight_val):
-        """Return the examples to train on and those to validate on, or None for the latter."""
+    def _hold_out(self, examples, network, split_seed, *, X_val, y_val, sample_weight_val):
+        """Return the examples to train on and those to validate on, or None for the latter.
+
+        Each member of an ensemble holds out another share of the set.
+        """
         if X_val is not None or y_val is not None or sample_weight_val is not None:
             if X_val is None or y_val is None:
                 missing = "X_val" if X_val is None else "y_val"
@@ -619,16 +723,20 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             if not self.early_stopping:
                 reject("early_stopping", "'auto' or True where X_val is given", self.early_stopping)
             return examples, self._read_validation(X_val, y_val, sample_weight_val)
-        wanted = examples.n > MANY_SAMPLES if isinstance(self.early_stopping, str) else self.early_stopping
+        n = examples.n
+        wanted = self.early_stopping
+        if self._is_auto("early_stopping"):  # what a member of an ensemble holds out is not lost for training
+            wanted = n >= FEW_SAMPLES if network.ensemble_size > 1 else n > MANY_SAMPLES
         if not wanted:
             return examples, None
-        n = examples.n
         n_val = math.ceil(self.validation_fraction * n)
         if n_val >= n:
             raise ValueError(f"early_stopping=True needs samples to hold out and to train on, got n_samples = {n}.")
         strata = np.zeros(n, np.intp) if self.multilabel_ else examples.Y[0, examples.members]
-        held = draw_shares(strata, n_val, np.random.default_rng(split_seed))
-        return tuple(examples._replace(columns=examples.at(np.flatnonzero(part))) for part in (~held, held))
+        folds = draw_folds(strata, n_val, network.ensemble_size, np.random.default_rng(split_seed))
+        parts = [(np.flatnonzero(~fold), np.flatnonzero(fold)) for fold in folds]
+        parts = parts[0] if network.ensemble_size == 1 else map(np.stack, zip(*parts))
+        return tuple(examples._replace(columns=examples.at(part)) for part in parts)
 
     def _read_validation(self, X_val, y_val, sample_weight_val):
         with naming("X_val", "like X"):
@@ -651,7 +759,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             X, Y = validation.X.T[columns], validation.Y.T[columns]
             y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
             weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
-            fitted.parameters_, suitable = start, f"a scorer that the validation data suit, got {self.scoring!r}"
+            scaling, fitted.parameters_ = validation.scaling, fold_scaling(start, validation.scaling)
+            suitable = f"a scorer that the validation data suit, got {self.scoring!r}"
             with naming("scoring", suitable):
                 try:
                     scorer(fitted, X, y, **weights)
@@ -663,7 +772,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             cost = mean_cost(validation, parameters, network)
             values = {"validation_cost": cost}
             if scorer is not None and math.isfinite(cost):
-                fitted.parameters_ = parameters
+                fitted.parameters_ = fold_scaling(parameters, scaling)
                 with naming("scoring", suitable):
                     score = float(scorer(fitted, X, y, **weights))
                 values["validation_score"] = check_real("scoring", score)
@@ -675,7 +784,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """Set the fitted attributes that the training gives, and take the draft's place."""
         history, validated = state.history, state.best_vector is not None
         draft.training_state_ = state.to_dict(resumable=resumable)
-        draft.parameters_ = dict(state.kept_parameters())
+        draft.parameters_ = dict(fold_scaling(state.kept_parameters(), state.scaling))
         draft.n_iter_ = state.epoch
         draft.loss_curve_, draft.learning_rate_curve_ = history["cost"], history["learning_rate"]
         draft.loss_ = draft.loss_curve_[-1]
@@ -700,7 +809,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
     def _outputs(self, X, of_logits, shape, dtype=None):
         """Return what a function makes of the logits (n_L, m) of X: a number, or an array of a shape, per sample."""
-        plain = self._is_plain(X)
+        plain, loss = self._is_plain(X), self.network_["loss"]
         X = X if plain else self._validated(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
         rows = np.empty((X.shape[0], *shape), dtype or float_type)
@@ -710,7 +819,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                 self._validated(X[piece])
             if not np.isfinite(ZL).all():
                 raise ValueError(f"X has values too large for this network, which computes in {ZL.dtype}.")
-            rows[piece] = of_logits(ZL.astype(float_type, copy=False))
+            rows[piece] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
 
         map_logits(write, X.T, self.parameters_, Network.restore(self.network_))
         return rows
@@ -731,6 +840,21 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _by_class(self, ZL, link):
         """Return what a link of the loss makes of logits, with a row for each example and a column for each class."""
         return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
+
+
+def checked_optimizer(optimizer):
+    """Return an optimizer given by its name, its class or as it is.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    known = tuple(OPTIMIZERS.values())
+    if isinstance(optimizer, known):
+        return optimizer
+    if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
+        check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
+    return OPTIMIZERS.get(optimizer, optimizer)()
 
 
 def is_single(dtype):
@@ -786,6 +910,34 @@ def draw_shares(strata, n_drawn, rng):
     for members, share in zip(np.split(by_stratum, np.cumsum(counts)[:-1]), shares):
         drawn[rng.choice(members, share, replace=False)] = True
     return drawn
+
+
+def draw_folds(strata, n_drawn, n_folds, rng):
+    """Draw folds as `draw_shares` does, each from the samples that no fold before has, as long as there are such.
+
+    Parameters
+    ----------
+    strata : ndarray of shape (n_samples,)
+        Numbers from 0.
+    n_drawn : int
+        Samples in each fold.
+    n_folds : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    fold : ndarray of bool, of shape (n_samples,)
+    """
+    n, rest = len(strata), slice(None)
+    drawn = np.zeros(n, bool)
+    for _ in range(n_folds):
+        fold = np.zeros(n, bool)
+        fold[rest] = draw_shares(strata[rest], n_drawn, rng)
+        yield fold
+        drawn |= fold
+        if n - drawn.sum() < n_drawn:
+            drawn[:] = False
+        rest = np.flatnonzero(~drawn)
 
 
 def check_labels(y):
@@ -885,7 +1037,7 @@ def check_same_network(network, fitted):
     ------
     ValueError
     """
-    for name in ("layer_dims", "batch_norm", "loss"):
+    for name in ("layer_dims", "batch_norm", "loss", "ensemble_size"):
         before, now = getattr(fitted, name), getattr(network, name)
         if before != now:
             raise ValueError(

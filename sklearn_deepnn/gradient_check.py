@@ -65,7 +65,7 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
 
     def cost():
         outputs, _, _ = evaluate(batch, trial, network, rng=np.random.default_rng(random_state))
-        return outputs.cost(network.loss) + l2_penalty(trial.weights, weight_decay)
+        return outputs.cost(network.loss) * network.ensemble_size + l2_penalty(trial.weights, weight_decay)
 
     rng, errors = np.random.default_rng(random_state), []
     # an array whose gradient is zero (by symmetry, or because a normalisation cancels it) has only rounding to compare
@@ -85,16 +85,20 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
     if isinstance(estimator_or_network, Network):
         network, recipe = estimator_or_network, Recipe(None, learning_rate=0.0)
         parameters = initialize_parameters(
-            network.layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=random_state
+            network.layer_dims,
+            activation=network.activation,
+            batch_norm=network.batch_norm,
+            ensemble_size=network.ensemble_size,
+            rng=random_state,
         )
         X, weight = X if issparse(X) else np.asarray(X), None if sample_weight is None else np.asarray(sample_weight)
         examples = Examples(X, np.atleast_2d(y), weight)
     else:
         draft = estimator_or_network._draft(going_on=True)
         recipe = draft._check_parameters()
-        examples, network, state = draft._prepare(X, y, sample_weight)
+        examples, _, network, state = draft._prepare(X, y, sample_weight)
         examples = examples.scaled_by(examples.mean_weight())
-        parameters = Parameters(getattr(draft, "parameters_", state.parameters), np.float64)
+        parameters = Parameters(state.kept_parameters(), np.float64)
     batch = draw_batch(examples, examples.members, network, np.float64, recipe.label_smoothing)
     return network, parameters, batch, recipe.weight_decay
 

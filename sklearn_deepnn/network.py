@@ -2,6 +2,7 @@
 
 Conventions: columns are examples. `X` = A0 (n_0, m), `W{l}` (n_l, n_{l-1}), `b{l}` (n_l, 1), `AL` and `Y` (n_L, m).
 A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], the output layer LINEAR -> link.
+The members of an ensemble are stacked on a first axis of all arrays; `X` may lack it where all see the same examples.
 """
 
 import re
@@ -54,6 +55,9 @@ class Network:
         Share of hidden units dropped while training: one for all hidden layers, or one each.
     batch_norm : bool, default=False
         Whether the hidden layers normalise.
+    ensemble_size : int, default=1
+        Networks of this kind that learn and predict side by side. Those of an ensemble are stacked on a first axis of
+        all arrays: "W1" is (ensemble_size, n_1, n_0). A single network has no such axis.
 
     Raises
     ------
@@ -64,7 +68,7 @@ class Network:
     --------
     >>> Network((64, 100, 10), activation="tanh")
     Network(layer_dims=(64, 100, 10), activation=('tanh',), loss='categorical_cross_entropy', dropout_rate=(0.0,), \
-batch_norm=False)
+batch_norm=False, ensemble_size=1)
     """
 
     layer_dims: tuple
@@ -72,6 +76,7 @@ batch_norm=False)
     loss: str | None = None
     dropout_rate: Any = 0.0
     batch_norm: bool = False
+    ensemble_size: int = 1
 
     def __post_init__(self):
         if np.ndim(self.layer_dims) != 1 or len(self.layer_dims) < 2:
@@ -87,6 +92,7 @@ batch_norm=False)
         settle(self, "loss", self.loss or default_loss(layer_dims[-1]))
         check_choice("loss", self.loss, LOSSES)
         check_flag("batch_norm", self.batch_norm)
+        check_integer("ensemble_size", self.ensemble_size, 1)
 
     @property
     def n_layers(self):
@@ -113,7 +119,8 @@ batch_norm=False)
         weights : sequence of ndarrays of shape (n_l, n_{l-1})
             W1, ..., WL.
         """
-        return cls((weights[0].shape[1], *(len(W) for W in weights)))
+        ensemble_size = len(weights[0]) if weights[0].ndim == 3 else 1
+        return cls((weights[0].shape[-1], *(W.shape[-2] for W in weights)), ensemble_size=ensemble_size)
 
 
 def one_per_layer(name, value, n_hidden, check):
@@ -143,7 +150,9 @@ def one_per_layer(name, value, n_hidden, check):
     return tuple(value)
 
 
-def initialize_parameters(layer_dims, *, activation="relu", weight_init="auto", batch_norm=False, rng=None, dtype=None):
+def initialize_parameters(
+    layer_dims, *, activation="relu", weight_init="auto", batch_norm=False, ensemble_size=1, rng=None, dtype=None
+):
     """Draw start values: weights by `weight_init`, biases zero.
 
     Parameters
@@ -157,6 +166,8 @@ def initialize_parameters(layer_dims, *, activation="relu", weight_init="auto", 
         selu, Glorot for tanh, sigmoid and the output layer.
     batch_norm : bool, default=False
         Hidden layers then have "gamma" (ones), "beta" (zeros) and running statistics, and no "b".
+    ensemble_size : int, default=1
+        Of more than one, all arrays have a first axis, with draws of its own for each member.
     rng : numpy.random.Generator, int or None
         An int seeds a generator; None draws a new one.
     dtype : dtype, optional
@@ -177,20 +188,23 @@ def initialize_parameters(layer_dims, *, activation="relu", weight_init="auto", 
     >>> {name: array.shape for name, array in parameters.items()}
     {'W1': (4, 5), 'b1': (4, 1), 'W2': (3, 4), 'b2': (3, 1)}
     """
-    network = Network(layer_dims, activation=activation, batch_norm=batch_norm)
+    network = Network(layer_dims, activation=activation, batch_norm=batch_norm, ensemble_size=ensemble_size)
     if weight_init != "auto":
         check_choice("weight_init", weight_init, INITIALIZERS, otherwise=" or 'auto'")
     rng = np.random.default_rng(rng)
-    arrays = {}
+    arrays, stack = {}, () if ensemble_size == 1 else (ensemble_size,)
     for l, (n_prev, n) in enumerate(pairwise(network.layer_dims), start=1):
         hidden = l < network.n_layers
         suited = ACTIVATIONS[network.activation[l - 1] if hidden else "identity"].initializer
-        arrays[f"W{l}"] = INITIALIZERS[suited if weight_init == "auto" else weight_init]((n, n_prev), rng)
+        initializer = INITIALIZERS[suited if weight_init == "auto" else weight_init]
+        draws = [initializer((n, n_prev), rng) for _ in range(ensemble_size)]
+        arrays[f"W{l}"] = np.stack(draws) if stack else draws[0]
+        of_units = (*stack, n, 1)
         if hidden and batch_norm:
-            arrays |= {f"gamma{l}": np.ones((n, 1)), f"beta{l}": zeros((n, 1))}
-            arrays |= {f"running_mean{l}": zeros((n, 1)), f"running_variance{l}": np.ones((n, 1))}
+            arrays |= {f"gamma{l}": np.ones(of_units), f"beta{l}": zeros(of_units)}
+            arrays |= {f"running_mean{l}": zeros(of_units), f"running_variance{l}": np.ones(of_units)}
         else:
-            arrays[f"b{l}"] = zeros((n, 1))
+            arrays[f"b{l}"] = zeros(of_units)
     return Parameters(arrays, dtype)
 
 
@@ -322,7 +336,7 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, o
     network : Network, optional
         The one that went forward; by default the course's.
     sample_weight : ndarray of shape (m,), optional
-        Multiplies each example's gradient.
+        Multiplies each example's gradient. For the members of an ensemble it may be (ensemble_size, m).
     m : int, optional
         What the sums over the examples are divided by, by default their number. For a part of a batch that is the
         number in the whole batch: the gradients of its parts then add up to its own.
@@ -343,9 +357,9 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, o
     network = network or Network.of([cache.linear[1] for cache in caches])
     grads, l = {} if out is None else out, network.n_layers
     # divided here, where there is least to divide; what comes of it are sums, m=1
-    dZ = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[1] if m is None else m))
+    dZ = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[-1] if m is None else m))
     if sample_weight is not None:
-        dZ = dZ * sample_weight
+        dZ = dZ * sample_weight[..., np.newaxis, :]
     name = names_of(l)
     into = grads.get(name.dW), grads.get(name.db)
     dA, grads[name.dW], grads[name.db] = linear_backward(dZ, caches[-1].linear, m=1, out=into, wrt_input=l > 1)
@@ -461,26 +475,26 @@ def map_logits(function, X, parameters, network, columns=None):
     Parameters
     ----------
     function : callable
-        Takes a piece, a slice of the wanted examples, and its logits ZL (n_L, m).
+        Takes a piece, a slice of the wanted examples, and its logits ZL (n_L, m), of an ensemble those of each member.
     X : ndarray or sparse array of shape (n_0, n)
         Pieces of it are converted to the dtype of the parameters.
     parameters : dict of str to ndarray
     network : Network
     columns : ndarray of int, optional
-        The examples wanted, by default all.
+        The examples wanted, by default all; of shape (ensemble_size, m) other ones for each member of an ensemble.
 
     Returns
     -------
     list
         What the function returned for each piece, in their order.
     """
-    n = X.shape[1] if columns is None else len(columns)
-    widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims)
+    n = X.shape[1] if columns is None else columns.shape[-1]
+    widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims) * network.ensemble_size
     size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // widest), 64)
     dtype = parameters["W1"].dtype
 
     def predict(piece):
-        A0 = take_columns(X, piece if columns is None else columns[piece], dtype)
+        A0 = take_columns(X, piece if columns is None else columns[..., piece], dtype)
         return function(piece, logits_forward(A0, parameters, network)[0])
 
     if n <= size:  # gen_batches checks its arguments for longer than one row takes
@@ -499,20 +513,24 @@ def take_columns(X, columns, dtype):
     Parameters
     ----------
     X : ndarray or sparse array of shape (n_0, n)
-    columns : slice or ndarray of int
+    columns : slice, or ndarray of int of shape (m,) or (ensemble_size, m)
     dtype : dtype or None
         None leaves it as it is.
 
     Returns
     -------
     ndarray or sparse array of shape (n_0, m)
+        With other columns for each member of an ensemble: an ndarray of shape (ensemble_size, n_0, m), or a list of
+        sparse arrays.
     """
-    if isinstance(columns, slice) or not isinstance(X, np.ndarray):
+    is_dense, for_members = isinstance(X, np.ndarray), np.ndim(columns) == 2
+    if for_members and not is_dense:
+        return [take_columns(X, of_member, dtype) for of_member in columns]
+    if isinstance(columns, slice) or not is_dense:
         taken = X[:, columns]
     elif X.flags.f_contiguous:
-        taken = X.T.take(columns, axis=0).T  # gathers rows in 2 us; X.take(columns, axis=1) copies all of X first
-    elif X.flags.c_contiguous:
-        taken = X.take(columns, axis=1)
+        taken = X.T.take(columns, axis=0).mT  # gathers rows in 2 us; X.take(columns, axis=1) copies all of X first
     else:
-        taken = X[:, columns]
+        taken = X.take(columns, axis=1) if X.flags.c_contiguous else X[:, columns]
+        taken = np.moveaxis(taken, 0, -2) if for_members else taken
     return taken if dtype is None or taken.dtype == dtype else taken.astype(dtype)

@@ -1,7 +1,8 @@
 """Training: the only loop. Mini-batches, steps, epochs, and the state that they change.
 
 Conventions: columns are examples. `X` (n_0, n) may be dense or sparse; `Y` is (n_L, n) targets or (1, n) class numbers.
-A training set is described, never copied: batches are gathered and converted as they are drawn.
+A training set is described, never copied: batches are gathered, scaled and converted as they are drawn. The members of
+an ensemble train side by side, each on examples and in an order of its own; their arrays are stacked on a first axis.
 """
 
 import copy
@@ -21,7 +22,7 @@ from sklearn.utils import gen_batches, gen_even_slices
 
 from .callbacks import EpochPrinter
 from .checks import check_integer, check_real
-from .losses import LOSSES, compute_cost
+from .losses import LOSSES, compute_cost, joint_logits
 from .network import (
     Network,
     initialize_parameters,
@@ -35,6 +36,7 @@ from .network import (
 from .optimizers import SGD
 from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
+from .scaling import Moments, Scaling, fold_scaling, fold_scaling_backward, unfold_scaling
 from .schedules import SCHEDULES
 from .threads import BLAS_BOUND, Crew, allowed_threads
 
@@ -42,12 +44,14 @@ BLOW_UP = 10.0  # times the cost before: noise and momentum raise a healthy cost
 FAR_WORSE = 10.0  # times the cost of guessing: networks that have hardly been trained yet cost less
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
+READY_BYTES = 2**22  # of inputs that are scaled and converted before training, not as they are drawn
 COST_COLUMNS = 4096  # examples whose cost is worked out at once
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
 # bytes of weights times examples that are worth a thread: 3 ms, where waking it costs 0.1 ms
 WORK_OF_PART = 360_000_000
 PART_COLUMNS = 64  # examples with which products are efficient
+AVERAGING_START = 5.0  # at step t the average reaches back t / 5 steps, until that is as far as it should
 MOST_PARTS = 8  # each has a gradient of its own, as large as the weights
 
 
@@ -60,14 +64,17 @@ class Examples(NamedTuple):
     Y : ndarray or sparse array of shape (n_L, n), or (1, n)
         Targets, or class numbers.
     sample_weight : ndarray of shape (n,), or None
-    columns : ndarray of int, or None
-        The examples that belong to the set; None means all.
+    columns : ndarray of int, of shape (m,) or (ensemble_size, m), or None
+        The examples that belong to the set, or to that of each member of an ensemble; None means all.
+    scaling : Scaling or None
+        What the network wants the inputs to be scaled by.
     """
 
     X: Any
     Y: Any
     sample_weight: Any = None
     columns: Any = None
+    scaling: Any = None
 
     @property
     def members(self):
@@ -76,7 +83,17 @@ class Examples(NamedTuple):
 
     def at(self, positions):
         """Return the columns of X that hold the examples at some positions in the set, a slice or an array."""
-        return positions if self.columns is None else self.columns[positions]
+        if self.columns is None or np.ndim(positions) < 2 or self.columns.ndim == 1:
+            return positions if self.columns is None else self.columns[..., positions]
+        starts = np.arange(len(self.columns))[:, np.newaxis] * self.columns.shape[1]
+        return self.columns.take(starts + positions)
+
+    def ready_for(self, dtype):
+        """Return the set with X scaled and converted beforehand where that fits the cache, else as it is."""
+        if issparse(self.X) or self.X.size * np.dtype(dtype).itemsize > READY_BYTES:
+            return self
+        X = self.X if self.scaling is None else self.scaling.apply(self.X, dtype)
+        return self._replace(X=np.ascontiguousarray(X.T, dtype=dtype).T, scaling=None)
 
     def mean_weight(self):
         """Return the mean weight of the examples in the set, 1 if they have none."""
@@ -98,15 +115,25 @@ class Examples(NamedTuple):
     @property
     def n(self):
         """Number of examples in the set."""
-        return self.X.shape[1] if self.columns is None else len(self.columns)
+        return self.X.shape[1] if self.columns is None else self.columns.shape[-1]
 
 
 class Batch(NamedTuple):
-    """Examples ready for the network: A0 (n_0, m), Y (n_L, m), sample_weight (m,) or None."""
+    """Examples ready for the network.
+
+    Attributes
+    ----------
+    A0 : ndarray or sparse array of shape (n_0, m)
+    Y : ndarray of shape (n_L, m)
+    sample_weight : ndarray of shape (m,), or None
+    scaling : Scaling or None
+        What is left for the first layer to do, of sparse inputs.
+    """
 
     A0: Any
     Y: np.ndarray
     sample_weight: Any
+    scaling: Any = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +152,8 @@ class Recipe:
     max_grad_norm : float or None
     shuffle : bool
         Whether each epoch draws a new order.
+    averaging_epochs : float
+        Epochs that the moving average of the parameters, which is what is kept, reaches back; 0 keeps them as they are.
     """
 
     optimizer: Any
@@ -135,6 +164,7 @@ class Recipe:
     label_smoothing: float = 0.0
     max_grad_norm: float | None = None
     shuffle: bool = True
+    averaging_epochs: float = 0.0
 
     def schedule_over(self, n_steps):
         """Return the schedule, a function of the step, for a horizon of n_steps."""
@@ -155,7 +185,7 @@ def checked_rate(schedule, step):
 
 
 # the fields of TrainingState that are saved in another form, or follow from others
-NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector"}
+NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
 
 
 @dataclass
@@ -185,7 +215,13 @@ class TrainingState:
         What callbacks have multiplied the learning rate by.
     best_epoch, best_values, best_vector
         With validation: the epoch with the lowest `monitored`, what this call's validation data say of it, and the
-        parameters' vector then.
+        vector of the parameters that were judged.
+    average : Parameters or None
+        The moving average of the parameters, if one is taken.
+    scaling : Scaling or None
+        Of the inputs.
+    moments : Moments or None
+        Those of all inputs so far, where they come in parts.
     """
 
     parameters: Parameters
@@ -202,6 +238,14 @@ class TrainingState:
     best_values: dict | None = None
     best_vector: np.ndarray | None = None
     newest: dict = field(default_factory=dict)
+    average: Parameters | None = None
+    scaling: Scaling | None = None
+    moments: Moments | None = None
+
+    @property
+    def current(self):
+        """The parameters to judge and to keep: their moving average, if one is taken, otherwise as they are."""
+        return self.parameters if self.average is None else self.average
 
     @property
     def monitored(self):
@@ -237,8 +281,9 @@ class TrainingState:
         """Keep a copy of the parameters if `monitored` is the lowest so far. Sets: best_*."""
         beaten = self.best_values is None or not judged(self.best_values) <= self.monitored
         if beaten and np.isfinite(self.monitored):
-            self.best_epoch, self.best_values = self.epoch, self.newest
-            self.best_vector = self.parameters.vector.copy()
+            self.best_epoch = self.epoch
+            self.best_values = {name: v for name, v in self.newest.items() if name.startswith("validation")}
+            self.best_vector = self.current.vector.copy()
 
     def judge_best_by(self, validate):
         """Judge the best epoch so far by this call's validation data, or forget it if there are none. Sets: best_*."""
@@ -248,16 +293,16 @@ class TrainingState:
             self.best_values = validate(self.kept_parameters())
 
     def kept_parameters(self):
-        """Return the best epoch's parameters where epochs were validated, otherwise the last."""
+        """Return the best epoch's parameters where epochs were validated, otherwise the `current`."""
         if self.best_vector is None:
-            return self.parameters
+            return self.current
         best = Parameters(self.parameters)
         best.vector[...] = self.best_vector
         return best
 
     def return_to_best(self):
-        """Go on from the best epoch's parameters, with an optimizer that knows nothing yet. Sets: both."""
-        self.parameters, self.optimizer_state = self.kept_parameters(), None
+        """Go on from the best epoch's parameters, with an optimizer and an average that know nothing yet. Sets: all."""
+        self.parameters, self.optimizer_state, self.average = self.kept_parameters(), None, None
 
     def to_dict(self, *, resumable=True):
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
@@ -265,8 +310,8 @@ class TrainingState:
         Parameters
         ----------
         resumable : bool, default=True
-            Whether to keep what is as large as the parameters: the optimizer's moments, and the last parameters where
-            better ones were kept.
+            Whether to keep what is as large as the parameters: the optimizer's moments, the average, and what else the
+            kept parameters do not tell to the bit.
 
         Returns
         -------
@@ -275,7 +320,13 @@ class TrainingState:
         saved = {name: value for name, value in vars(self).items() if name not in NOT_PLAIN}
         saved["rng"] = self.rng.bit_generator.state
         saved["optimizer_state"] = self.optimizer_state if resumable else None
-        saved["last_vector"] = self.parameters.vector if resumable and self.best_vector is not None else None
+        vectors = {"last": self.parameters.vector, "best": self.best_vector}
+        if self.average is not None:
+            vectors["average"] = self.average.vector
+        saved["vectors"] = vectors if resumable else {}
+        for name in ("scaling", "moments"):
+            arrays = getattr(self, name)
+            saved[name] = None if arrays is None else arrays._asdict()
         return saved
 
     @classmethod
@@ -286,23 +337,27 @@ class TrainingState:
         ----------
         saved : dict
         kept : dict of str to ndarray
-            The parameters that were kept: the best epoch's with validation, otherwise the last.
+            The parameters that were kept, `kept_parameters`, folded with the scaling.
 
         Returns
         -------
         TrainingState
             Whose optimizer_state is None if it was not kept.
         """
-        parameters = Parameters(kept)
         history = {name: list(curve) for name, curve in saved["history"].items()}  # deepcopy visits each number
         saved = copy.deepcopy({**saved, "history": None}) | {"history": history}
-        rng, last_vector = np.random.default_rng(), saved.pop("last_vector")
+        rng, vectors = np.random.default_rng(), saved.pop("vectors")
         rng.bit_generator.state = saved.pop("rng")
+        scaling = saved["scaling"] = saved["scaling"] and Scaling(**saved["scaling"])
+        saved["moments"] = saved["moments"] and Moments(**saved["moments"])
+        parameters = Parameters(unfold_scaling(kept, scaling))
         state = cls(parameters, rng, **saved)
         if state.best_epoch is not None:
-            state.best_vector = parameters.vector.copy()
-        if last_vector is not None:
-            parameters.vector[...] = last_vector
+            state.best_vector = vectors.get("best", parameters.vector.copy())
+        if "average" in vectors:
+            state.average = Parameters(parameters)
+            state.average.vector[...] = vectors["average"]
+        parameters.vector[...] = vectors.get("last", parameters.vector)
         return state
 
 
@@ -329,7 +384,7 @@ def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
     Parameters
     ----------
     examples : Examples
-    columns : slice or ndarray of int
+    columns : slice, or ndarray of int of shape (m,) or (ensemble_size, m)
     network : Network
     dtype : dtype
     label_smoothing : float, default=0.0
@@ -340,12 +395,11 @@ def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
     """
     Y = take_columns(examples.Y, columns, None)
     Y = LOSSES[network.loss].encode(Y, network.layer_dims[-1], dtype, label_smoothing)
-    weight = examples.sample_weight
-    return Batch(
-        take_columns(examples.X, columns, dtype),
-        Y,
-        None if weight is None else weight[columns].astype(dtype, copy=False),
-    )
+    weight, scaling = examples.sample_weight, examples.scaling
+    weight = None if weight is None else weight[columns].astype(dtype, copy=False)
+    if scaling is None or issparse(examples.X):
+        return Batch(take_columns(examples.X, columns, dtype), Y, weight, scaling)
+    return Batch(scaling.apply(take_columns(examples.X, columns, None), dtype), Y, weight)
 
 
 class Batches:
@@ -366,6 +420,7 @@ class Batches:
 
     def __init__(self, examples, network, recipe, dtype):
         self.examples, self.shuffle, n = examples, recipe.shuffle, examples.n
+        self.n_orders = network.ensemble_size
         whole = recipe.batch_size is None or recipe.optimizer.full_batch
         # batch normalisation learns nothing from one example: a last one alone joins the batch before it
         smallest = min(2, n) if network.batch_norm else 0
@@ -380,8 +435,9 @@ class Batches:
     def epoch(self, rng):
         """Yield, for each batch of one epoch, the positions in the set of its examples: a slice or an array."""
         if self.shuffle and len(self) > 1:
-            order = rng.permutation(self.examples.n)
-            yield from (order[piece] for piece in self.pieces)
+            orders = [rng.permutation(self.examples.n) for _ in range(self.n_orders)]
+            order = orders[0] if self.n_orders == 1 else np.stack(orders)
+            yield from (order[..., piece] for piece in self.pieces)
         else:
             yield from self.pieces
 
@@ -398,7 +454,7 @@ class Batches:
 def cut(positions, n_parts):
     """Return positions, a slice or an array, in at most n_parts parts of one size."""
     if not isinstance(positions, slice):
-        return [positions[part] for part in gen_even_slices(len(positions), n_parts)]
+        return [positions[..., part] for part in gen_even_slices(positions.shape[-1], n_parts)]
     start, n = positions.start, positions.stop - positions.start
     return [slice(start + part.start, start + part.stop) for part in gen_even_slices(n, n_parts)]
 
@@ -419,8 +475,8 @@ class Outputs(NamedTuple):
     def joined(cls, pieces):
         """Return the outputs of all examples in some pieces."""
         AL, ZL, Y, weights = zip(*pieces)
-        weight = None if weights[0] is None else np.concatenate(weights)
-        return cls(*(np.concatenate(arrays, axis=1) for arrays in (AL, ZL, Y)), weight)
+        weight = None if weights[0] is None else np.concatenate(weights, axis=-1)
+        return cls(*(np.concatenate(arrays, axis=-1) for arrays in (AL, ZL, Y)), weight)
 
 
 class CostMeter:
@@ -439,7 +495,7 @@ class CostMeter:
     def add(self, outputs):
         """Count in the examples of some `Outputs`."""
         self._waiting.append(outputs)
-        self._n_waiting += outputs.Y.shape[1]
+        self._n_waiting += outputs.Y.shape[-1]
         if self._n_waiting >= COST_COLUMNS:
             self._count()
 
@@ -453,12 +509,14 @@ class CostMeter:
             return
         outputs, n = Outputs.joined(self._waiting), self._n_waiting
         self.total += outputs.cost(self.loss) * n
-        self.total_weight += n if outputs.sample_weight is None else float(outputs.sample_weight.sum())
+        self.total_weight += n if outputs.sample_weight is None else n * float(outputs.sample_weight.mean())
         self._waiting, self._n_waiting = [], 0
 
 
 def evaluate(batch, parameters, network, *, m=None, rng=None, out=None):
     """Go forward and backward: what the network puts out for a batch, and the gradients of its cost.
+
+    That of an ensemble is the sum of its members' costs, each of which is trained by itself.
 
     Parameters
     ----------
@@ -477,9 +535,15 @@ def evaluate(batch, parameters, network, *, m=None, rng=None, out=None):
     grads : dict of str to ndarray
     caches : list of LayerCache
     """
-    A0, Y, weight = batch
+    A0, Y, weight, scaling = batch
+    parameters = fold_scaling(parameters, scaling)
     AL, caches = model_forward(A0, parameters, network, training=True, rng=rng, sample_weight=weight)
     grads = model_backward(AL, Y, caches, network, sample_weight=weight, m=m, out=out)
+    if scaling is not None:
+        fold_scaling_backward(grads, scaling)
+        if caches[0].batchnorm is not None:  # whose mean goes into the running one, of the unfolded layer
+            mean = caches[0].batchnorm.mean - (parameters["W1"] @ scaling.center).astype(AL.dtype)
+            caches[0] = caches[0]._replace(batchnorm=caches[0].batchnorm._replace(mean=mean))
     return Outputs(AL, caches[-1].activation, Y, weight), grads, caches
 
 
@@ -520,7 +584,7 @@ class Backpropagation:
         parts, rngs = cut(positions, n_parts), [None] * n_parts
         if any(self.network.dropout_rate):  # a generator is no thing to share
             rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_parts)]
-        m = positions.stop - positions.start if isinstance(positions, slice) else len(positions)
+        m = positions.stop - positions.start if isinstance(positions, slice) else positions.shape[-1]
         for vector in self.vectors[len(parts) :]:  # of fewer examples than parts
             vector.fill(0)
 
@@ -547,15 +611,18 @@ class Block(NamedTuple):
     gradients : list of ndarray
         One for each part of the batch; their sum is the gradient.
     optimizer_state : dict
+    average : ndarray or None
+        The moving average of the parameters.
     """
 
     parameters: np.ndarray
     weights: np.ndarray
     gradients: list
     optimizer_state: dict
+    average: np.ndarray | None
 
 
-def blocks_of(parameters, gradients, optimizer_state, n_blocks):
+def blocks_of(parameters, gradients, optimizer_state, n_blocks, average=None):
     """Return the `Block` s of a training: n_blocks of one size.
 
     Parameters
@@ -566,21 +633,26 @@ def blocks_of(parameters, gradients, optimizer_state, n_blocks):
     optimizer_state : dict
         Its arrays are as long, too.
     n_blocks : int
+    average : Parameters, optional
+        Their moving average.
 
     Returns
     -------
     list of Block
         If it is one, then with `optimizer_state` itself.
     """
+    average = None if average is None else average.trainable
     if n_blocks == 1:
-        return [Block(parameters.trainable, parameters.weights, gradients, optimizer_state)]
+        return [Block(parameters.trainable, parameters.weights, gradients, optimizer_state, average)]
     blocks = []
     for span in gen_even_slices(parameters.trainable.size, n_blocks):
         state = {
             name: value[span] if isinstance(value, np.ndarray) else value for name, value in optimizer_state.items()
         }
         weights = parameters.weights[span]  # empty where other parameters are
-        blocks.append(Block(parameters.trainable[span], weights, [dW[span] for dW in gradients], state))
+        gradients_there = [dW[span] for dW in gradients]
+        average_there = None if average is None else average[span]
+        blocks.append(Block(parameters.trainable[span], weights, gradients_there, state, average_there))
     return blocks
 
 
@@ -608,7 +680,11 @@ class GradientStep:
         n_blocks += -n_blocks % crew.n_threads  # as many for each thread
         # to be clipped, the gradient must have been added up; otherwise that is done block by block
         gradients = self.backpropagate.vectors[: 1 if recipe.max_grad_norm is not None else None]
-        self.blocks = blocks_of(state.parameters, gradients, state.optimizer_state, n_blocks)
+        self.blocks = blocks_of(state.parameters, gradients, state.optimizer_state, n_blocks, state.average)
+        self.averaging_rate = 0.0
+        if state.average is not None:  # of a mean whose weights fall to 1/e over so many steps
+            self.averaging_rate = -math.expm1(-1 / (recipe.averaging_epochs * len(batches)))
+            self.statistics = slice(state.parameters.trainable.size, None)
 
     def __call__(self, positions, learning_rate):
         """Update by the batch at some positions; return the `Outputs` of its parts before that."""
@@ -620,20 +696,33 @@ class GradientStep:
             parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum))
         if recipe.max_grad_norm is not None:
             gradient = self.backpropagate.gathered()
-            clip_by_global_norm(gradient, recipe.max_grad_norm, out=gradient)
+            # of each member of an ensemble, in the mean over them
+            clip_by_global_norm(gradient, recipe.max_grad_norm * math.sqrt(self.network.ensemble_size), out=gradient)
+        averaging_rate = max(self.averaging_rate, AVERAGING_START / (AVERAGING_START + state.step))
+        if state.average is not None and self.network.batch_norm:
+            move_average(state.average.vector[self.statistics], parameters.vector[self.statistics], averaging_rate)
         if len(self.blocks) == 1:
-            self._update(self.blocks[0], learning_rate)
+            self._update(self.blocks[0], learning_rate, averaging_rate)
         else:
-            self.crew.map(self._update, self.blocks, repeat(learning_rate))
+            self.crew.map(self._update, self.blocks, repeat(learning_rate), repeat(averaging_rate))
             numbers = self.blocks[0].optimizer_state.items()
             state.optimizer_state.update((name, n) for name, n in numbers if not isinstance(n, np.ndarray))
         return outputs
 
-    def _update(self, block, learning_rate):
+    def _update(self, block, learning_rate, averaging_rate):
         recipe, gradient = self.recipe, reduce(np.add, block.gradients)
         if recipe.weight_decay:
             decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
         recipe.optimizer.update(block.parameters, gradient, block.optimizer_state, learning_rate)
+        if block.average is not None:
+            move_average(block.average, block.parameters, averaging_rate)
+
+
+def move_average(average, vector, rate):
+    """Move an average towards a vector by a share of the way: average + rate (vector - average). Sets: average."""
+    step = vector - average
+    step *= rate
+    average += step
 
 
 class SearchStep:
@@ -678,7 +767,7 @@ class SearchStep:
         if self.vector is None or not np.array_equal(self.vector, vector):
             trial.trainable[...] = vector
             self.outputs = self.backpropagate(positions, trial, np.random.default_rng(mask_seed))
-            self.cost = Outputs.joined(self.outputs).cost(self.network.loss)
+            self.cost = Outputs.joined(self.outputs).cost(self.network.loss) * self.network.ensemble_size
             self.vector, self.gradient = vector, self.backpropagate.gathered().copy()
             self.gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
         return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
@@ -783,6 +872,10 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     check_integer("n_epochs", n_epochs, 1)
     keep_freed_memory()
     state.adopt_optimizer(recipe.optimizer)
+    if recipe.averaging_epochs and state.average is None and not recipe.optimizer.full_batch:
+        state.average = Parameters(state.parameters)
+    elif not recipe.averaging_epochs:
+        state.average = None
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     is_stream, horizon = horizon is not None, horizon or state.epoch + n_epochs
     schedule = recipe.schedule_over(horizon * len(batches))
@@ -800,7 +893,7 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
             if not state.finite:
                 break
             if validate is not None:
-                state.record(validate(state.parameters))
+                state.record(validate(state.current))
                 state.keep_if_best()
             stops = [callback.on_epoch_end(state) for callback in callbacks]
             if any(stops) or state.optimizer_state.get("converged"):
@@ -843,13 +936,15 @@ def report_failure(state, probe, network, recipe, start, peak, *, finished):
     else:
         verdict = "Training diverged" if diverged else "Training has ended far worse than guessing"
         problem = f"{verdict}: {course}; guessing costs {guessing:.3g}."
-    scaled = "inputs scaled to unit variance (StandardScaler)"
-    if recipe.optimizer.full_batch:
-        advice = f"Try {scaled}"
-    elif callable(recipe.schedule):
-        advice = f"Try a learning_rate_schedule with lower rates, {scaled}, or max_grad_norm=1.0"
-    else:
-        advice = f"Try a lower learning_rate (it was {recipe.learning_rate:g}), {scaled}, or max_grad_norm=1.0"
+    remedies = []
+    if state.scaling is None:
+        remedies.append("inputs scaled to unit variance (scale_inputs='standard', or StandardScaler)")
+    if callable(recipe.schedule):
+        remedies.append("a learning_rate_schedule with lower rates")
+    elif not recipe.optimizer.full_batch:
+        remedies.append(f"a lower learning_rate (it was {recipe.learning_rate:g})")
+    remedies.append("stronger weight_decay" if recipe.optimizer.full_batch else "max_grad_norm=1.0")
+    advice = f"Try {' or '.join(', '.join(remedies).rsplit(', ', 1))}"
     if diverged and state.best_vector is not None:
         state.return_to_best()
         problem += f" The weights of epoch {state.best_epoch} are kept."
@@ -870,13 +965,16 @@ def cost_of_shares(examples, network):
     -------
     float
     """
-    _, Y, weight = draw_batch(examples, examples.members, network, np.float64)
-    shares = np.average(Y, axis=1, weights=weight)[:, np.newaxis]
+    _, Y, weight, _ = draw_batch(examples, examples.members, network, np.float64)
+    weight = np.ones(Y.shape[-1]) if weight is None else weight[..., np.newaxis, :]
+    shares = (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
     return compute_cost(np.broadcast_to(shares, Y.shape), Y, loss=network.loss)
 
 
 def mean_cost(examples, parameters, network):
     """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty.
+
+    Of an ensemble it is the cost of its joint predictions; if each member has examples of its own, their mean cost.
 
     Parameters
     ----------
@@ -893,9 +991,11 @@ def mean_cost(examples, parameters, network):
     def cost_and_weight(piece, ZL):
         columns = examples.at(piece)
         Y = loss.encode(take_columns(examples.Y, columns, None), n_outputs, ZL.dtype)
-        weight = np.ones(ZL.shape[1]) if examples.sample_weight is None else examples.sample_weight[columns]
-        return float(loss.losses(ZL, Y) @ weight), float(weight.sum())
+        losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss), Y)
+        weight = np.ones(losses.shape) if examples.sample_weight is None else examples.sample_weight[columns]
+        return float(np.vdot(losses, weight)), float(weight.sum())
 
+    parameters = fold_scaling(parameters, examples.scaling)
     of_pieces = map_logits(cost_and_weight, examples.X, parameters, network, examples.columns)
     total, total_weight = map(sum, zip(*of_pieces))
     return total / total_weight

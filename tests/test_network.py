@@ -83,7 +83,7 @@ def test_bad_entries_are_rejected_by_name(name, value):
 def test_a_network_is_restored_from_lists_numbers_and_strings():
     network = Network((4, 5, 6, 1), activation=("tanh", "relu"), dropout_rate=0.5, batch_norm=True)
     fields = network.to_dict()
-    assert {type(value) for value in fields.values()} <= {list, str, bool}
+    assert {type(value) for value in fields.values()} <= {list, str, bool, int}
     assert Network.restore(fields) == network
     assert Network(**fields) == network
 

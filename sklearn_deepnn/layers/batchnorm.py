@@ -53,9 +53,10 @@ def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
     """
     share = None
     if statistics is None:
-        share = averaging_column(Z.shape[1], Z.dtype, Z.shape[1])
-        if sample_weight is not None and sample_weight.any():  # weights may be too small for this precision
-            share = (sample_weight / sample_weight.sum())[:, np.newaxis]
+        share = averaging_column(Z.shape[-1], Z.dtype, Z.shape[-1])
+        # weights may be too small for this precision
+        if sample_weight is not None and sample_weight.any(axis=-1).all():
+            share = (sample_weight / sample_weight.sum(axis=-1, keepdims=True))[..., np.newaxis]
         mean = Z @ share
         centred = Z - mean
         variance = (centred * centred) @ share
@@ -87,7 +88,7 @@ def batchnorm_backward(dZ_tilde, cache, *, m=None, out=(None, None)):
     dgamma, dbeta : ndarrays of shape (n_l, 1)
         Averaged over the examples.
     """
-    n = dZ_tilde.shape[1]
+    n = dZ_tilde.shape[-1]
     m = n if m is None else m
     average = averaging_column(n, dZ_tilde.dtype, m)
     dgamma = np.matmul(dZ_tilde * cache.Z_hat, average, out=out[0])
@@ -95,5 +96,5 @@ def batchnorm_backward(dZ_tilde, cache, *, m=None, out=(None, None)):
     dZ = dZ_tilde
     if cache.share is not None:
         # the sums over k are m dbeta and m dgamma
-        dZ = dZ_tilde - (m * dbeta + (m * dgamma) * cache.Z_hat) * cache.share.T
+        dZ = dZ_tilde - (m * dbeta + (m * dgamma) * cache.Z_hat) * cache.share.mT
     return dZ * (cache.gamma / cache.sigma), dgamma, dbeta

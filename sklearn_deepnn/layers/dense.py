@@ -1,11 +1,11 @@
 """The dense layer: its linear part, alone and with an activation behind it.
 
 Conventions: `A_prev` (n_{l-1}, m), `W` (n_l, n_{l-1}), `b` (n_l, 1), `Z`, `A`, `dA`, `dZ` (n_l, m), one column per
-example. `dA` and `dZ` are per example; `dW` and `db` are averaged over the m examples.
-
-Dense products are taken by `np.dot`: `@` does the same, but its call takes twice as long, and that is what products of
-small networks cost.
+example. `dA` and `dZ` are per example; `dW` and `db` are averaged over the m examples. The layers of several networks
+of one shape are stacked on a first axis of all these arrays; `A_prev` may lack it where all are given the same.
 """
+
+from itertools import repeat
 
 import numpy as np
 
@@ -14,13 +14,38 @@ from ..checks import check_choice
 from .averaging import averaging_column
 
 
+def product(A, B, out=None):
+    """Return A B, of matrices or of stacks of them.
+
+    Of two matrices by `np.dot`: `np.matmul` does the same, but its call takes twice as long, and that is what products
+    of small networks cost.
+
+    Parameters
+    ----------
+    A, B : ndarrays of shape (..., n, k) and (..., k, m)
+    out : ndarray of shape (..., n, m), optional
+
+    Returns
+    -------
+    ndarray of shape (..., n, m)
+    """
+    return np.dot(A, B, out=out) if A.ndim == B.ndim == 2 else np.matmul(A, B, out=out)
+
+
+def sparse_product(A, B):
+    """Return A B, where B is sparse; of a stack A with one B for all, or a list with one for each."""
+    if A.ndim == 2:
+        return A @ B
+    return np.stack([A_k @ B_k for A_k, B_k in zip(A, B if isinstance(B, list) else repeat(B))])
+
+
 def linear_forward(A_prev, W, b):
     """Apply the linear part of a layer: Z = W A_prev + b.
 
     Parameters
     ----------
     A_prev : ndarray or sparse array of shape (n_{l-1}, m)
-        Sparse input is multiplied as it is.
+        Sparse input is multiplied as it is; for stacked layers it may be a list of sparse arrays.
     W : ndarray of shape (n_l, n_{l-1})
     b : ndarray of shape (n_l, 1), or None
         None where batch normalisation follows, which would take it away again.
@@ -32,7 +57,7 @@ def linear_forward(A_prev, W, b):
         A_prev, W, b.
     """
     # a sparse product comes in columns; mixing orders would slow every later line down
-    Z = np.dot(W, A_prev) if isinstance(A_prev, np.ndarray) else np.ascontiguousarray(W @ A_prev)
+    Z = product(W, A_prev) if isinstance(A_prev, np.ndarray) else np.ascontiguousarray(sparse_product(W, A_prev))
     if b is not None:
         Z += b
     return Z, (A_prev, W, b)
@@ -60,16 +85,17 @@ def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
     dW : ndarray of shape (n_l, n_{l-1})
     db : ndarray of shape (n_l, 1), or None if the layer has no b
     """
-    (A_prev, W, b), n = cache, dZ.shape[1]
+    (A_prev, W, b), n = cache, dZ.shape[-1]
     m = n if m is None else m
     if isinstance(A_prev, np.ndarray):
-        dW = np.dot(dZ, A_prev.T, out=out[0])
+        dW = product(dZ, A_prev.mT, out=out[0])
         if m != 1:
             dW *= 1 / m
     else:
-        dW = np.multiply(dZ @ A_prev.T, 1 / m, out=out[0])
-    db = None if b is None else np.dot(dZ, averaging_column(n, dZ.dtype, m), out=out[1])
-    return np.dot(W.T, dZ) if wrt_input else None, dW, db
+        transposed = [A_k.T for A_k in A_prev] if isinstance(A_prev, list) else A_prev.T
+        dW = np.multiply(sparse_product(dZ, transposed), 1 / m, out=out[0])
+    db = None if b is None else product(dZ, averaging_column(n, dZ.dtype, m), out=out[1])
+    return product(W.mT, dZ) if wrt_input else None, dW, db
 
 
 def linear_activation_forward(A_prev, W, b, activation):

@@ -26,9 +26,9 @@ from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
 # What "auto" stands for; docs/defaults.md tells why.
-AUTO_LAYER_DIMS = (48, 24)
 AUTO_ENSEMBLE_SIZE = 12
-AUTO = {  # in a network whose dims are automatic too, and in one whose dims are given
+AUTO = {  # in the automatic network, and in one whose dims are given or that L-BFGS trains
+    "hidden_layer_dims": ((48, 24), (100,)),
     "activation": ("silu", "relu"),
     "learning_rate": (0.01, 0.001),
     "weight_decay": (0.1, 0.0001),
@@ -520,7 +520,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return [EpochPrinter(every)] if self.verbose else []
 
     def _layer_dims(self, n_features, n_outputs):
-        dims = AUTO_LAYER_DIMS if self._is_auto("hidden_layer_dims") else self.hidden_layer_dims
+        dims = self._chosen("hidden_layer_dims")
         if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
         if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
@@ -539,7 +539,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return AUTO[name][0 if self._is_automatic() else 1]
 
     def _is_automatic(self):
-        """Say whether the network is to be the one that proved best: its dims are not given, and it learns by batches."""
+        """Say whether the network is to be the one that proved best: without dims of its own, learning by batches."""
         return self._is_auto("hidden_layer_dims") and not checked_optimizer(self.optimizer).full_batch
 
     def _ensemble_size(self, n):

@@ -27,6 +27,7 @@ from .training import Examples, Recipe, TrainingState, mean_cost, train
 
 # What "auto" stands for; docs/defaults.md tells why.
 AUTO_ENSEMBLE_SIZE = 12
+LARGE_SAMPLES = 30_000, 300_000  # with more than each of these, networks are twice as wide and half as many
 AUTO = {  # in the automatic network, and in one whose dims are given or that L-BFGS trains
     "hidden_layer_dims": ((48, 24), (100,)),
     "activation": ("silu", "relu"),
@@ -47,24 +48,48 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     """Deep neural network classifier: an L-layer fully connected network trained by backpropagation.
 
     It minimises the cross-entropy of its predictions: of a sigmoid for two classes or for several labels at once, of a
-    softmax for more classes. Inputs should be scaled, by `StandardScaler` for instance.
+    softmax for more classes. Inputs need no scaling, it does that itself.
+
+    Without parameters it trains what proved best on tables [1]_: an ensemble of small networks whose mean probability
+    is predicted, each held back from overfitting by samples that the others learn from. Given `hidden_layer_dims`, it
+    trains one network of those dims, with the settings that are customary for one. What "auto" means in either case:
+
+    ==================== ======================================= ========================
+    parameter            `hidden_layer_dims="auto"`              dims given, or L-BFGS
+    ==================== ======================================= ========================
+    `hidden_layer_dims`  (48, 24); twice as wide in sets of more (100,)
+                         than 30 000, and again of 300 000
+    `ensemble_size`      12; half as many with each doubling     1
+    `activation`         "silu"                                  "relu"
+    `learning_rate`      0.01                                    0.001
+    `weight_decay`       0.1                                     0.0001
+    `early_stopping`     with 100 samples or more                with more than 10 000
+    `n_iter_no_change`   6                                       10
+    ==================== ======================================= ========================
 
     Parameters
     ----------
-    hidden_layer_dims : int or sequence of int, default=(100,)
+    hidden_layer_dims : "auto", int or sequence of int, default="auto"
         Units of each hidden layer. May be empty: logistic regression.
-    activation : str or sequence of str, default="relu"
+    activation : str or sequence of str, default="auto"
         Activation of the hidden layers, one for all or one for each: "relu", "leaky_relu", "elu", "selu", "gelu",
         "silu", "mish", "softplus", "tanh", "sigmoid" or "identity".
+    ensemble_size : "auto" or int, default="auto"
+        Networks to train side by side, from start values and in orders of their own. What is predicted is the mean of
+        their probabilities. Where they validate by a share of the training set, each holds out another one.
+    scale_inputs : {"standard", "robust"} or None, default="standard"
+        "standard" makes each feature have mean 0 and variance 1, "robust" median 0 and interquartile range 1, over the
+        training samples by their weights. What is held out does not count, unless another member of an ensemble trains
+        on it. Sparse X stays sparse. `partial_fit` goes on counting, and so it takes no "robust".
     weight_init : str or dict, default="auto"
         How weights start: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal",
         "lecun_uniform", "orthogonal", "zeros"; "auto" takes what suits each layer's activation. A dict ("W1", "b1",
-        ..., as in `parameters_`) gives the start values themselves. Biases start at zero.
+        ..., as in `parameters_`) gives the start values themselves, for inputs as they come. Biases start at zero.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance with its own, such as
         ``Adam(beta_1=0.95)``; a search goes over several instances. L-BFGS takes the whole set at once and finds its
         step lengths by itself: `batch_size`, `learning_rate`, its schedule and `max_grad_norm` do not concern it.
-    learning_rate : float, default=0.001
+    learning_rate : "auto" or float, default="auto"
         Size of the steps: the rate at which the schedule starts, or its highest.
     learning_rate_schedule : str or callable, default="constant"
         "constant", "cosine", "warm_up_cosine", "one_cycle", "step", "exponential", "inverse_scaling", or
@@ -74,14 +99,19 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         rate; `learning_rate` then has no say. Functions of the module `schedules` with `functools.partial` make
         callables that can be saved, which a lambda cannot.
     batch_size : int, "auto" or None, default="auto"
-        Samples per update. "auto" is 200; None, or more than there are, is the whole training set.
+        Samples per update. "auto" is 64, or with more than 10 000 samples up to 512; the whole set, if it has fewer
+        than 100. None, or more than there are, is the whole training set.
     max_iter : int, default=200
         Epochs: most passes over the training set. It is a budget, and to use it up is no cause for a warning; more may
         help if `n_iter_` has reached it and `loss_curve_` still falls.
-    weight_decay : float, default=0.0001
+    weight_decay : "auto" or float, default="auto"
         Strength of the pull of weights (not biases) towards zero, the same at every batch size. It is decoupled from
         the gradient (as in AdamW): each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS, which
         needs it in its cost, minimises cost + weight_decay / 2 * sum(W^2): the same thing for plain gradient descent.
+    weight_averaging : "auto" or float, default="auto"
+        Epochs that a moving average of the weights reaches back [2]_, less at the beginning; 0 takes none. The average
+        is what is validated and kept; training goes on with the weights themselves. "auto": 3 where epochs are
+        validated, otherwise 0. L-BFGS takes none.
     dropout_rate : float or sequence of float, default=0.0
         Share of units dropped while training, in all hidden layers or in each.
     batch_norm : bool, default=False
@@ -94,11 +124,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out part of the training set, judge every epoch by it, keep the best epoch's weights and stop
-        when it no longer improves. "auto": if there are more than 10 000 samples, or if `X_val` is given. Without
-        validation data the training cost is what must improve, and the last epoch's weights are kept.
+        when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or in an
+        ensemble if there are 100 samples: each member holds out another share, so that each sample is learned by some.
+        Without validation data the training cost is what must improve, and the last epoch's weights are kept.
     validation_fraction : float, default=0.1
         Share of the training set to hold out where no `X_val` is given.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : "auto" or int, default="auto"
         Stop when so many epochs in a row brought no improvement.
     tol : float, default=0.0001
         What is no improvement: a change of less than this in cost or score.
@@ -111,8 +142,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Whether `fit` goes on where training stopped, for another `max_iter` epochs: with the weights, the
         optimizer's moments, the random stream and the counts that it had. Patience starts anew.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows. X is
-        never converted as a whole. Where training goes on, it stays what it was.
+        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows, for an
+        ensemble 1000; but float64 for float64 features that lie more than 1000 deviations from zero, of which float32
+        would lose what they vary by. A large X is never converted as a whole. Where training goes on, it stays what it
+        was.
     verbose : int, default=0
         1 prints ten to twenty lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
     random_state : int, RandomState or None, default=None
@@ -132,10 +165,15 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where X had names, all of them strings.
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of the network that predicts: entry i lies between layers i and i + 1. Batch normalisation is folded in.
+        Weights of the network that predicts from inputs as they come: entry i lies between layers i and i + 1. Scaling
+        and batch normalisation are folded in. Of an ensemble (ensemble_size, n_in, n_out).
     intercepts_ : list of ndarray of shape (n_out,)
+        Of an ensemble (ensemble_size, 1, n_out).
+    input_center_, input_scale_ : ndarray of shape (n_features_in_,)
+        What is subtracted from each feature, and what it is then divided by. Missing without scaling.
     parameters_ : dict of str to ndarray
-        "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained.
+        "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for inputs as they come. Of an ensemble, the members'
+        arrays are stacked: "W1" (ensemble_size, n_1, n_0).
     network_ : dict
         What the network is: the fields of `sklearn_deepnn.network.Network`.
     n_layers_ : int
@@ -163,18 +201,27 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     --------
     sklearn.neural_network.MLPClassifier : scikit-learn's network.
 
+    References
+    ----------
+    .. [1] docs/defaults.md of this package tells what was compared, and what each ingredient gives.
+    .. [2] Polyak, Juditsky (1992), "Acceleration of stochastic approximation by averaging", SIAM Journal on Control and
+       Optimization 30, 838-855.
+
     Examples
     --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn.model_selection import train_test_split
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_deepnn import DeepNNClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), DeepNNClassifier(hidden_layer_dims=(32, 16), random_state=0))
-    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.95
+    >>> DeepNNClassifier(random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
+
+    One network of given dims:
+
+    >>> model = DeepNNClassifier(hidden_layer_dims=(32, 16), random_state=0).fit(X_train, y_train)
+    >>> [coef.shape for coef in model.coefs_]
+    [(30, 32), (32, 16), (16, 1)]
     """
 
     def __init__(
@@ -519,8 +566,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         every = 1 if self.verbose > 1 else max(self.max_iter // 10, 1)
         return [EpochPrinter(every)] if self.verbose else []
 
-    def _layer_dims(self, n_features, n_outputs):
+    def _layer_dims(self, n_features, n_outputs, n_samples=1):
         dims = self._chosen("hidden_layer_dims")
+        if self._is_automatic():
+            going_on = hasattr(self, "network_")
+            dims = self.network_["layer_dims"][1:-1] if going_on else [n << n_doublings(n_samples) for n in dims]
         if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
         if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
@@ -550,7 +600,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             return self.network_["ensemble_size"]
         if not self._is_automatic():
             return 1
-        return max(min(AUTO_ENSEMBLE_SIZE, ENSEMBLE_SAMPLES // n), 1)
+        return max(min(AUTO_ENSEMBLE_SIZE >> n_doublings(n), ENSEMBLE_SAMPLES // n), 1)
 
     def _float_type(self, examples=None, network=None, scaling=None):
         """Return the precision to compute in."""
@@ -661,7 +711,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _network(self, n_features, n_samples):
         two_classes = len(self.classes_) == 2 and not self.multilabel_
         return Network(
-            self._layer_dims(n_features, 1 if two_classes else len(self.classes_)),
+            self._layer_dims(n_features, 1 if two_classes else len(self.classes_), n_samples),
             activation=self._chosen("activation"),
             loss="binary_cross_entropy" if two_classes or self.multilabel_ else "categorical_cross_entropy",
             dropout_rate=self.dropout_rate,
@@ -855,6 +905,11 @@ def checked_optimizer(optimizer):
     if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
         check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
     return OPTIMIZERS.get(optimizer, optimizer)()
+
+
+def n_doublings(n_samples):
+    """Return how often the automatic network is doubled in width for a number of samples."""
+    return sum(n_samples > limit for limit in LARGE_SAMPLES)
 
 
 def is_single(dtype):

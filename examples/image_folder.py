@@ -16,8 +16,6 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 
@@ -186,10 +184,10 @@ def main():
     print(f"{len(pictures.X)} pictures of {len(set(pictures.labels))} classes, {pictures.shape}.")
 
     network = DeepNNClassifier(options.hidden_layer_dims, max_iter=options.max_iter, random_state=options.random_state)
-    model = make_pipeline(StandardScaler(), network).fit(pictures.X[train], pictures.labels[train])
+    network.fit(pictures.X[train], pictures.labels[train])
     n_epochs, cost = network.n_iter_, network.loss_
     print(f"Trained on {len(train)} of them for {n_epochs} epochs, to a cost of {cost:.3g}.")
-    print_report(pictures, train, test, model)
+    print_report(pictures, train, test, network)
 
 
 if __name__ == "__main__":

@@ -89,12 +89,13 @@ assert largest_difference(again) < 1e-10
 # %%
 # The same from the estimator
 # ---------------------------
-# Plain gradient descent on the whole set, from the same start, without weight decay or stopping: what is left of
-# `DeepNNClassifier` is the loop above.
+# Plain gradient descent on the whole set, from the same start, without scaling, weight decay or stopping: what is left
+# of `DeepNNClassifier` is the loop above.
 
 model = DeepNNClassifier(
     hidden_layer_dims=(16, 8),
     activation="relu",
+    scale_inputs=None,
     weight_init=dict(start),
     optimizer=SGD(),
     learning_rate=learning_rate,

@@ -124,9 +124,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out part of the training set, judge every epoch by it, keep the best epoch's weights and stop
-        when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or in an
-        ensemble if there are 100 samples: each member holds out another share, so that each sample is learned by some.
-        Without validation data the training cost is what must improve, and the last epoch's weights are kept.
+        when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or with 100
+        samples or more in the automatic network and in ensembles: each member holds out another share, so that each
+        sample is learned by some. Without validation data the training cost is what must improve, and the last epoch's
+        weights are kept.
     validation_fraction : float, default=0.1
         Share of the training set to hold out where no `X_val` is given.
     n_iter_no_change : "auto" or int, default="auto"
@@ -776,7 +777,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         n = examples.n
         wanted = self.early_stopping
         if self._is_auto("early_stopping"):  # what a member of an ensemble holds out is not lost for training
-            wanted = n >= FEW_SAMPLES if network.ensemble_size > 1 else n > MANY_SAMPLES
+            wanted = n >= FEW_SAMPLES if self._is_automatic() or network.ensemble_size > 1 else n > MANY_SAMPLES
         if not wanted:
             return examples, None
         n_val = math.ceil(self.validation_fraction * n)

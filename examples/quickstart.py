@@ -1,8 +1,8 @@
 """From two raw tables to a saved model: fit, search, judge, save, and load in another process.
 
 For the breast cancer and the digits data that come with scikit-learn, this fits a `DeepNNClassifier` as it is, then
-searches the hidden layers and the learning rate of a single network by cross-validation in two processes. Both are judged
-on test data that they have not seen; the second is saved with joblib, and another process loads it and predicts.
+searches the hidden layers and the learning rate of a single network by cross-validation in two processes. Both are
+judged on test data that they have not seen; the second is saved with joblib, and another process loads it and predicts.
 
     python examples/quickstart.py            # both, less than a minute on two cores
     python examples/quickstart.py --quick    # breast cancer and a small search, a few seconds

@@ -136,7 +136,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         What is no improvement: a change of less than this in cost or score.
     scoring : str or callable, default="loss"
         What judges an epoch on validation data: the cross-entropy, or a scorer (name or callable). It is weighted where
-        samples are, if it takes a `sample_weight`.
+        samples are, if it takes a `sample_weight`. Members of an ensemble are scored one by one on what each holds out.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     warm_start : bool, default=False
@@ -802,34 +802,54 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _validator(self, network, validation, start):
         """Return the function of the parameters that judges an epoch; try it out on the start values."""
-        scorer = None if self.scoring == "loss" else check_scoring(self, scoring=self.scoring)
-        columns = validation.members
-        if scorer is not None:
-            fitted = self._draft(going_on=True)
-            fitted.__dict__.pop("feature_names_in_", None)  # X is an array by now
-            X, Y = validation.X.T[columns], validation.Y.T[columns]
-            y = Y if self.multilabel_ else self.classes_[Y[:, 0]]
-            weights = {} if validation.sample_weight is None else {"sample_weight": validation.sample_weight[columns]}
-            scaling, fitted.parameters_ = validation.scaling, fold_scaling(start, validation.scaling)
-            suitable = f"a scorer that the validation data suit, got {self.scoring!r}"
-            with naming("scoring", suitable):
-                try:
-                    scorer(fitted, X, y, **weights)
-                except TypeError:  # unless it is another one, it takes no weights
-                    weights = {}
-                    scorer(fitted, X, y)
+        score = None if self.scoring == "loss" else self._score_by(network, validation, start)
 
         def validate(parameters):
-            cost = mean_cost(validation, parameters, network)
-            values = {"validation_cost": cost}
-            if scorer is not None and math.isfinite(cost):
-                fitted.parameters_ = fold_scaling(parameters, scaling)
-                with naming("scoring", suitable):
-                    score = float(scorer(fitted, X, y, **weights))
-                values["validation_score"] = check_real("scoring", score)
+            values = {"validation_cost": mean_cost(validation, parameters, network)}
+            if score is not None and math.isfinite(values["validation_cost"]):
+                values["validation_score"] = score(parameters)
             return values
 
         return validate
+
+    def _score_by(self, network, validation, start):
+        """Return the function of the parameters that applies `scoring`; try it out on the start values.
+
+        Members of an ensemble that hold out shares of their own are scored one by one, and the mean is returned.
+        """
+        scorer, columns = check_scoring(self, scoring=self.scoring), validation.members
+        one_by_one = np.ndim(columns) == 2
+        model = self._draft(going_on=True)
+        model.__dict__.pop("feature_names_in_", None)  # X is an array by now
+        if one_by_one:
+            model.network_ = {**network.to_dict(), "ensemble_size": 1}
+        sets = []
+        for held in columns if one_by_one else [columns]:
+            Y, weight = validation.Y.T[held], validation.sample_weight
+            weights = {} if weight is None else {"sample_weight": weight[held]}
+            sets.append((validation.X.T[held], Y if self.multilabel_ else self.classes_[Y[:, 0]], weights))
+
+        def score(parameters):
+            parameters, scores = fold_scaling(parameters, validation.scaling), []
+            for k, (X, y, weights) in enumerate(sets):
+                model.parameters_ = {name: W[k] for name, W in parameters.items()} if one_by_one else parameters
+                scores.append(float(scorer(model, X, y, **weights)))
+            return math.fsum(scores) / len(scores)
+
+        suitable = f"a scorer that the validation data suit, got {self.scoring!r}"
+
+        def checked_score(parameters):
+            with naming("scoring", suitable):
+                return check_real("scoring", score(parameters))
+
+        with naming("scoring", suitable):
+            try:
+                score(start)
+            except TypeError:  # unless it is another one, it takes no weights
+                for *_, weights in sets:
+                    weights.clear()
+                score(start)
+        return checked_score
 
     def _adopt(self, draft, state, *, resumable):
         """Set the fitted attributes that the training gives, and take the draft's place."""

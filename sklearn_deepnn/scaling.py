@@ -92,6 +92,7 @@ def input_moments(examples):
         rows = X.T.tocsr() if columns is None else X.T.tocsr()[columns]
         weight = np.ones(rows.shape[0]) if weight is None else weight[examples.members]
         mean, variance = mean_variance_axis(rows.astype(np.float64), axis=0, weights=weight)
+        variance = np.maximum(variance, 0)  # rounding leaves those of constants a little below
         return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
     moments = None
     for piece in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1)):

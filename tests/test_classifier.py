@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.metrics import accuracy_score, log_loss, make_scorer, recall_score
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_deepnn import DeepNNClassifier, classifier, network, training
-from sklearn_deepnn.classifier import draw_shares
+from sklearn_deepnn.classifier import draw_folds, draw_shares
 from sklearn_deepnn.losses import LOSSES
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from sklearn_deepnn.schedules import SCHEDULES
@@ -466,7 +466,9 @@ def test_finite_numbers_whose_sum_is_not_are_predicted(small_chunks, name):
 
 @pytest.mark.parametrize("format", ["csr", "csc", "coo"])
 @pytest.mark.parametrize("kind", ["matrix", "array"])
-@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}, {"optimizer": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [{}, {"batch_norm": True}, {"optimizer": "lbfgs"}, {"ensemble_size": 3}], ids=str
+)
 def test_sparse_inputs_equal_dense_ones(format, kind, parameters):
     zeroed = np.where(np.abs(X) < 1, 0, X)
     sparse = getattr(sp, f"{format}_{kind}")(zeroed)
@@ -484,7 +486,11 @@ def test_sparse_inputs_equal_dense_ones(format, kind, parameters):
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize(
     "parameters",
-    [*({"optimizer": name} for name in OPTIMIZERS), {"batch_norm": True}, {"label_smoothing": 0.1}],
+    [
+        *({"optimizer": name} for name in OPTIMIZERS),
+        *({"batch_norm": True}, {"label_smoothing": 0.1}, {"scale_inputs": "robust"}, {"weight_averaging": 3.0}),
+        {"ensemble_size": 3, "early_stopping": False},
+    ],
     ids=str,
 )
 def test_a_weight_of_2_equals_a_second_copy_of_the_row(kind, parameters):
@@ -512,7 +518,12 @@ def test_weights_of_1_equal_none():
 
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize(
-    "parameters", [{}, {"early_stopping": True}, {"batch_norm": True}, {"dropout_rate": 0.2}], ids=str
+    "parameters",
+    [
+        *({}, {"early_stopping": True}, {"batch_norm": True}, {"dropout_rate": 0.2}),
+        *({"scale_inputs": "robust"}, {"ensemble_size": 3}, {"ensemble_size": 3, "early_stopping": True}),
+    ],
+    ids=str,
 )
 def test_rows_without_weight_are_as_if_absent(kind, parameters):
     y, weight = targets(kind), (np.arange(90) % 5 > 0) * 1.0
@@ -747,6 +758,382 @@ def test_validation_data_may_be_sparse_where_x_is_dense():
     np.testing.assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-12)
 
 
+# Inputs that scale themselves.
+
+FACTORS, OFFSETS = np.array([1000.0, 1e-4, 30.0, 1e6]), np.array([5.0, 0.3, -2000.0, 1e7])
+SCALED = [{}, {"batch_norm": True}, {"ensemble_size": 3}, {"scale_inputs": "robust"}, {"optimizer": "lbfgs"}]
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("held_out", [{}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize("parameters", SCALED, ids=str)
+def test_units_and_zeros_of_features_do_not_matter(parameters, held_out, container):
+    parameters = {"learning_rate": 0.02, **parameters, **held_out}
+    one = net(**parameters).fit(container(X), Y)
+    moved = X * FACTORS + OFFSETS
+    other = net(**parameters).fit(container(moved), Y)
+    np.testing.assert_allclose(other.predict_proba(container(moved)), one.predict_proba(container(X)), rtol=1e-6)
+    np.testing.assert_allclose(other.loss_curve_, one.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_coefs_and_intercepts_are_those_for_raw_inputs(kind, container):
+    moved = X * FACTORS + OFFSETS
+    model = net(learning_rate=0.02).fit(container(moved), targets(kind))
+    np.testing.assert_allclose(
+        model.predict_proba(moved), probabilities(kind, forward(model, moved)), rtol=0, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("weight", [None, np.linspace(0, 2, 90)], ids=["unweighted", "weighted"])
+def test_center_and_scale_are_mean_and_deviation_of_the_weighted_rows(weight, container):
+    model = net().fit(container(X), Y, weight)
+    mean = np.average(X, axis=0, weights=weight)
+    np.testing.assert_allclose(model.input_center_, mean, rtol=1e-12)
+    np.testing.assert_allclose(model.input_scale_, np.average((X - mean) ** 2, axis=0, weights=weight) ** 0.5)
+
+
+def test_class_weights_enter_center_and_scale():
+    by_class = net(class_weight={0: 1, 1: 3, 2: 0}).fit(X, Y)
+    by_sample = net().fit(X, Y, np.array([1, 3, 0])[Y])
+    np.testing.assert_allclose(by_class.input_center_, by_sample.input_center_, rtol=1e-12)
+
+
+def test_robust_center_and_scale_are_median_and_interquartile_range():
+    model = net(scale_inputs="robust").fit(X[:89], Y[:89])
+    np.testing.assert_allclose(model.input_center_, np.median(X[:89], axis=0), rtol=1e-14)
+    np.testing.assert_allclose(model.input_scale_, np.subtract(*np.quantile(X[:89], (0.75, 0.25), axis=0)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("scale_inputs", ["standard", "robust"])
+def test_held_out_rows_do_not_enter_center_and_scale(scale_inputs):
+    watcher = Watcher()
+    model = net(early_stopping=True, scale_inputs=scale_inputs, scoring=watcher).fit(X, Y)
+    held_out = (X[:, np.newaxis] == watcher.calls[0][0]).all(axis=2).any(axis=1)
+    assert held_out.sum() == 9
+    far = np.where(held_out[:, np.newaxis], X + 100, X)
+    moved = net(early_stopping=True, scale_inputs=scale_inputs).fit(far, Y)
+    np.testing.assert_array_equal(moved.input_center_, model.input_center_)
+    np.testing.assert_array_equal(moved.input_scale_, model.input_scale_)
+    assert moved.loss_curve_ == model.loss_curve_
+    assert moved.validation_loss_curve_ != model.validation_loss_curve_
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_validation_data_of_their_own_do_not_enter_center_and_scale(ensemble_size):
+    model = net(ensemble_size=ensemble_size).fit(X, Y, X_val=X_VAL + 100, y_val=Y_VAL)
+    np.testing.assert_allclose(model.input_center_, X.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(model.input_scale_, X.std(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+def test_partial_fit_keeps_running_statistics(container):
+    model = net(ensemble_size=2)
+    for part in np.split(np.arange(90), [10, 30]):
+        model = pickled(model).partial_fit(container(X[part]), Y[part], classes=[0, 1, 2])
+        so_far = X[: part[-1] + 1]
+        np.testing.assert_allclose(model.input_center_, so_far.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(model.input_scale_, so_far.std(axis=0), rtol=1e-12)
+
+
+def test_a_warm_start_keeps_the_scaling_that_it_began_with():
+    model = net(warm_start=True).fit(X, Y)
+    center = model.input_center_.copy()
+    np.testing.assert_array_equal(model.fit(X + 3, Y).input_center_, center)
+
+
+def test_robust_scaling_is_refused_by_partial_fit():
+    with pytest.raises(ValueError, match="scale_inputs must be 'standard' or None for partial_fit"):
+        net(scale_inputs="robust").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_center_and_scale_are_missing_where_nothing_is_scaled():
+    for model in (net(), net(scale_inputs=None).fit(X, Y), net(scale_inputs=None).partial_fit(X, Y, [0, 1, 2])):
+        for name in ("input_center_", "input_scale_"):
+            assert not hasattr(model, name)
+            with pytest.raises(AttributeError, match="is not fitted, or does not scale its inputs"):
+                getattr(model, name)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("parameters", [*SCALED, {"early_stopping": True}], ids=str)
+def test_scaling_does_not_write_into_x(parameters, order):
+    for rows in (np.array(X, order=order), np.array(X, np.float32, order=order), sp.csr_array(X)):
+        before = rows.copy()
+        net(max_iter=2, **parameters).fit(rows, Y).predict_proba(rows)
+        assert (rows == before).sum() == rows.size if isinstance(rows, np.ndarray) else (rows != before).nnz == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 1e9])
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("scale_inputs", ["standard", "robust"])
+def test_a_feature_that_was_constant_in_training_is_harmless(scale_inputs, container, value):
+    def with_feature(rows, value):
+        return container(np.column_stack([rows, np.full(len(rows), value)]))
+
+    model = net(max_iter=40, learning_rate=0.02, scale_inputs=scale_inputs).fit(with_feature(X, value), Y)
+    assert model.input_scale_[-1] == 1
+    for later in (value, value + 0.1):
+        assert model.score(with_feature(X_VAL, later), Y_VAL) > 0.95
+
+
+@pytest.mark.parametrize("given", ["held out", "of its own"])
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_a_scorer_sees_raw_rows_and_a_model_that_wants_such(ensemble_size, container, given):
+    watcher, moved = Watcher(), X * FACTORS + OFFSETS
+    model = net(scoring=watcher, ensemble_size=ensemble_size, early_stopping=True)
+    of_its_own = {"X_val": container(moved), "y_val": Y} if given == "of its own" else {}
+    model.fit(container(moved), Y, **of_its_own)
+    for rows, labels, _, _ in watcher.calls:
+        rows = rows if isinstance(rows, np.ndarray) else rows.toarray()
+        positions = [int(np.flatnonzero((row == moved).all(axis=1))[0]) for row in rows]
+        np.testing.assert_array_equal(Y[positions], labels)
+    kept = [model, *(members(model) if ensemble_size > 1 else [])]
+    assert any(
+        np.allclose(proba, each.predict_proba(rows), rtol=1e-9) for rows, _, _, proba in watcher.calls for each in kept
+    )
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize(("deviations", "dtype"), [(100, np.float32), (3000, np.float64), (-3000, np.float64)])
+def test_auto_dtype_is_double_where_a_feature_is_far_from_zero(deviations, dtype, ensemble_size):
+    rows, y = blobs(10_001, n_features=3)
+    rows[:, 1] += deviations * rows[:, 1].std()
+    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000, ensemble_size=ensemble_size).fit(rows, y)
+    assert model.coefs_[0].dtype == dtype
+    single = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(rows.astype(np.float32), y)
+    assert single.coefs_[0].dtype == np.float32
+
+
+# Ensembles.
+
+
+def members(model):
+    """Return the members of a fitted ensemble as classifiers of their own."""
+    alone = []
+    for k in range(model.network_["ensemble_size"]):
+        member = copy.deepcopy(model)
+        member.parameters_ = {name: array[k] for name, array in model.parameters_.items()}
+        member.network_["ensemble_size"] = 1
+        alone.append(member)
+    return alone
+
+
+@pytest.fixture
+def columns_trained_on(monkeypatch):
+    """Return what `fit` gives its members to train on, call by call."""
+    seen, train = [], classifier.train
+
+    def spy(state, examples, *rest, **options):
+        seen.append(examples.columns)
+        return train(state, examples, *rest, **options)
+
+    monkeypatch.setattr(classifier, "train", spy)
+    return seen
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+@pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_an_ensemble_predicts_the_mean_probability_of_its_members(kind, parameters, container):
+    rows = container(X)
+    model = net(ensemble_size=3, early_stopping=True, learning_rate=0.02, **parameters).fit(rows, targets(kind))
+    of_members = [member.predict_proba(rows) for member in members(model)]
+    assert not np.allclose(of_members[0], of_members[1])
+    proba = model.predict_proba(rows)
+    np.testing.assert_allclose(proba, np.mean(of_members, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(model.predict_log_proba(rows), np.log(proba), rtol=1e-10)
+    by_probability = (proba > 0.5) * 1 if kind == "multilabel" else proba.argmax(axis=1)
+    np.testing.assert_array_equal(model.predict(rows), by_probability)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}], ids=str)
+def test_coefs_and_intercepts_of_an_ensemble_are_its_members_stacked(kind, parameters):
+    model = net(hidden_layer_dims=(6, 5), ensemble_size=3, **parameters).fit(X, targets(kind))
+    n_outputs = 1 if kind == "binary" else 3
+    assert [W.shape for W in model.coefs_] == [(3, 4, 6), (3, 6, 5), (3, 5, n_outputs)]
+    assert [b.shape[0] for b in model.intercepts_] == [3, 3, 3]
+    of_members = []
+    for k in range(3):
+        A = X
+        for l, (W, b) in enumerate(zip(model.coefs_, model.intercepts_)):
+            A = A @ W[k] + b[k].ravel()
+            A = np.maximum(A, 0) if l < 2 else A
+        of_members.append(probabilities(kind, A))
+    np.testing.assert_allclose(model.predict_proba(X), np.mean(of_members, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("scale_inputs", [None, "standard"])
+@pytest.mark.parametrize("batch_size", [None, 16])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_an_ensemble_equals_single_networks_that_start_as_its_members(kind, optimizer, batch_size, scale_inputs):
+    settings = {"batch_size": batch_size, "shuffle": False, "scale_inputs": scale_inputs, "optimizer": optimizer}
+    still = {**settings, "optimizer": "sgd", "learning_rate": 1e-300, "max_iter": 1}
+    start = net(ensemble_size=3, **still).fit(X, targets(kind)).parameters_
+    together = net(ensemble_size=3, weight_init=start, learning_rate=0.02, **settings).fit(X, targets(kind))
+    for k in range(3):
+        of_member = {name: array[k] for name, array in start.items()}
+        alone = net(weight_init=of_member, learning_rate=0.02, **settings).fit(X, targets(kind))
+        for name, array in alone.parameters_.items():
+            np.testing.assert_allclose(together.parameters_[name][k], array, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("ensemble_size", "n_disjoint"), [(3, 3), (10, 10), (12, 10)])
+def test_each_member_holds_out_rows_of_its_own(columns_trained_on, ensemble_size, n_disjoint):
+    net(ensemble_size=ensemble_size, early_stopping=True, max_iter=1).fit(X, Y)
+    (columns,) = columns_trained_on
+    held_out = [np.setdiff1d(np.arange(90), of_member) for of_member in columns]
+    assert [len(rows) for rows in held_out] == [9] * ensemble_size
+    assert len(np.unique(np.concatenate(held_out[:n_disjoint]))) == 9 * n_disjoint
+    assert all(np.bincount(Y[rows]).tolist() == [3, 3, 3] for rows in held_out)
+
+
+def test_members_hold_out_and_train_on_no_row_without_weight(columns_trained_on):
+    weight = (np.arange(90) % 5 > 0) * 1.0
+    net(ensemble_size=3, early_stopping=True, max_iter=1).fit(X, Y, weight)
+    (columns,) = columns_trained_on
+    assert columns.shape == (3, 64)  # of 72 rows, without an eighth part that is held out
+    assert weight[columns].all()
+
+
+def test_what_members_hold_out_is_what_they_are_judged_by(columns_trained_on):
+    model = net(ensemble_size=3, early_stopping=True, max_iter=1).fit(X, Y)
+    (columns,) = columns_trained_on
+    held_out = [np.setdiff1d(np.arange(90), of_member) for of_member in columns]
+    costs = [log_loss(Y[rows], member.predict_proba(X[rows])) for rows, member in zip(held_out, members(model))]
+    assert model.best_loss_ == pytest.approx(np.mean(costs), rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "validates"), [(99, False), (100, True)])
+def test_automatic_early_stopping_of_an_ensemble_begins_at_100_samples(n, validates):
+    model = net(ensemble_size=2, max_iter=1).fit(*blobs(n))
+    assert hasattr(model, "validation_loss_curve_") == validates
+
+
+@pytest.mark.parametrize(("n_drawn", "n_disjoint"), [(10, 10), (30, 3), (33, 3), (60, 1), (1, 12)])
+@pytest.mark.parametrize("counts", [(100,), (60, 30, 10), (94, 2, 2, 2), (33, 0, 67)], ids=str)
+def test_folds_are_disjoint_as_long_as_there_are_rows_left(counts, n_drawn, n_disjoint):
+    strata = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    before = strata.copy()
+    folds = np.stack(list(draw_folds(strata, n_drawn, 12, np.random.default_rng(1))))
+    assert folds.dtype == bool
+    np.testing.assert_array_equal(folds.sum(axis=1), n_drawn)
+    for first in range(0, 12, n_disjoint):  # then they begin anew
+        assert folds[first : first + n_disjoint].sum(axis=0).max() == 1
+    np.testing.assert_array_equal(strata, before)
+
+
+@pytest.mark.parametrize("counts", [(60, 30, 10), (50, 50), (20, 30, 50)], ids=str)
+def test_folds_are_stratified(counts):
+    strata = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    for fold in draw_folds(strata, 10, 12, np.random.default_rng(1)):
+        np.testing.assert_array_equal(np.bincount(strata[fold]), np.array(counts) // 10)
+
+
+def test_a_seed_draws_the_same_folds():
+    strata = np.arange(100) % 3
+    first, second, other = (
+        np.stack(list(draw_folds(strata, 30, 5, np.random.default_rng(seed)))) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("held_out", [{}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_ensembles_learn_targets_of_every_kind(kind, weighted, held_out):
+    y, weight = targets(kind), np.linspace(0, 2, 90) if weighted else None
+    class_weight = None if kind == "multilabel" else "balanced"
+    model = net(ensemble_size=3, max_iter=40, learning_rate=0.02, class_weight=class_weight, **held_out)
+    model.fit(X, y, weight)
+    assert (model.predict(X) == y).mean() > 0.95
+    np.testing.assert_array_equal(pickled(model).predict_proba(X), model.predict_proba(X))
+
+
+def test_an_ensemble_takes_strings_sparse_rows_and_validation_data():
+    names = np.array(["pear", "apple", "fig"])
+    model = net(ensemble_size=3, max_iter=40, learning_rate=0.02)
+    model.fit(sp.csr_array(X), names[Y], X_val=sp.csr_array(X_VAL), y_val=names[Y_VAL])
+    assert model.score(X_VAL, names[Y_VAL]) > 0.95
+    assert set(model.predict(X)) == set(names)
+    labels = np.searchsorted(model.classes_, names[Y_VAL])
+    assert model.best_loss_ == pytest.approx(log_loss(labels, model.predict_proba(X_VAL)), abs=1e-10)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", Watcher()], ids=["accuracy", "log loss", "callable"])
+def test_a_scorer_judges_ensembles_that_hold_out_rows(scoring):
+    model = net(ensemble_size=3, early_stopping=True, scoring=scoring).fit(X, Y)
+    assert len(model.validation_scores_) == 5
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "ensemble_size"),
+    [(1, 12), (90, 12), (83_333, 12), (83_334, 11), (250_000, 4), (500_000, 2), (500_001, 1), (10**7, 1)],
+)
+def test_automatic_ensembles_shrink_as_the_set_grows(n_samples, ensemble_size):
+    assert DeepNNClassifier()._ensemble_size(n_samples) == ensemble_size
+
+
+@pytest.mark.parametrize(
+    ("parameters", "ensemble_size"),
+    [
+        ({}, 12),
+        ({"ensemble_size": 2}, 2),
+        ({"hidden_layer_dims": (5,)}, 1),
+        ({"hidden_layer_dims": (5,), "ensemble_size": 2}, 2),
+        ({"optimizer": "lbfgs"}, 1),
+        ({"optimizer": LBFGS()}, 1),
+        ({"activation": "tanh"}, 12),
+    ],
+    ids=str,
+)
+def test_automatic_ensembles_are_of_automatic_networks(parameters, ensemble_size):
+    model = DeepNNClassifier(max_iter=1, random_state=0, **parameters).fit(X, Y)
+    assert model.network_["ensemble_size"] == ensemble_size
+    assert model.coefs_[0].shape[:-2] == (() if ensemble_size == 1 else (ensemble_size,))
+
+
+def test_an_automatic_ensemble_keeps_its_size_as_parts_of_other_sizes_come(monkeypatch):
+    monkeypatch.setattr(classifier, "ENSEMBLE_SAMPLES", 90)
+    model = DeepNNClassifier(random_state=0).partial_fit(X[:30], Y[:30], classes=[0, 1, 2])
+    assert model.network_["ensemble_size"] == 3
+    assert model.partial_fit(X, Y).network_["ensemble_size"] == 3
+
+
+AUTOMATIC = [({}, 0), ({"hidden_layer_dims": (48, 24)}, 1), ({"optimizer": "lbfgs"}, 1)]
+
+
+@pytest.mark.parametrize("name", [name for name in classifier.AUTO if name != "hidden_layer_dims"])
+@pytest.mark.parametrize(("parameters", "position"), AUTOMATIC, ids=str)
+def test_automatic_values_go_by_whether_the_network_is_automatic(name, parameters, position):
+    settings = {"ensemble_size": 1, "max_iter": 12, "tol": 1e9, "random_state": 0, **parameters}
+    given = {name: classifier.AUTO[name][position], **settings}
+    assert_same(fitted(DeepNNClassifier(**given).fit(X, Y)), fitted(DeepNNClassifier(**settings).fit(X, Y)))
+
+
+@pytest.mark.parametrize(("optimizer", "hidden_dims"), [("adam", [48, 24]), ("sgd", [48, 24]), ("lbfgs", [100])])
+def test_automatic_dims_are_those_of_one_wide_layer_for_lbfgs(optimizer, hidden_dims):
+    model = DeepNNClassifier(optimizer=optimizer, max_iter=1, random_state=0).fit(X, Y)
+    assert model.network_["layer_dims"] == [4, *hidden_dims, 3]
+
+
+# Averages of weights.
+
+
+def test_weights_are_averaged_where_epochs_are_validated_unless_told():
+    for validation in ({}, {"X_val": X_VAL, "y_val": Y_VAL}):
+        automatic = net().fit(X, Y, **validation).parameters_
+        told = [net(weight_averaging=epochs).fit(X, Y, **validation).parameters_ for epochs in (0, 3)]
+        assert_same(automatic, told[bool(validation)])
+        assert not np.array_equal(automatic["W1"], told[not validation]["W1"])
+
+
 # Going on with training.
 
 CONTINUED = {
@@ -761,6 +1148,10 @@ CONTINUED = {
     "no hidden layer": {"hidden_layer_dims": ()},
     "clipping": {"max_grad_norm": 0.1},
     "class weights": {"class_weight": {0: 1, 1: 2, 2: 3}},
+    "ensemble": {"ensemble_size": 3},
+    "ensemble with all": {"ensemble_size": 3, "batch_norm": True, "dropout_rate": 0.3, "weight_averaging": 1.5},
+    "averaging": {"weight_averaging": 2.0},
+    "single precision averaging": {"weight_averaging": 2.0, "dtype": "float32"},
 }
 
 
@@ -775,9 +1166,19 @@ def test_8_epochs_a_pickle_and_12_more_equal_20(kind, validation):
     assert model.n_iter_ == 20
 
 
-@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
-def test_8_epochs_and_12_more_hold_out_the_same_rows(scoring):
-    parameters = {"warm_start": True, "early_stopping": True, "scoring": scoring}
+HOLDING_OUT = [
+    {"scoring": "loss"},
+    {"scoring": "accuracy"},
+    {"scale_inputs": None},
+    {"scale_inputs": "robust"},
+    {"ensemble_size": 3, "weight_averaging": 2.0},
+    {"ensemble_size": 3, "weight_averaging": 2.0, "batch_norm": True, "dtype": "float32"},
+]
+
+
+@pytest.mark.parametrize("parameters", HOLDING_OUT, ids=str)
+def test_8_epochs_and_12_more_hold_out_the_same_rows(parameters):
+    parameters = {"warm_start": True, "early_stopping": True, **parameters}
     model = pickled(net(max_iter=8, **parameters).fit(X, Y)).set_params(max_iter=12).fit(X, Y)
     assert_same(fitted(model), fitted(net(max_iter=20, **parameters).fit(X, Y)))
 
@@ -868,6 +1269,7 @@ def test_patience_starts_anew_with_each_warm_start():
         ({"hidden_layer_dims": (7,)}, r"layer_dims must stay .*4, 6, 3.*got .*4, 7, 3"),
         ({"hidden_layer_dims": (6, 6)}, "layer_dims must stay"),
         ({"batch_norm": True}, "batch_norm must stay False, got True"),
+        ({"ensemble_size": 2}, "ensemble_size must stay 1, got 2"),
     ],
     ids=str,
 )
@@ -1561,3 +1963,32 @@ def test_numpy_numbers_for_batch_sizes_leave_single_precision(monkeypatch):
             net(batch_size=batch_size, shuffle=shuffle, dtype="float32").fit(X, Y) for batch_size in (np.int64(20), 20)
         )
         np.testing.assert_array_equal(given.coefs_[0], plain.coefs_[0])
+
+
+# What the defaults do.
+
+
+@pytest.mark.parametrize("factors", [np.ones(30), np.logspace(-3, 6, 30)], ids=["raw", "spread"])
+def test_the_defaults_learn_a_raw_table(factors):
+    rows, labels = load_breast_cancer(return_X_y=True)
+    model = DeepNNClassifier(random_state=0).fit(rows[::2] * factors, labels[::2])
+    assert model.score(rows[1::2] * factors, labels[1::2]) > 0.9
+
+
+def rare_positives():
+    """Return rows and labels, of which one in a hundred is 1, to train on and to test on."""
+    settings = {"n_features": 10, "n_informative": 6, "class_sep": 1.5, "flip_y": 0}
+    rows, labels = make_classification(6000, weights=[0.99], random_state=1, **settings)
+    return rows[::2], labels[::2], rows[1::2], labels[1::2]
+
+
+def test_balanced_weights_find_rare_positives():
+    rows, labels, later, expected = rare_positives()
+    model = DeepNNClassifier(class_weight="balanced", random_state=0).fit(rows, labels)
+    assert recall_score(expected, model.predict(later)) > 0.9
+
+
+def test_probabilities_of_rare_positives_are_as_low_as_their_share():
+    rows, labels, later, expected = rare_positives()
+    model = DeepNNClassifier(random_state=0).fit(rows, labels)
+    assert model.predict_proba(later)[:, 1].mean() == pytest.approx(expected.mean(), rel=0.2)

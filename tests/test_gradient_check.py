@@ -54,6 +54,22 @@ def test_estimators_have_the_right_gradient(activation, y, options, weight):
     assert check_gradient(estimator, X, y, sample_weight=weight, max_entries=8) < TOLERANCE
 
 
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_ensembles_have_the_right_gradient(loss, options, weight):
+    options = {"activation": "tanh", "loss": loss, "sample_weight": weight, **options}
+    assert check_network(ensemble_size=3, **options) < TOLERANCE
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csr_array])
+@pytest.mark.parametrize("options", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+@pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
+def test_estimators_of_ensembles_have_the_right_gradient(y, options, container):
+    estimator = DeepNNClassifier((5, 4), "tanh", ensemble_size=3, random_state=0, **options)
+    assert check_gradient(estimator, container(X), y, sample_weight=WEIGHT, max_entries=8) < TOLERANCE
+
+
 def test_class_weights_are_checked_too():
     estimator = DeepNNClassifier((5,), "tanh", class_weight={0: 1.0, 1: 5.0, 2: 0.5}, random_state=0)
     assert check_gradient(estimator, X, TARGETS["multiclass"]) < TOLERANCE

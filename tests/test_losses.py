@@ -6,7 +6,7 @@ from reference import central_differences, relative_error
 from scipy import sparse
 from sklearn.metrics import log_loss
 
-from sklearn_deepnn.losses import LOSSES, compute_cost, default_loss, softmax
+from sklearn_deepnn.losses import LOSSES, compute_cost, default_loss, joint_logits, softmax
 
 N_OUTPUTS, M = 3, 7
 DTYPES = [np.float32, np.float64]
@@ -193,3 +193,57 @@ def test_targets_of_another_shape_are_an_error():
     AL = np.full((1, 4), 0.5)
     with pytest.raises(ValueError, match=r"Y must have the shape of AL, \(1, 4\).*got \(4, 1\)"):
         compute_cost(AL, np.ones((4, 1)))
+
+
+# Ensembles.
+
+
+def draw_stack(loss, spread=2.0):
+    return np.stack([draw(loss, seed=seed, spread=spread)[0] for seed in range(3)])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_joint_logits_are_those_of_the_mean_probability(name):
+    ZL, loss = draw_stack(name), LOSSES[name]
+    AL = loss.link(ZL).mean(axis=0)
+    joint = joint_logits(ZL, name)
+    np.testing.assert_allclose(loss.link(joint), AL, rtol=1e-13)
+    np.testing.assert_allclose(loss.log_link(joint), np.log(AL), rtol=1e-12)
+
+
+def test_joint_logits_of_the_softmax_are_logarithms_of_the_mean_probability():
+    ZL = draw_stack("categorical_cross_entropy")
+    wanted = np.log(softmax(ZL).mean(axis=0))
+    np.testing.assert_allclose(joint_logits(ZL, "categorical_cross_entropy"), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_joint_logits_of_sure_members_are_finite(name, dtype):
+    agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
+    divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
+    with np.errstate(all="raise", under="ignore"):
+        joint, of_divided = joint_logits(agreeing, name), joint_logits(divided, name)
+    assert joint.dtype == of_divided.dtype == dtype
+    np.testing.assert_allclose(np.diff(joint, axis=0), [[-2e4, 0, 2e4]], rtol=1e-6)
+    wanted = [[2 / 3, 2 / 3, 1 / 3], [1 / 3, 2 / 3, 2 / 3]]
+    if name == "categorical_cross_entropy":
+        wanted = [[2 / 3, 1 / 2, 1 / 3], [1 / 3, 1 / 2, 2 / 3]]
+    np.testing.assert_allclose(LOSSES[name].link(of_divided), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_logits_of_a_single_network_are_joint_already(name):
+    ZL, _, _ = draw(name)
+    assert joint_logits(ZL, name) is ZL
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_everything_of_a_stack_equals_that_of_each_member(name):
+    loss, ZL, Y = LOSSES[name], draw_stack(name), draw(name)[1]
+    for function in (loss.link, loss.log_link, lambda at: loss.losses(at, np.broadcast_to(Y, at.shape))):
+        np.testing.assert_allclose(function(ZL), [function(member) for member in ZL], rtol=1e-13)
+    by_member = [compute_cost(loss.link(member), Y, ZL=member, loss=name) for member in ZL]
+    cost = compute_cost(loss.link(ZL), np.broadcast_to(Y, ZL.shape), ZL=ZL, loss=name)
+    assert cost == pytest.approx(np.mean(by_member), rel=1e-13)
+    assert compute_cost(loss.link(ZL), Y, ZL=ZL, loss=name) == pytest.approx(cost, rel=1e-13)

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -73,6 +74,7 @@ def test_one_entry_stands_for_all_hidden_layers():
         ("activation", "step"), ("activation", None), ("activation", ("relu",)), ("activation", ("relu", "step")),
         ("loss", "hinge"), ("dropout_rate", 1.0), ("dropout_rate", None), ("dropout_rate", "half"),
         ("dropout_rate", (0.1, 0.1, 0.1)), ("dropout_rate", (0.1, -0.1)), ("batch_norm", 1),
+        ("ensemble_size", 0), ("ensemble_size", 1.5), ("ensemble_size", None), ("ensemble_size", True),
     ],
 )  # fmt: skip
 def test_bad_entries_are_rejected_by_name(name, value):
@@ -301,6 +303,104 @@ def test_folding_is_by_the_formula():
     np.testing.assert_allclose(folded["b1"], parameters["beta1"] - scale * parameters["running_mean1"], rtol=1e-14)
 
 
+# Ensembles.
+
+
+def members(parameters):
+    """Return the parameters of each member of an ensemble, and say that they are its own."""
+    alone = [{name: array[k] for name, array in parameters.items()} for k in range(3)]
+    assert not np.allclose(alone[0]["W1"], alone[1]["W1"])
+    return alone
+
+
+def draw_ensemble(hidden_dims=(5, 4), **options):
+    """Return an ensemble, one network of its kind, and parameters."""
+    network = Network((4, *hidden_dims, 3), activation="tanh", ensemble_size=3, **options)
+    parameters = draw_parameters(network.layer_dims, batch_norm=network.batch_norm, ensemble_size=3)
+    return network, replace(network, ensemble_size=1), parameters
+
+
+def test_parameters_of_an_ensemble_are_stacked():
+    parameters = initialize_parameters([4, 5, 3], batch_norm=True, ensemble_size=2, rng=0)
+    shapes = {name: array.shape for name, array in initialize_parameters([4, 5, 3], batch_norm=True).items()}
+    assert {name: array.shape for name, array in parameters.items()} == {k: (2, *shape) for k, shape in shapes.items()}
+    assert not np.allclose(parameters["W1"][0], parameters["W1"][1])
+
+
+def test_an_ensemble_is_told_by_its_weights():
+    _, _, parameters = draw_ensemble()
+    assert Network.of([parameters[f"W{l}"] for l in (1, 2, 3)]) == Network((4, 5, 4, 3), ensemble_size=3)
+
+
+@pytest.mark.parametrize("of_each", [False, True], ids=["shared", "of each"])
+@pytest.mark.parametrize("container", [np.array, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
+def test_a_stack_goes_forward_and_backward_as_each_member_alone(
+    hidden_dims, loss, batch_norm, training, weighted, container, of_each
+):
+    network, single, parameters = draw_ensemble(hidden_dims, loss=loss, batch_norm=batch_norm)
+    examples = [draw_examples(seed=seed if of_each else 0) for seed in range(3)]
+    weights = np.random.default_rng(2).uniform(0.5, 2, (3, M) if of_each else M) if weighted else None
+    Xs = [container(X) for X, _ in examples]
+    X, Y = (Xs if container is not np.array else np.stack(Xs), np.stack([Y for _, Y in examples]))
+    AL, caches = model_forward(X if of_each else Xs[0], parameters, network, training=training, sample_weight=weights)
+    grads = model_backward(AL, Y, caches, network, sample_weight=weights)
+    for k, alone in enumerate(members(parameters)):
+        weight = weights[k] if weighted and of_each else weights
+        AL_k, caches_k = model_forward(Xs[k], alone, single, training=training, sample_weight=weight)
+        np.testing.assert_allclose(AL[k], AL_k, rtol=1e-12)
+        wanted = model_backward(AL_k, Y[k], caches_k, single, sample_weight=weight)
+        assert set(grads) == set(wanted)
+        for name, dW in wanted.items():
+            np.testing.assert_allclose(grads[name][k], dW, rtol=1e-10, atol=1e-14)
+        for name, array in running_statistics(alone, caches_k, 0.9).items():
+            np.testing.assert_allclose(running_statistics(parameters, caches, 0.9)[name][k], array, rtol=1e-12)
+
+
+def test_one_set_of_targets_serves_all_members():
+    network, _, parameters = draw_ensemble()
+    X, Y = draw_examples()
+    AL, caches = model_forward(X, parameters, network)
+    stacked = model_backward(AL, np.stack([Y] * 3), caches, network)
+    for name, dW in model_backward(AL, Y, caches, network).items():
+        np.testing.assert_array_equal(dW, stacked[name])
+
+
+def test_other_units_drop_out_in_each_member():
+    network, _, parameters = draw_ensemble((50,), dropout_rate=0.5)
+    _, caches = model_forward(draw_examples()[0], parameters, network, training=True, rng=np.random.default_rng(0))
+    masks = caches[0].dropout == 0
+    assert masks.shape == (3, 50, M)
+    assert all(0.3 < mask.mean() < 0.7 for mask in masks)
+    assert not np.array_equal(masks[0], masks[1])
+
+
+def test_batch_normalisation_is_folded_into_each_member():
+    network, _, parameters = draw_ensemble(batch_norm=True)
+    folded = fold_batch_norm(parameters)
+    for k, alone in enumerate(members(parameters)):
+        for name, array in fold_batch_norm(alone).items():
+            np.testing.assert_allclose(folded[name][k], array, rtol=1e-13)
+    X, _ = draw_examples()
+    wanted, plain = model_forward(X, parameters, network)[0], replace(network, batch_norm=False)
+    np.testing.assert_allclose(model_forward(X, folded, plain)[0], wanted, rtol=1e-11)
+
+
+@pytest.mark.parametrize("container", [np.array, np.asfortranarray, sparse.csc_array])
+def test_members_take_columns_of_their_own(container):
+    X, _ = draw_examples(m=9)
+    columns = np.array([[0, 3, 3], [8, 1, 0]])
+    taken = take_columns(container(X), columns, np.float32)
+    for array, of_member in zip(taken, columns):
+        array = array if isinstance(array, np.ndarray) else array.toarray()
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, X[:, of_member].astype(np.float32))
+
+
 # Predicting a piece at a time.
 
 
@@ -318,6 +418,23 @@ def test_chunks_equal_the_whole(chunk_elements, container, columns, monkeypatch)
     found = np.full_like(wanted, np.nan)
     map_logits(partial(write, found), container(X), parameters, network, columns)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("of_each", [False, True], ids=["shared", "of each"])
+@pytest.mark.parametrize("container", [np.array, sparse.csc_array])
+def test_chunks_of_an_ensemble_equal_those_of_its_members(container, of_each, monkeypatch):
+    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
+    (network, single, parameters), (X, _) = draw_ensemble(), draw_examples(m=300)
+    columns = np.stack([np.random.default_rng(seed).permutation(300)[:200] for seed in range(3)]) if of_each else None
+    found = np.full((3, 3, 200 if of_each else 300), np.nan)
+
+    def keep(piece, ZL):
+        found[..., piece] = ZL
+
+    assert len(map_logits(keep, container(X), parameters, network, columns)) > 3
+    for k, alone in enumerate(members(parameters)):
+        X_k = X[:, columns[k]] if of_each else X
+        np.testing.assert_allclose(found[k], model_forward(X_k, alone, single)[1][-1].activation, rtol=1e-12)
 
 
 def test_small_chunks_are_many(monkeypatch):

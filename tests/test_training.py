@@ -15,6 +15,7 @@ from sklearn_deepnn.losses import LOSSES, compute_cost
 from sklearn_deepnn.network import Network, initialize_parameters, model_forward, running_statistics
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from sklearn_deepnn.parameters import Parameters
+from sklearn_deepnn.scaling import Scaling
 from sklearn_deepnn.schedules import SCHEDULES
 from sklearn_deepnn.threads import Crew, allowed_threads
 from sklearn_deepnn.training import (
@@ -30,6 +31,7 @@ from sklearn_deepnn.training import (
     evaluate,
     judged,
     mean_cost,
+    move_average,
     train,
     train_deep_network,
 )
@@ -60,7 +62,12 @@ def start(network, recipe, seed=0, dtype=None):
     """Return the state before the first epoch."""
     rng = np.random.default_rng(seed)
     parameters = initialize_parameters(
-        network.layer_dims, activation=network.activation, batch_norm=network.batch_norm, rng=rng, dtype=dtype
+        network.layer_dims,
+        activation=network.activation,
+        batch_norm=network.batch_norm,
+        ensemble_size=network.ensemble_size,
+        rng=rng,
+        dtype=dtype,
     )
     return TrainingState(parameters, rng)
 
@@ -781,6 +788,251 @@ def test_training_goes_on_from_a_state_that_was_updated_in_blocks(
         np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
         np.testing.assert_equal(resumed.optimizer_state, whole.optimizer_state)
         assert resumed.history == whole.history
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_blocks_of_any_size_average_alike(examples, network, cut_into, block_bytes, n_parts):
+    recipe, averages = Recipe(Adam(), 0.01, batch_size=10, averaging_epochs=1.5, **PENALISED), []
+    cut_into(n_parts)
+    for n_bytes in (2**20, 1, 56):
+        block_bytes(n_bytes)
+        averages.append(fit(examples, network, recipe).average.vector)
+    np.testing.assert_array_equal(averages[1], averages[0])
+    np.testing.assert_array_equal(averages[2], averages[0])
+
+
+# Scaled inputs.
+
+SCALING = Scaling(np.array([[30.0], [-4.0], [0.5], [2.0]]), np.array([[0.1], [100.0], [2.0], [1.0]]))
+
+
+def to_scale(examples):
+    """Return examples whose inputs are as before once they have been scaled."""
+    return examples._replace(X=examples.X * SCALING.scale + SCALING.center, scaling=SCALING)
+
+
+@pytest.mark.parametrize("ready_bytes", [0, 2**20])
+@pytest.mark.parametrize("container", [np.array, np.asfortranarray, sparse.csr_array, sparse.csc_array])
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"ensemble_size": 3}], ids=str)
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_examples_that_are_to_be_scaled_train_as_scaled_ones(
+    examples, network, monkeypatch, name, options, container, ready_bytes
+):
+    monkeypatch.setattr(training, "READY_BYTES", ready_bytes)
+    network, recipe = replace(network, **options), recipe_of(name, batch_size=10)
+    raw = to_scale(examples)
+    raw = raw._replace(X=container(raw.X)).ready_for(np.float64)
+    assert (raw.scaling is None) == (isinstance(raw.X, np.ndarray) and ready_bytes > 0)
+    found, wanted = fit(raw, network, recipe), fit(examples, network, recipe)
+    np.testing.assert_allclose(found.parameters.vector, wanted.parameters.vector, atol=1e-8)
+    costs = (mean_cost(given, wanted.parameters, network) for given in (raw, examples))
+    assert next(costs) == pytest.approx(next(costs), rel=1e-10)
+
+
+def test_inputs_that_wait_to_be_scaled_stay_as_they_were(examples, network, monkeypatch):
+    for ready_bytes in (0, 2**20):
+        monkeypatch.setattr(training, "READY_BYTES", ready_bytes)
+        raw = to_scale(examples)
+        before = raw.X.copy()
+        fit(raw.ready_for(np.float64), network, recipe_of("adam", batch_size=5))
+        np.testing.assert_array_equal(raw.X, before)
+
+
+# Ensembles: members that train side by side.
+
+OF_EACH = np.stack([np.random.default_rng(seed).permutation(M)[:17] for seed in range(3)])
+
+
+def fit_members(examples, network, recipe, n_epochs=5):
+    """Return the states of single networks that start from the members of an ensemble, each with its examples."""
+    together, states = start(replace(network, ensemble_size=3), recipe).parameters, []
+    for k in range(3):
+        parameters = Parameters({name: array[k] for name, array in together.items()})
+        columns = examples.columns if np.ndim(examples.columns) < 2 else examples.columns[k]
+        state = TrainingState(parameters, np.random.default_rng(0))
+        states.append(train(state, examples._replace(columns=columns), network, recipe, n_epochs=n_epochs))
+    return states
+
+
+@pytest.mark.parametrize("container", [np.array, np.asfortranarray, sparse.csr_array])
+@pytest.mark.parametrize("columns", [None, OF_EACH[0], OF_EACH], ids=["all", "some", "of each"])
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"loss": "binary_cross_entropy"}], ids=str)
+@pytest.mark.parametrize("batch_size", [None, 5])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_an_ensemble_trains_as_its_members_alone(examples, network, name, batch_size, options, columns, container):
+    network = replace(network, **options)
+    recipe = recipe_of(
+        name, batch_size=batch_size, shuffle=False, weight_decay=0.1, label_smoothing=0.1, averaging_epochs=1.0
+    )
+    examples = examples._replace(
+        X=container(examples.X), Y=np.eye(3)[:, examples.Y[0]], sample_weight=WEIGHT, columns=columns, scaling=SCALING
+    )
+    together = fit(examples, replace(network, ensemble_size=3), recipe)
+    alone = fit_members(examples, network, recipe)
+    for k, state in enumerate(alone):
+        for name, array in state.current.items():
+            np.testing.assert_allclose(together.current[name][k], array, rtol=1e-8, atol=1e-10)
+    sizes = WEIGHT[OF_EACH].sum(axis=1) if columns is OF_EACH else None
+    wanted = np.average([state.history["cost"] for state in alone], axis=0, weights=sizes)
+    np.testing.assert_allclose(together.history["cost"], wanted, rtol=1e-8)
+
+
+def test_members_are_clipped_as_one_network_of_the_mean_norm(examples, network):
+    ensemble, most = replace(network, ensemble_size=3), 1e-3
+    state, before = fit(examples, ensemble, Recipe(SGD(), 1.0, max_grad_norm=most), n_epochs=1), start(ensemble, None)
+    step = state.parameters.vector - before.parameters.vector
+    assert np.linalg.norm(step) == pytest.approx(most * np.sqrt(3), rel=1e-9)
+
+
+def test_each_member_takes_the_examples_in_an_order_of_its_own(network):
+    numbered = Examples(np.arange(M)[np.newaxis], np.zeros((1, M), int), np.arange(M), OF_EACH)
+    recipe = recipe_of("sgd", batch_size=5)
+    batches = Batches(numbered, replace(network, ensemble_size=3), recipe, np.float64)
+    epoch = [batches.draw(positions) for positions in batches.epoch(np.random.default_rng(0))]
+    visited = np.concatenate([batch.A0[:, 0] for batch in epoch], axis=1)
+    np.testing.assert_array_equal(np.concatenate([batch.sample_weight for batch in epoch], axis=1), visited)
+    np.testing.assert_array_equal(np.sort(visited), np.sort(OF_EACH))
+    orders = [[of_member.tolist().index(n) for n in seen] for of_member, seen in zip(OF_EACH, visited)]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+@pytest.mark.parametrize("n_parts", [2, 3])
+@pytest.mark.parametrize("batch_size", [None, SMALL_LAST])
+@pytest.mark.parametrize("columns", [None, OF_EACH], ids=["all", "of each"])
+def test_parts_of_an_ensemble_s_batches_train_as_the_whole(examples, network, cut_into, columns, batch_size, n_parts):
+    network, recipe = replace(network, ensemble_size=3), recipe_of("adam", batch_size=batch_size)
+    examples = examples._replace(columns=columns, sample_weight=WEIGHT)
+    whole = fit(examples, network, recipe)
+    sizes = cut_into(n_parts)
+    np.testing.assert_allclose(
+        fit(examples, network, recipe).parameters.vector, whole.parameters.vector, rtol=1e-9, atol=1e-12
+    )
+    assert n_parts in sizes
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_ensemble_costs_what_its_mean_probability_does(examples, network, loss, weight):
+    network = replace(network, loss=loss, ensemble_size=3)
+    parameters = start(network, None).parameters
+    Y = np.eye(3)[:, examples.Y[0]]
+    AL = model_forward(examples.X, parameters, network)[0].mean(axis=0)
+    share = None if weight is None else weight / weight.mean()
+    wanted = compute_cost(AL, Y, loss=loss, sample_weight=share)
+    found = mean_cost(examples._replace(Y=Y, sample_weight=weight), parameters, network)
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csc_array])
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_an_ensemble_whose_members_have_examples_of_their_own_costs_what_they_do(examples, network, weight, container):
+    ensemble = replace(network, ensemble_size=3)
+    parameters, total, total_weight = start(ensemble, None).parameters, 0.0, 0.0
+    examples = examples._replace(X=container(examples.X), sample_weight=weight)
+    for k, columns in enumerate(OF_EACH):
+        alone = {name: array[k] for name, array in parameters.items()}
+        size = len(columns) if weight is None else weight[columns].sum()
+        total += mean_cost(examples._replace(columns=columns), alone, network) * size
+        total_weight += size
+    found = mean_cost(examples._replace(columns=OF_EACH), parameters, ensemble)
+    assert found == pytest.approx(total / total_weight, rel=1e-12)
+
+
+# The moving average of the parameters.
+
+
+def test_an_average_is_moved_by_a_share_of_the_way():
+    average, vector = np.array([1.0, 2.0]), np.array([3.0, -2.0])
+    move_average(average, vector, 0.25)
+    np.testing.assert_array_equal(average, [1.5, 1])
+    np.testing.assert_array_equal(vector, [3, -2])
+    move_average(average, vector, 1.0)
+    np.testing.assert_array_equal(average, vector)
+
+
+def averaged_descent(examples, network, recipe, n_epochs):
+    """Return parameters of gradient descent through batches in order, and their average, one step at a time."""
+    parameters = {name: array.copy() for name, array in start(network, recipe).parameters.items()}
+    average, step = dict(parameters), 0
+    starts = range(0, examples.n, recipe.batch_size)
+    for _ in range(n_epochs):
+        for first in starts:
+            columns = np.arange(first, min(first + recipe.batch_size, examples.n))
+            batch = draw_batch(examples, columns, network, np.float64)
+            _, grads, caches = evaluate(batch, parameters, network)
+            momentum = min(0.9, step / (step + 1))
+            parameters = parameters | running_statistics(parameters, caches, momentum)
+            parameters |= {name: parameters[name] - recipe.learning_rate * grads["d" + name] for name in trained(grads)}
+            rate = max(1 - np.exp(-1 / (recipe.averaging_epochs * len(starts))), 5 / (5 + step))
+            average = {name: (1 - rate) * average[name] + rate * array for name, array in parameters.items()}
+            step += 1
+    return parameters, average
+
+
+def trained(grads):
+    return [name.removeprefix("d") for name in grads]
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"ensemble_size": 3, "batch_norm": True}], ids=str)
+@pytest.mark.parametrize("averaging_epochs", [0.5, 3.0])
+def test_the_average_of_all_steps_is_what_is_kept(examples, network, averaging_epochs, options):
+    network = replace(network, **options)
+    recipe = Recipe(SGD(), 0.1, batch_size=5, shuffle=False, averaging_epochs=averaging_epochs)
+    state = fit(examples, network, recipe, n_epochs=10)
+    parameters, average = averaged_descent(examples, network, recipe, n_epochs=10)
+    kept = state.kept_parameters()
+    for name, array in parameters.items():
+        np.testing.assert_allclose(state.parameters[name], array, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(kept[name], average[name], rtol=1e-9, atol=1e-12)
+        assert not np.allclose(kept[name], array, rtol=1e-4)
+
+
+def test_averaging_does_not_change_what_is_averaged(examples, network):
+    averaged, plain = (
+        fit(examples, network, recipe_of("adam", batch_size=5, averaging_epochs=epochs)) for epochs in (2.0, 0.0)
+    )
+    np.testing.assert_array_equal(averaged.parameters.vector, plain.parameters.vector)
+    assert plain.average is None
+    assert plain.kept_parameters() is plain.parameters
+
+
+def test_averages_are_what_is_validated(examples, network):
+    seen, recipe = [], recipe_of("adam", batch_size=5, averaging_epochs=2.0)
+
+    def validate(parameters):
+        seen.append(parameters.vector.copy())
+        return {"validation_cost": [3.0, 1.0, 2.0][len(seen) - 1]}
+
+    state = fit(examples, network, recipe, n_epochs=3, validate=validate)
+    for n_epochs, vector in enumerate(seen, start=1):
+        np.testing.assert_array_equal(vector, fit(examples, network, recipe, n_epochs=n_epochs).average.vector)
+    np.testing.assert_array_equal(state.kept_parameters().vector, seen[1])
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_an_averaged_training_goes_on_as_if_uninterrupted(examples, network, batch_norm):
+    network, validation = replace(network, batch_norm=batch_norm, ensemble_size=3), draw_examples(seed=5)
+    recipe = recipe_of("adam", schedule="cosine", batch_size=10, averaging_epochs=2.0)
+    options = {"horizon": 8, "validate": lambda given: {"validation_cost": mean_cost(validation, given, network)}}
+    whole = fit(examples, network, recipe, n_epochs=8, **options)
+    state = fit(examples, network, recipe, n_epochs=3, **options)
+    saved, kept = pickle.loads(pickle.dumps((state.to_dict(), dict(state.kept_parameters()))))
+    resumed = train(TrainingState.from_dict(saved, kept), examples, network, recipe, n_epochs=5, **options)
+    np.testing.assert_array_equal(resumed.average.vector, whole.average.vector)
+    np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
+    assert resumed.history == whole.history
+
+
+def test_an_average_begins_and_ends_with_its_parameter(examples, network):
+    plain, averaged = (recipe_of("adam", batch_size=5, averaging_epochs=epochs) for epochs in (0.0, 2.0))
+    state = fit(examples, network, plain)
+    assert train(state, examples, network, averaged, n_epochs=1).average is not None
+    assert train(state, examples, network, plain, n_epochs=1).average is None
+
+
+def test_optimizers_of_the_whole_set_are_not_averaged(examples, network):
+    state = fit(examples, network, recipe_of("lbfgs", averaging_epochs=2.0))
+    assert state.kept_parameters() is state.parameters
 
 
 # BLAS while training.

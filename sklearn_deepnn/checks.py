@@ -38,7 +38,7 @@ def naming(name, rule="valid"):
         raise ValueError(f"{name} must be {rule}: {error}") from error
 
 
-def check_real(name, value, low=None, high=None, *, closed="both"):
+def check_real(name, value, low=None, high=None, *, closed="both", otherwise=""):
     """Return `value` if it is a finite number between `low` and `high`.
 
     Parameters
@@ -50,6 +50,8 @@ def check_real(name, value, low=None, high=None, *, closed="both"):
         Ends of the interval; None leaves a side open.
     closed : {"left", "right", "both", "neither"}, default="both"
         The ends that belong to the interval.
+    otherwise : str, default=""
+        As in `check_choice`.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def check_real(name, value, low=None, high=None, *, closed="both"):
     if not inside:
         left = "(-inf" if low is None else ("[" if closed in ("left", "both") else "(") + f"{low:g}"
         right = "inf)" if high is None else f"{high:g}" + ("]" if closed in ("right", "both") else ")")
-        reject(name, f"a number in {left}, {right}", value)
+        reject(name, f"a number in {left}, {right}{otherwise}", value)
     return value
 
 
@@ -77,15 +79,23 @@ def _is_finite(value):
         return False
 
 
-def check_integer(name, value, low):
+def check_integer(name, value, low, *, otherwise=""):
     """Return `value` if it is an integer (a bool is none) of at least `low`.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    low : int
+    otherwise : str, default=""
+        As in `check_choice`.
 
     Raises
     ------
     InvalidParameterError
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-        reject(name, f"an integer of at least {low}", value)
+        reject(name, f"an integer of at least {low}{otherwise}", value)
     return value
 
 

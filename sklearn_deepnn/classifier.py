@@ -4,6 +4,7 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 """
 
 import math
+import warnings
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
@@ -21,7 +22,7 @@ from .initializers import INITIALIZERS
 from .losses import LOSSES, joint_logits
 from .network import Network, fold_batch_norm, initialize_parameters, map_logits
 from .optimizers import OPTIMIZERS
-from .scaling import SCALINGS, fold_scaling, input_moments, robust_scaling, unfold_scaling
+from .scaling import SCALINGS, fold_scaling, input_moments, unfold_scaling
 from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
@@ -59,7 +60,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     ==================== ======================================= ========================
     `hidden_layer_dims`  (48, 24); twice as wide in sets of more (100,)
                          than 30 000, and again of 300 000
-    `ensemble_size`      12; half as many with each doubling     1
+    `ensemble_size`      12; half as many with each doubling,    1
+                         at most 1 000 000 / n_samples
     `activation`         "silu"                                  "relu"
     `learning_rate`      0.01                                    0.001
     `weight_decay`       0.1                                     0.0001
@@ -80,7 +82,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     scale_inputs : {"standard", "robust"} or None, default="standard"
         "standard" makes each feature have mean 0 and variance 1, "robust" median 0 and interquartile range 1, over the
         training samples by their weights. What is held out does not count, unless another member of an ensemble trains
-        on it. Sparse X stays sparse. `partial_fit` goes on counting, and so it takes no "robust".
+        on it. Features that do not vary are ignored. Sparse X stays sparse; for counts of words take None, since rare
+        ones would weigh most. `partial_fit` goes on counting, and so it takes no "robust".
     weight_init : str or dict, default="auto"
         How weights start: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal",
         "lecun_uniform", "orthogonal", "zeros"; "auto" takes what suits each layer's activation. A dict ("W1", "b1",
@@ -99,8 +102,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         rate; `learning_rate` then has no say. Functions of the module `schedules` with `functools.partial` make
         callables that can be saved, which a lambda cannot.
     batch_size : int, "auto" or None, default="auto"
-        Samples per update. "auto" is 64, or with more than 10 000 samples up to 512; the whole set, if it has fewer
-        than 100. None, or more than there are, is the whole training set.
+        Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000; with fewer than 100 and no
+        validation it is the whole set. None, or more than there are, is the whole training set.
     max_iter : int, default=200
         Epochs: most passes over the training set. It is a budget, and to use it up is no cause for a warning; more may
         help if `n_iter_` has reached it and `loss_curve_` still falls.
@@ -171,7 +174,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
     input_center_, input_scale_ : ndarray of shape (n_features_in_,)
-        What is subtracted from each feature, and what it is then divided by. Missing without scaling.
+        What is subtracted from each feature, and what it is then divided by: infinity if it did not vary. Missing
+        without scaling.
     parameters_ : dict of str to ndarray
         "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for inputs as they come. Of an ensemble, the members'
         arrays are stacked: "W1" (ensemble_size, n_1, n_0).
@@ -210,10 +214,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.datasets import load_wine
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn_deepnn import DeepNNClassifier
-    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X, y = load_wine(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     >>> DeepNNClassifier(random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
@@ -222,7 +226,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
 
     >>> model = DeepNNClassifier(hidden_layer_dims=(32, 16), random_state=0).fit(X_train, y_train)
     >>> [coef.shape for coef in model.coefs_]
-    [(30, 32), (32, 16), (16, 1)]
+    [(13, 32), (32, 16), (16, 3)]
     """
 
     def __init__(
@@ -320,8 +324,6 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out)
         recipe = draft._settled(recipe, examples.n, validates=validation is not None)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
-        state.weight_scale = examples.mean_weight()
-        examples = examples.scaled_by(state.weight_scale)
         callbacks = draft._callbacks()
         train(state, examples, network, recipe, n_epochs=self.max_iter, validate=validate, callbacks=callbacks)
         return self._adopt(draft, state, resumable=self.warm_start)
@@ -361,9 +363,6 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         choose_classes = partial(draft._given_classes, classes)
         examples, _, network, state = draft._prepare(X, y, sample_weight, choose_classes=choose_classes, in_parts=True)
         recipe = draft._settled(recipe, examples.n, validates=False)
-        if state.weight_scale is None:
-            state.weight_scale = examples.mean_weight()
-        examples = examples.scaled_by(state.weight_scale)
         train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter, callbacks=draft._printers())
         return self._adopt(draft, state, resumable=True)
 
@@ -492,14 +491,13 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         check_integer("max_iter", self.max_iter, 1)
         for name in ("n_iter_no_change", "ensemble_size"):
             if not self._is_auto(name):
-                check_integer(name, getattr(self, name), 1)
-        if not self._is_auto("weight_averaging"):
-            check_real("weight_averaging", self.weight_averaging, 0)
+                check_integer(name, getattr(self, name), 1, otherwise=" or 'auto'")
+        for name, closed in (("weight_averaging", "left"), ("weight_decay", "left"), ("learning_rate", "neither")):
+            if not self._is_auto(name):
+                check_real(name, getattr(self, name), 0, closed=closed, otherwise=" or 'auto'")
         if self.scale_inputs is not None:
             check_choice("scale_inputs", self.scale_inputs, SCALINGS, otherwise=" or None")
         check_real("tol", self.tol, 0)
-        check_real("weight_decay", self._chosen("weight_decay"), 0)
-        check_real("learning_rate", self._chosen("learning_rate"), 0, closed="neither")
         check_real("label_smoothing", self.label_smoothing, 0, 1, closed="left")
         check_real("validation_fraction", self.validation_fraction, 0, 1, closed="neither")
         check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
@@ -551,9 +549,11 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         if batch_size == "auto":
             # a power of 2 that grows with the set: the same number of steps teaches as much
             wanted = AUTO_BATCH_SIZE * 2 ** int(math.log2(max(n / MANY_SAMPLES, 1)))
-            batch_size = None if n < FEW_SAMPLES else min(wanted, LARGEST_AUTO_BATCH_SIZE)
+            batch_size = None if n < FEW_SAMPLES and not validates else min(wanted, LARGEST_AUTO_BATCH_SIZE)
         if averaging_epochs == "auto":
             averaging_epochs = AVERAGING_EPOCHS if validates else 0.0
+        if recipe.optimizer.full_batch:
+            averaging_epochs = 0.0
         return replace(recipe, batch_size=batch_size, averaging_epochs=float(averaging_epochs))
 
     def _callbacks(self):
@@ -587,6 +587,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """Return a parameter, or what "auto" stands for in it."""
         if not self._is_auto(name):
             return getattr(self, name)
+        if name == "activation" and getattr(self, "network_", {}).get("activation"):  # which training goes on with
+            return self.network_["activation"][0]
         return AUTO[name][0 if self._is_automatic() else 1]
 
     def _is_automatic(self):
@@ -609,8 +611,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             if examples is None or is_single(examples.X.dtype):
                 return np.dtype(np.float32)
             enough = FEW_SAMPLES * 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
-            far = scaling is not None and (np.abs(scaling.center) > FAR_FROM_ZERO * scaling.scale).any()
-            return np.dtype(np.float32 if examples.n >= enough and not far else np.float64)
+            return np.dtype(np.float32 if examples.n >= enough and not needs_double(scaling) else np.float64)
         try:
             dtype = np.dtype(self.dtype)
         except TypeError:
@@ -629,10 +630,16 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         state = self._state(network)
         if hold_out is not None:
             examples, validation = hold_out(examples, network, state.split_seed)
+        if state.weight_scale is None or not in_parts:
+            state.weight_scale = examples.mean_weight()
+        examples, everything = (each.scaled_by(state.weight_scale) for each in (examples, everything))
         # what one member of an ensemble holds out, the others train on
         self._scale_inputs(state, examples if network.ensemble_size == 1 else everything, in_parts=in_parts)
         if state.parameters is None:
             dtype = self._float_type(everything, network, state.scaling)
+            if dtype == np.float32 and not is_single(everything.X.dtype) and needs_double(state.scaling):
+                message = "X has a feature that varies by little, so far from zero that dtype='float32' may lose it."
+                warnings.warn(f"{message} Use dtype='float64' or subtract its mean.", UserWarning, stacklevel=3)
             state.parameters = self._initial_parameters(network, state.rng, dtype, state.scaling)
         examples = examples._replace(scaling=state.scaling).ready_for(state.parameters.vector.dtype)
         if validation is not None:
@@ -732,12 +739,15 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     def _scale_inputs(self, state, examples, *, in_parts):
         """Choose the scaling of a new state, or count in the examples of one more part. Sets: state."""
         is_new = state.parameters is None
+        if not is_new:
+            kept = None if state.scaling is None else "standard" if state.moments else "robust"
+            check_unchanged("scale_inputs", kept, self.scale_inputs)
         if self.scale_inputs == "standard" and (is_new or (in_parts and state.moments)):
             moments = input_moments(examples)
             state.moments = moments if state.moments is None else state.moments.merged(moments)
             state.scaling = state.moments.scaling()
-        elif self.scale_inputs == "robust" and is_new:
-            state.scaling = robust_scaling(examples)
+        elif self.scale_inputs is not None and is_new:
+            state.scaling = SCALINGS[self.scale_inputs](examples)
 
     def _initial_parameters(self, network, rng, dtype, scaling):
         name = "zeros" if isinstance(self.weight_init, dict) else self.weight_init
@@ -928,6 +938,15 @@ def checked_optimizer(optimizer):
     return OPTIMIZERS.get(optimizer, optimizer)()
 
 
+def needs_double(scaling):
+    """Say whether inputs that come so scaled need float64: in float32 their shift would drown what they vary by."""
+    if scaling is None:
+        return False
+    scale = scaling.scale[np.isfinite(scaling.scale)]
+    far = np.abs(scaling.center[np.isfinite(scaling.scale)]) > FAR_FROM_ZERO * scale
+    return bool(far.any() or (scale < 1e-30).any() or (scale > 1e30).any())
+
+
 def n_doublings(n_samples):
     """Return how often the automatic network is doubled in width for a number of samples."""
     return sum(n_samples > limit for limit in LARGE_SAMPLES)
@@ -998,6 +1017,7 @@ def draw_folds(strata, n_drawn, n_folds, rng):
     n_drawn : int
         Samples in each fold.
     n_folds : int
+        Beyond the first, a fold may hold a stratum's only sample: other folds leave it out.
     rng : numpy.random.Generator
 
     Yields
@@ -1114,8 +1134,17 @@ def check_same_network(network, fitted):
     ValueError
     """
     for name in ("layer_dims", "batch_norm", "loss", "ensemble_size"):
-        before, now = getattr(fitted, name), getattr(network, name)
-        if before != now:
-            raise ValueError(
-                f"Training cannot go on: {name} must stay {before}, got {now}. Set warm_start=False to start anew."
-            )
+        check_unchanged(name, getattr(fitted, name), getattr(network, name))
+
+
+def check_unchanged(name, before, now):
+    """Raise if training cannot go on because something is not what it was.
+
+    Raises
+    ------
+    ValueError
+    """
+    if before != now:
+        raise ValueError(
+            f"Training cannot go on: {name} must stay {before!r}, got {now!r}. Set warm_start=False to start anew."
+        )

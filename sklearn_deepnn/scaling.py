@@ -23,16 +23,18 @@ class Scaling(NamedTuple):
     Attributes
     ----------
     center, scale : ndarrays of shape (n_0, 1)
+        The scale of a feature that does not vary is infinite: it is 0 when scaled, and has no influence on anything.
     """
 
     center: np.ndarray
     scale: np.ndarray
 
     def apply(self, X, dtype):
-        """Return dense examples X (n_0, m) scaled: shifted in the precision that X has, then converted to dtype."""
+        """Return dense examples X (n_0, m) scaled in the precision that X has, then converted to dtype."""
         precision = np.float32 if X.dtype == np.float32 else np.float64
-        shifted = np.subtract(X, self.center.astype(precision, copy=False), dtype=precision)
-        return np.divide(shifted, self.scale, dtype=dtype, casting="same_kind")
+        scaled = np.subtract(X, self.center.astype(precision, copy=False), dtype=precision)
+        scaled /= self.scale.astype(precision, copy=False)
+        return scaled.astype(dtype, copy=False)
 
 
 class Moments(NamedTuple):
@@ -42,6 +44,7 @@ class Moments(NamedTuple):
     ----------
     mean, variance : ndarrays of shape (n_0, 1)
     total_weight : float
+        Relative to that of other sets.
     """
 
     mean: np.ndarray
@@ -70,10 +73,23 @@ class Moments(NamedTuple):
         return Moments(self.mean + share * step, variance, total_weight)
 
     def scaling(self):
-        """Return the scaling to mean 0 and variance 1; features that do not vary are only shifted."""
+        """Return the scaling to mean 0 and variance 1.
+
+        Returns
+        -------
+        Scaling
+
+        Raises
+        ------
+        ValueError
+            If a variance is too large for a number.
+        """
+        if not np.isfinite(self.variance).all():
+            largest = np.abs(self.mean).max()
+            raise ValueError(f"X must have features of finite variance to be scaled, got a mean of {largest:g} in one.")
         deviation = np.sqrt(self.variance)
-        varies = deviation > 1e-12 * np.abs(self.mean)  # what rounding leaves of a constant's is less
-        return Scaling(self.mean, np.where(varies, deviation, 1.0))
+        varies = deviation > 4e-15 * np.abs(self.mean)  # what rounding leaves of a sparse constant is less
+        return Scaling(self.mean, np.where(varies, deviation, np.inf))
 
 
 def input_moments(examples):
@@ -82,36 +98,45 @@ def input_moments(examples):
     Parameters
     ----------
     examples : Examples
+        With weights around 1.
 
     Returns
     -------
     Moments
     """
-    X, columns, weight = examples.X, examples.columns, examples.sample_weight
-    if issparse(X):
-        rows = X.T.tocsr() if columns is None else X.T.tocsr()[columns]
-        weight = np.ones(rows.shape[0]) if weight is None else weight[examples.members]
-        mean, variance = mean_variance_axis(rows.astype(np.float64), axis=0, weights=weight)
-        variance = np.maximum(variance, 0)  # rounding leaves those of constants a little below
-        return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
-    moments = None
-    for piece in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1)):
-        at = examples.at(piece)
-        A0 = take_columns(X, at, np.float64)
-        share = np.ones((A0.shape[1], 1)) if weight is None else weight[at][:, np.newaxis]
-        total_weight = float(share.sum())
-        share = share / total_weight
-        mean = A0 @ share
-        centred = A0 - mean
-        of_piece = Moments(mean, np.square(centred, out=centred) @ share, total_weight)
-        moments = of_piece if moments is None else moments.merged(of_piece)
-    return moments
+    X, weight, moments = examples.X, examples.sample_weight, None
+    # seen from one of its values, a constant is exactly zero, and what little a distant feature varies by is not lost
+    pivot = 0.0 if issparse(X) else take_columns(X, examples.at(slice(0, 1)), np.float64)
+    with np.errstate(over="ignore"):
+        for piece in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1)):
+            at = examples.at(piece)
+            A0 = take_columns(X, at, np.float64)
+            share = np.ones(A0.shape[1]) if weight is None else weight[at]
+            of_piece = _sparse_moments(A0, share) if issparse(X) else _dense_moments(A0 - pivot, share)
+            moments = of_piece if moments is None else moments.merged(of_piece)
+    return moments._replace(mean=moments.mean + pivot)
+
+
+def _dense_moments(A0, weight):
+    """Return the moments of examples that may be overwritten."""
+    total_weight = float(weight.sum())
+    share = (weight / total_weight)[:, np.newaxis]
+    mean = A0 @ share
+    A0 -= mean
+    return Moments(mean, np.square(A0, out=A0) @ share, total_weight)
+
+
+def _sparse_moments(A0, weight):
+    """Return the moments of sparse examples."""
+    mean, variance = mean_variance_axis(A0.T.tocsr(), axis=0, weights=weight)
+    variance = np.maximum(variance, 0)  # rounding leaves those of constants a little below
+    return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
 
 
 def robust_scaling(examples):
     """Return the scaling by median and interquartile range, which outliers do not move.
 
-    Features half of whose values are the same are divided by half their range, and only shifted if they do not vary.
+    Features half of whose values are the same are divided by half their range.
 
     Parameters
     ----------
@@ -130,7 +155,7 @@ def robust_scaling(examples):
         values = np.asarray(values[examples.members], np.float64)
         # so defined that weight 2 is two examples
         low, center[feature], high = np.quantile(values, (0.25, 0.5, 0.75), weights=weight, method="inverted_cdf")
-        scale[feature] = (high - low) or np.ptp(values) / 2 or 1.0
+        scale[feature] = (high - low) or np.ptp(values) / 2 or np.inf
     return Scaling(center, scale)
 
 
@@ -166,7 +191,9 @@ def unfold_scaling(parameters, scaling):
     """
     if scaling is None:
         return parameters
-    return _shift_first_layer(parameters, -scaling.center / scaling.scale, scaling.scale)
+    # what does not vary has no weight in the one, and may have any in the other
+    scale = np.where(np.isfinite(scaling.scale), scaling.scale, 0.0)
+    return _shift_first_layer(parameters, -scaling.center / scaling.scale, scale)
 
 
 def _shift_first_layer(parameters, center, factor):

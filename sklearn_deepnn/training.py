@@ -393,13 +393,30 @@ def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
     -------
     Batch
     """
-    Y = take_columns(examples.Y, columns, None)
-    Y = LOSSES[network.loss].encode(Y, network.layer_dims[-1], dtype, label_smoothing)
+    Y = draw_targets(examples, columns, network, dtype, label_smoothing)
     weight, scaling = examples.sample_weight, examples.scaling
     weight = None if weight is None else weight[columns].astype(dtype, copy=False)
     if scaling is None or issparse(examples.X):
         return Batch(take_columns(examples.X, columns, dtype), Y, weight, scaling)
     return Batch(scaling.apply(take_columns(examples.X, columns, None), dtype), Y, weight)
+
+
+def draw_targets(examples, columns, network, dtype, label_smoothing=0.0):
+    """Gather and encode the targets of some examples.
+
+    Parameters
+    ----------
+    examples, columns, network, dtype, label_smoothing
+        As in `draw_batch`.
+
+    Returns
+    -------
+    ndarray of shape (n_L, m)
+    """
+    Y = take_columns(examples.Y, columns, None)
+    if isinstance(Y, list):  # sparse ones of each member of an ensemble
+        Y = np.stack([of_member.toarray() for of_member in Y])
+    return LOSSES[network.loss].encode(Y, network.layer_dims[-1], dtype, label_smoothing)
 
 
 class Batches:
@@ -986,11 +1003,11 @@ def mean_cost(examples, parameters, network):
     -------
     float
     """
-    loss, n_outputs = LOSSES[network.loss], network.layer_dims[-1]
+    loss = LOSSES[network.loss]
 
     def cost_and_weight(piece, ZL):
         columns = examples.at(piece)
-        Y = loss.encode(take_columns(examples.Y, columns, None), n_outputs, ZL.dtype)
+        Y = draw_targets(examples, columns, network, ZL.dtype)
         losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss), Y)
         weight = np.ones(losses.shape) if examples.sample_weight is None else examples.sample_weight[columns]
         return float(np.vdot(losses, weight)), float(weight.sum())

@@ -874,9 +874,68 @@ def test_a_feature_that_was_constant_in_training_is_harmless(scale_inputs, conta
         return container(np.column_stack([rows, np.full(len(rows), value)]))
 
     model = net(max_iter=40, learning_rate=0.02, scale_inputs=scale_inputs).fit(with_feature(X, value), Y)
-    assert model.input_scale_[-1] == 1
-    for later in (value, value + 0.1):
+    assert model.input_scale_[-1] == np.inf
+    for later in (value, 1e9 * value + 0.1):
         assert model.score(with_feature(X_VAL, later), Y_VAL) > 0.95
+
+
+@pytest.mark.parametrize(
+    "feature", [10.0**18, 1.7e18 + 1e6 * np.random.default_rng(0).random(len(X))], ids=["id", "time"]
+)
+@pytest.mark.parametrize("scale_inputs", ["standard", "robust"])
+def test_a_feature_far_from_zero_does_not_spoil_the_others(scale_inputs, feature):
+    rows = np.column_stack([X, np.broadcast_to(feature, len(X))])
+    model = net(max_iter=40, learning_rate=0.02, scale_inputs=scale_inputs)
+    assert model.fit(rows, Y).score(rows, Y) > 0.95
+
+
+def test_single_precision_that_may_lose_a_feature_is_warned_about():
+    with pytest.warns(UserWarning, match="float32.*may lose it"):
+        net(dtype="float32", max_iter=1).fit(X + 1e6, Y)
+
+
+def test_the_scale_of_weights_does_not_matter_to_the_scaling():
+    weight = np.random.default_rng(0).random(len(X)) + 0.1
+    for container in (np.array, sp.csr_array):
+        small, large = (net().fit(container(X), Y, weight * factor).predict_proba(X) for factor in (1, 1e300))
+        np.testing.assert_allclose(small, large, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("before", "now"), [("standard", None), (None, "standard"), ("robust", "standard")])
+def test_training_does_not_go_on_with_another_scaling(before, now):
+    model = net(scale_inputs=before, warm_start=True).fit(X, Y).set_params(scale_inputs=now)
+    with pytest.raises(ValueError, match=f"scale_inputs must stay {before!r}, got {now!r}"):
+        model.fit(X, Y)
+
+
+def test_training_goes_on_with_the_activation_that_it_began_with():
+    model = DeepNNClassifier(optimizer="lbfgs", warm_start=True, max_iter=5, random_state=0).fit(X, Y)
+    assert model.set_params(optimizer="adam").fit(X, Y).network_["activation"] == ["relu"]
+
+
+def test_a_moving_average_is_not_kept_by_an_optimizer_that_takes_none():
+    model = net(early_stopping=True, warm_start=True, weight_averaging=3.0).fit(X, Y)
+    before = model.validation_loss_curve_[-1]
+    assert model.set_params(optimizer="lbfgs").fit(X, Y).validation_loss_curve_[-1] < before
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_an_ensemble_learns_sparse_indicators_as_dense_ones(early_stopping):
+    indicators = targets("multilabel")
+    models = (
+        net(ensemble_size=3, early_stopping=early_stopping, batch_size=32).fit(X, container(indicators))
+        for container in (np.array, sp.csr_array)
+    )
+    dense, sparse = (model.predict_proba(X) for model in models)
+    np.testing.assert_array_equal(dense, sparse)
+
+
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "weight_averaging", "n_iter_no_change", "ensemble_size"]
+)
+def test_errors_say_that_auto_is_allowed(name):
+    with pytest.raises(ValueError, match=f"{name} must be .* or 'auto', got 'automatic'"):
+        net(**{name: "automatic"}).fit(X, Y)
 
 
 @pytest.mark.parametrize("given", ["held out", "of its own"])

@@ -35,6 +35,7 @@ VARIANTS = {
     "the defaults": {},
     "one network": {"ensemble_size": 1},
     "6 networks": {"ensemble_size": 6},
+    "24 networks": {"ensemble_size": 24},
     "nothing held out, 30 epochs": {"early_stopping": False, "max_iter": 30},
     "no averaging of weights": {"weight_averaging": 0.0},
     "no weight decay": {"weight_decay": 0.0},

@@ -35,8 +35,10 @@ AUTO = {  # in the automatic network, and in one whose dims are given or that L-
     "learning_rate": (0.01, 0.001),
     "weight_decay": (0.1, 0.0001),
     "n_iter_no_change": (6, 10),
+    "label_smoothing": (0.02, 0.0),
 }
 ENSEMBLE_SAMPLES = 1_000_000  # most that the members of an ensemble train on, all together
+LIFT_OF_RARE_CLASS = 0.1  # most that automatic label smoothing may add to a class, as a share of its share
 FEW_SAMPLES = 100  # with less, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, float32 is precise enough, and batches grow
 AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
@@ -65,6 +67,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     `activation`         "silu"                                  "relu"
     `learning_rate`      0.01                                    0.001
     `weight_decay`       0.1                                     0.0001
+    `label_smoothing`    0.02; less where a class is rare        0.0
     `early_stopping`     with 100 samples or more                with more than 10 000
     `n_iter_no_change`   6                                       10
     ==================== ======================================= ========================
@@ -119,8 +122,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Share of units dropped while training, in all hidden layers or in each.
     batch_norm : bool, default=False
         Whether hidden layers normalise over the batch, between their linear part and their activation.
-    label_smoothing : float, default=0.0
-        Share of each target that is spread evenly over the classes.
+    label_smoothing : "auto" or float, default="auto"
+        Share of each target that is spread evenly over the classes. "auto" in the automatic network: so little, where a
+        class is rare, that it gets no more than a tenth of its share in addition; none for several labels at once.
     max_grad_norm : float or None, default=None
         Gradients with a larger norm, taken over all parameters, are scaled down to it.
     class_weight : dict, "balanced" or None, default=None
@@ -246,7 +250,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         weight_averaging="auto",
         dropout_rate=0.0,
         batch_norm=False,
-        label_smoothing=0.0,
+        label_smoothing="auto",
         max_grad_norm=None,
         class_weight=None,
         early_stopping="auto",
@@ -322,7 +326,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         recipe = draft._check_parameters()
         hold_out = partial(draft._hold_out, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out)
-        recipe = draft._settled(recipe, examples.n, validates=validation is not None)
+        recipe = draft._settled(recipe, examples, validates=validation is not None)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
         callbacks = draft._callbacks()
         train(state, examples, network, recipe, n_epochs=self.max_iter, validate=validate, callbacks=callbacks)
@@ -362,7 +366,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("scale_inputs", "'standard' or None for partial_fit, where quantiles cannot be kept", "robust")
         choose_classes = partial(draft._given_classes, classes)
         examples, _, network, state = draft._prepare(X, y, sample_weight, choose_classes=choose_classes, in_parts=True)
-        recipe = draft._settled(recipe, examples.n, validates=False)
+        recipe = draft._settled(recipe, examples, validates=False)
         train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter, callbacks=draft._printers())
         return self._adopt(draft, state, resumable=True)
 
@@ -498,7 +502,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         if self.scale_inputs is not None:
             check_choice("scale_inputs", self.scale_inputs, SCALINGS, otherwise=" or None")
         check_real("tol", self.tol, 0)
-        check_real("label_smoothing", self.label_smoothing, 0, 1, closed="left")
+        if not self._is_auto("label_smoothing"):
+            check_real("label_smoothing", self.label_smoothing, 0, 1, closed="left", otherwise=" or 'auto'")
         check_real("validation_fraction", self.validation_fraction, 0, 1, closed="neither")
         check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
         if self.max_grad_norm is not None:
@@ -538,14 +543,17 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
             batch_size=batch_size,
             weight_decay=float(self._chosen("weight_decay")),
-            label_smoothing=float(self.label_smoothing),
+            label_smoothing=float(self._chosen("label_smoothing")),
             max_grad_norm=self.max_grad_norm,
             shuffle=bool(self.shuffle),
         )
 
-    def _settled(self, recipe, n, *, validates):
-        """Return the recipe with what "auto" stands for, given the number of examples."""
-        batch_size, averaging_epochs = recipe.batch_size, self.weight_averaging
+    def _settled(self, recipe, examples, *, validates):
+        """Return the recipe with what "auto" stands for, given the examples to train on."""
+        n, batch_size, averaging_epochs = examples.n, recipe.batch_size, self.weight_averaging
+        label_smoothing = recipe.label_smoothing
+        if self._is_auto("label_smoothing") and label_smoothing:
+            label_smoothing = min(label_smoothing, 0.0 if self.multilabel_ else harmless_smoothing(examples))
         if batch_size == "auto":
             # a power of 2 that grows with the set: the same number of steps teaches as much
             wanted = AUTO_BATCH_SIZE * 2 ** int(math.log2(max(n / MANY_SAMPLES, 1)))
@@ -554,7 +562,12 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             averaging_epochs = AVERAGING_EPOCHS if validates else 0.0
         if recipe.optimizer.full_batch:
             averaging_epochs = 0.0
-        return replace(recipe, batch_size=batch_size, averaging_epochs=float(averaging_epochs))
+        return replace(
+            recipe,
+            batch_size=batch_size,
+            averaging_epochs=float(averaging_epochs),
+            label_smoothing=float(label_smoothing),
+        )
 
     def _callbacks(self):
         patience = self._chosen("n_iter_no_change")
@@ -936,6 +949,24 @@ def checked_optimizer(optimizer):
     if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
         check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
     return OPTIMIZERS.get(optimizer, optimizer)()
+
+
+def harmless_smoothing(examples):
+    """Return how much label smoothing raises the rarest class by `LIFT_OF_RARE_CLASS` of the share that it has.
+
+    Parameters
+    ----------
+    examples : Examples
+        Whose targets are class numbers.
+
+    Returns
+    -------
+    float
+    """
+    weight = None if examples.sample_weight is None else examples.sample_weight[examples.members].ravel()
+    totals = np.bincount(examples.Y[0, examples.members].ravel(), weight)
+    totals = totals[totals > 0]
+    return LIFT_OF_RARE_CLASS * len(totals) * totals.min() / totals.sum()
 
 
 def needs_double(scaling):

@@ -97,6 +97,7 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
         draft = estimator_or_network._draft(going_on=True)
         recipe = draft._check_parameters()
         examples, _, network, state = draft._prepare(X, y, sample_weight)
+        recipe = draft._settled(recipe, examples, validates=False)
         parameters = Parameters(state.kept_parameters(), np.float64)
     batch = draw_batch(examples, examples.members, network, np.float64, recipe.label_smoothing)
     return network, parameters, batch, recipe.weight_decay

@@ -9,6 +9,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -1429,8 +1430,27 @@ def test_too_large_a_batch_is_the_whole_set(n_samples, parameters):
 
 @pytest.mark.parametrize(("n_samples", "size"), [(99, None), (100, 64), (10_000, 64), (20_000, 128), (10**6, 512)])
 def test_automatic_batches_grow_with_the_set(n_samples, size):
-    model = net(batch_size="auto", early_stopping=False)
-    assert model._settled(model._recipe(), n_samples, validates=False).batch_size == size
+    model, examples = net(batch_size="auto", early_stopping=False), SimpleNamespace(n=n_samples)
+    assert model._settled(model._recipe(), examples, validates=False).batch_size == size
+
+
+@pytest.mark.parametrize(("n_positive", "smoothing"), [(500, 0.02), (200, 0.02), (50, 0.01), (10, 0.002)])
+def test_automatic_smoothing_spares_rare_classes(n_positive, smoothing):
+    rows, y = np.random.default_rng(0).normal(size=(1000, 2)), (np.arange(1000) < n_positive).astype(int)
+    model = DeepNNClassifier(max_iter=1, random_state=0)
+    used = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "train", lambda state, examples, network, recipe, **_: used.append(recipe) or stop())
+        with pytest.raises(StopIteration):
+            model.fit(rows, y)
+        with pytest.raises(StopIteration):
+            model.fit(rows, y, sample_weight=np.where(y, 1000 - n_positive, n_positive))
+    assert used[0].label_smoothing == pytest.approx(smoothing, rel=0.12)  # held-out shares are whole samples
+    assert used[1].label_smoothing == 0.02  # classes that weigh the same are not rare
+
+
+def stop():
+    raise StopIteration
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 90, 89])

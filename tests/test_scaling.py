@@ -134,7 +134,7 @@ def test_a_variance_beyond_all_numbers_is_an_error():
 
 @pytest.mark.parametrize("columns", [None, np.arange(1, 20_000)], ids=["all", "some"])
 def test_moments_of_sparse_inputs_take_little_memory(peak_bytes, columns):
-    rows = sparse.random_array((20_000, 50), density=0.3, format="csr", rng=0)
+    rows = sparse.csr_array(sparse.random(20_000, 50, density=0.3, format="csr", random_state=0))
     assert peak_bytes(input_moments, examples_of(rows.T, None, columns)) < rows.data.nbytes / 2
 
 

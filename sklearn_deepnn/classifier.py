@@ -39,7 +39,7 @@ AUTO = {  # in the automatic network, and in one whose dims are given or that L-
 }
 ENSEMBLE_SAMPLES = 1_000_000  # most that the members of an ensemble train on, all together
 LIFT_OF_RARE_CLASS = 0.1  # most that automatic label smoothing may add to a class, as a share of its share
-FEW_SAMPLES = 100  # with less, nothing is held out, and each epoch is one step
+FEW_SAMPLES = 40  # with less, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, float32 is precise enough, and batches grow
 AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
@@ -68,7 +68,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     `learning_rate`      0.01                                    0.001
     `weight_decay`       0.1                                     0.0001
     `label_smoothing`    0.02; less where a class is rare        0.0
-    `early_stopping`     with 100 samples or more                with more than 10 000
+    `early_stopping`     with 40 samples or more                 with more than 10 000
     `n_iter_no_change`   6                                       10
     ==================== ======================================= ========================
 
@@ -94,7 +94,8 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance with its own, such as
         ``Adam(beta_1=0.95)``; a search goes over several instances. L-BFGS takes the whole set at once and finds its
-        step lengths by itself: `batch_size`, `learning_rate`, its schedule and `max_grad_norm` do not concern it.
+        step lengths by itself: `batch_size`, `learning_rate`, its schedule and `max_grad_norm` do not concern it, and
+        it trains one network where no `ensemble_size` is given.
     learning_rate : "auto" or float, default="auto"
         Size of the steps: the rate at which the schedule starts, or its highest.
     learning_rate_schedule : str or callable, default="constant"
@@ -105,7 +106,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         rate; `learning_rate` then has no say. Functions of the module `schedules` with `functools.partial` make
         callables that can be saved, which a lambda cannot.
     batch_size : int, "auto" or None, default="auto"
-        Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000; with fewer than 100 and no
+        Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000; with fewer than 40 and no
         validation it is the whole set. None, or more than there are, is the whole training set.
     max_iter : int, default=200
         Epochs: most passes over the training set. It is a budget, and to use it up is no cause for a warning; more may
@@ -131,7 +132,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out part of the training set, judge every epoch by it, keep the best epoch's weights and stop
-        when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or with 100
+        when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or with 40
         samples or more in the automatic network and in ensembles: each member holds out another share, so that each
         sample is learned by some. Without validation data the training cost is what must improve, and the last epoch's
         weights are kept.
@@ -623,7 +624,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         if self._is_auto("dtype"):
             if examples is None or is_single(examples.X.dtype):
                 return np.dtype(np.float32)
-            enough = FEW_SAMPLES * 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
+            enough = MANY_SAMPLES // 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
             return np.dtype(np.float32 if examples.n >= enough and not needs_double(scaling) else np.float64)
         try:
             dtype = np.dtype(self.dtype)

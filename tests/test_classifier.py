@@ -1033,6 +1033,7 @@ def test_coefs_and_intercepts_of_an_ensemble_are_its_members_stacked(kind, param
 @pytest.mark.parametrize("kind", TARGETS)
 def test_an_ensemble_equals_single_networks_that_start_as_its_members(kind, optimizer, batch_size, scale_inputs):
     settings = {"batch_size": batch_size, "shuffle": False, "scale_inputs": scale_inputs, "optimizer": optimizer}
+    settings["early_stopping"] = False
     still = {**settings, "optimizer": "sgd", "learning_rate": 1e-300, "max_iter": 1}
     start = net(ensemble_size=3, **still).fit(X, targets(kind)).parameters_
     together = net(ensemble_size=3, weight_init=start, learning_rate=0.02, **settings).fit(X, targets(kind))
@@ -1069,8 +1070,8 @@ def test_what_members_hold_out_is_what_they_are_judged_by(columns_trained_on):
     assert model.best_loss_ == pytest.approx(np.mean(costs), rel=1e-9)
 
 
-@pytest.mark.parametrize(("n", "validates"), [(99, False), (100, True)])
-def test_automatic_early_stopping_of_an_ensemble_begins_at_100_samples(n, validates):
+@pytest.mark.parametrize(("n", "validates"), [(39, False), (40, True)])
+def test_automatic_early_stopping_of_an_ensemble_begins_at_40_samples(n, validates):
     model = net(ensemble_size=2, max_iter=1).fit(*blobs(n))
     assert hasattr(model, "validation_loss_curve_") == validates
 
@@ -1208,8 +1209,14 @@ CONTINUED = {
     "no hidden layer": {"hidden_layer_dims": ()},
     "clipping": {"max_grad_norm": 0.1},
     "class weights": {"class_weight": {0: 1, 1: 2, 2: 3}},
-    "ensemble": {"ensemble_size": 3},
-    "ensemble with all": {"ensemble_size": 3, "batch_norm": True, "dropout_rate": 0.3, "weight_averaging": 1.5},
+    "ensemble": {"ensemble_size": 3, "early_stopping": False},
+    "ensemble with all": {
+        "ensemble_size": 3,
+        "early_stopping": False,
+        "batch_norm": True,
+        "dropout_rate": 0.3,
+        "weight_averaging": 1.5,
+    },
     "averaging": {"weight_averaging": 2.0},
     "single precision averaging": {"weight_averaging": 2.0, "dtype": "float32"},
 }
@@ -1428,7 +1435,7 @@ def test_too_large_a_batch_is_the_whole_set(n_samples, parameters):
     assert_same(fitted(large), fitted(whole))
 
 
-@pytest.mark.parametrize(("n_samples", "size"), [(99, None), (100, 64), (10_000, 64), (20_000, 128), (10**6, 512)])
+@pytest.mark.parametrize(("n_samples", "size"), [(39, None), (40, 64), (10_000, 64), (20_000, 128), (10**6, 512)])
 def test_automatic_batches_grow_with_the_set(n_samples, size):
     model, examples = net(batch_size="auto", early_stopping=False), SimpleNamespace(n=n_samples)
     assert model._settled(model._recipe(), examples, validates=False).batch_size == size

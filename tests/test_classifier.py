@@ -1209,10 +1209,9 @@ CONTINUED = {
     "no hidden layer": {"hidden_layer_dims": ()},
     "clipping": {"max_grad_norm": 0.1},
     "class weights": {"class_weight": {0: 1, 1: 2, 2: 3}},
-    "ensemble": {"ensemble_size": 3, "early_stopping": False},
+    "ensemble": {"ensemble_size": 3},
     "ensemble with all": {
         "ensemble_size": 3,
-        "early_stopping": False,
         "batch_norm": True,
         "dropout_rate": 0.3,
         "weight_averaging": 1.5,
@@ -1264,7 +1263,7 @@ def test_20_calls_of_partial_fit_equal_20_epochs(kind):
     model = net(max_iter=20, **CONTINUED[kind])
     for _ in range(20):
         model = pickled(model).partial_fit(X, Y, classes=[0, 1, 2])
-    at_once = net(max_iter=20, warm_start=True, **CONTINUED[kind]).fit(X, Y)
+    at_once = net(max_iter=20, warm_start=True, early_stopping=False, **CONTINUED[kind]).fit(X, Y)
     counted, once = (each.training_state_["moments"].pop("total_weight") for each in (model, at_once))
     assert counted == 20 * once
     assert_same(fitted(model), fitted(at_once))

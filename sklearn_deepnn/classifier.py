@@ -561,8 +561,6 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             batch_size = None if n < FEW_SAMPLES and not validates else min(wanted, LARGEST_AUTO_BATCH_SIZE)
         if averaging_epochs == "auto":
             averaging_epochs = AVERAGING_EPOCHS if validates else 0.0
-        if recipe.optimizer.full_batch:
-            averaging_epochs = 0.0
         return replace(
             recipe,
             batch_size=batch_size,
@@ -974,9 +972,9 @@ def needs_double(scaling):
     """Say whether inputs that come so scaled need float64: in float32 their shift would drown what they vary by."""
     if scaling is None:
         return False
-    scale = scaling.scale[np.isfinite(scaling.scale)]
-    far = np.abs(scaling.center[np.isfinite(scaling.scale)]) > FAR_FROM_ZERO * scale
-    return bool(far.any() or (scale < 1e-30).any() or (scale > 1e30).any())
+    varies = np.isfinite(scaling.scale)
+    center, scale = scaling.center[varies], scaling.scale[varies]
+    return bool(((np.abs(center) > FAR_FROM_ZERO * scale) | (scale < 1e-30) | (scale > 1e30)).any())
 
 
 def n_doublings(n_samples):

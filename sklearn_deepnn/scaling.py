@@ -198,7 +198,8 @@ def unfold_scaling(parameters, scaling):
 
 def _shift_first_layer(parameters, center, factor):
     """Return parameters whose first layer takes factor * (X - center) for X."""
-    name, dtype = names_of(1), parameters["W1"].dtype
+    name = names_of(1)
+    dtype = parameters[name.W].dtype
     W = parameters[name.W] * factor.mT  # in float64
     moved = W @ center
     shifted = {name.W: W}

@@ -889,10 +889,10 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     check_integer("n_epochs", n_epochs, 1)
     keep_freed_memory()
     state.adopt_optimizer(recipe.optimizer)
-    if recipe.averaging_epochs and state.average is None and not recipe.optimizer.full_batch:
-        state.average = Parameters(state.parameters)
-    elif not recipe.averaging_epochs:
+    if not recipe.averaging_epochs or recipe.optimizer.full_batch:
         state.average = None
+    elif state.average is None:
+        state.average = Parameters(state.parameters)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
     is_stream, horizon = horizon is not None, horizon or state.epoch + n_epochs
     schedule = recipe.schedule_over(horizon * len(batches))

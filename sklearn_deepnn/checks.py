@@ -1,10 +1,14 @@
 """Checks of what users pass: every message names the parameter, the rule and the value."""
 
 import math
+import sys
+import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
+
+BETWEEN = {__name__.split(".")[0], "sklearn", "numpy", "contextlib"}  # packages between users and what they called
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -14,6 +18,20 @@ class InvalidParameterError(ValueError, TypeError):
 def reject(name, rule, value):
     """Raise `InvalidParameterError` in the one form that this package's messages have."""
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
+
+
+def warn_user(message, category):
+    """Warn, and point at the line that called scikit-learn or this package, however deep inside this is.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+    """
+    frame, level = sys._getframe(1), 2  # of the function that warns
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets `X.T`, a view.
 """
 
+import copy
 import math
-import warnings
+import os
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
@@ -16,13 +17,31 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from .callbacks import EarlyStopping, EpochPrinter, ReduceLROnPlateau
-from .checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, naming, reject
+from .callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochPrinter,
+    ReduceLROnPlateau,
+    load_checkpoint,
+    newest_checkpoint,
+    progress_display,
+)
+from .callbacks.protocol import CallbackSupportMixin, FitTasks, callbacks_of, with_callbacks
+from .checks import (
+    InvalidParameterError,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    naming,
+    reject,
+    warn_user,
+)
 from .initializers import INITIALIZERS
 from .losses import LOSSES, joint_logits
 from .network import Network, fold_batch_norm, initialize_parameters, map_logits
 from .optimizers import OPTIMIZERS
-from .scaling import SCALINGS, fold_scaling, input_moments, unfold_scaling
+from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
 from .schedules import SCHEDULES
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
@@ -47,7 +66,7 @@ FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
 
 
-class DeepNNClassifier(ClassifierMixin, BaseEstimator):
+class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Deep neural network classifier: an L-layer fully connected network trained by backpropagation.
 
     It minimises the cross-entropy of its predictions: of a sigmoid for two classes or for several labels at once, of a
@@ -293,7 +312,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    _calls_back = True  # callbacks of this package, too
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
         """Train the network.
 
         Parameters
@@ -308,6 +330,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             Data to judge epochs by, in place of part of X. In a Pipeline they are transformed like X only with
             ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
         sample_weight_val : array-like of shape (n_val,), default=None
+        resume_from : path-like, default=None
+            A checkpoint, or the folder of a `ModelCheckpoint`, whose newest is taken: the fit that wrote it is carried
+            on to its end, as if it had never been cut off; so X, y and all parameters have to be what they were. A
+            folder without a checkpoint starts from the beginning.
 
         Returns
         -------
@@ -317,21 +343,48 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter, X, y or a weight breaks its rule, or the training diverges. What was fitted before stays.
+        KeyboardInterrupt
+            After Ctrl-C. If an epoch was done the estimator is fitted, with the best epoch's weights where epochs are
+            validated, otherwise with those of the last whole epoch.
 
         Warns
         -----
         ConvergenceWarning
             If the training diverges, yet leaves something to keep.
         """
-        draft = self._draft(going_on=self.warm_start)
+        checkpoint = None if resume_from is None else self._checkpoint(resume_from)
+        draft = self._draft(checkpoint or (self if self.warm_start else None))
         recipe = draft._check_parameters()
-        hold_out = partial(draft._hold_out, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
-        examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out)
+        validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        hold_out = partial(draft._hold_out, **validation_data)
+        resumes = checkpoint is not None
+        examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out, resumes=resumes)
         recipe = draft._settled(recipe, examples, validates=validation is not None)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
-        callbacks = draft._callbacks()
-        train(state, examples, network, recipe, n_epochs=self.max_iter, validate=validate, callbacks=callbacks)
-        return self._adopt(draft, state, resumable=self.warm_start)
+        context, copied = self._init_callback_context(max_subtasks=self.max_iter), partial(draft._copied, state, self)
+        tasks = FitTasks(self, context, X, y, sample_weight, validation_data, copied)
+        tasks.begin()
+        try:
+            train(
+                state,
+                examples,
+                network,
+                recipe,
+                n_epochs=self.max_iter,
+                validate=validate,
+                callbacks=draft._callbacks(tasks, validates=validate is not None),
+                settings=self.get_params(deep=False),
+                snapshot=partial(draft._snapshot, state),
+                resumable=self.warm_start,
+                resume=resumes,
+            )
+        except KeyboardInterrupt:
+            if state.epoch:
+                self._adopt(draft, state, resumable=self.warm_start)
+            raise
+        self._adopt(draft, state, resumable=self.warm_start)
+        tasks.end()
+        return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on this part of the data, going on from the calls before.
@@ -357,7 +410,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             As `fit`; and if y has a label that is not among the classes.
         """
-        draft = self._draft(going_on=True)
+        draft = self._draft(self)
         recipe = draft._check_parameters()
         if self.class_weight == "balanced":
             reject("class_weight", "None or a dict for partial_fit, to which classes come bit by bit", "balanced")
@@ -368,7 +421,17 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         choose_classes = partial(draft._given_classes, classes)
         examples, _, network, state = draft._prepare(X, y, sample_weight, choose_classes=choose_classes, in_parts=True)
         recipe = draft._settled(recipe, examples, validates=False)
-        train(state, examples, network, recipe, n_epochs=1, horizon=self.max_iter, callbacks=draft._printers())
+        train(
+            state,
+            examples,
+            network,
+            recipe,
+            n_epochs=1,
+            horizon=self.max_iter,
+            callbacks=draft._with_those_set(),
+            settings=self.get_params(deep=False),
+            snapshot=partial(draft._snapshot, state),
+        )
         return self._adopt(draft, state, resumable=True)
 
     def predict(self, X):
@@ -483,11 +546,22 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
     # What `fit` and `partial_fit` are made of. They work on a draft, a copy of the estimator, and change the estimator
     # itself only when all has gone well.
 
-    def _draft(self, *, going_on):
-        """Return a copy to work on, with the fitted attributes if training goes on from them, else without."""
+    def _draft(self, fitted=None):
+        """Return a copy to work on, with the fitted attributes of an estimator whose training goes on, or without."""
         draft = object.__new__(type(self))
-        draft.__dict__.update({name: v for name, v in vars(self).items() if going_on or not name.endswith("_")})
+        draft.__dict__.update({name: v for name, v in vars(self).items() if not name.endswith("_")})
+        draft.__dict__.update({name: v for name, v in vars(fitted or draft).items() if name.endswith("_")})
         return draft
+
+    def _checkpoint(self, path):
+        """Return the estimator that a checkpoint holds, or None in a folder that has none."""
+        if not isinstance(path, (str, os.PathLike)):
+            reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
+        found = newest_checkpoint(path)
+        checkpoint = None if found is None else load_checkpoint(found)
+        if not isinstance(checkpoint, (type(self), type(None))):
+            reject("resume_from", f"the checkpoint of a {type(self).__name__}", path)
+        return checkpoint
 
     def _check_parameters(self):
         """Check all parameters that need no data; return the recipe that they make."""
@@ -568,16 +642,22 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             label_smoothing=float(label_smoothing),
         )
 
-    def _callbacks(self):
-        patience = self._chosen("n_iter_no_change")
-        callbacks = [EarlyStopping(patience, self.tol)]
-        if self.learning_rate_schedule == REDUCE_ON_PLATEAU:
-            callbacks.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
-        return callbacks + self._printers()
+    def _callbacks(self, tasks, *, validates):
+        """Return the callbacks of a call of `fit`; those that were set take the place of what parameters ask for."""
+        patience, given = self._chosen("n_iter_no_change"), [type(callback) for callback in callbacks_of(self)]
+        automatic = []
+        if EarlyStopping not in given:
+            automatic.append(EarlyStopping(patience=patience, min_delta=self.tol, restore_best=validates))
+        if self.learning_rate_schedule == REDUCE_ON_PLATEAU and ReduceLROnPlateau not in given:
+            automatic.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
+        return self._with_those_set(*automatic, tasks, display=progress_display if self.verbose == 1 else EpochPrinter)
 
-    def _printers(self):
-        every = 1 if self.verbose > 1 else max(self.max_iter // 10, 1)
-        return [EpochPrinter(every)] if self.verbose else []
+    def _with_those_set(self, *callbacks, display=EpochPrinter):
+        """Return callbacks, those of this package that were set, and the display, if there is to be one."""
+        ours = [callback for callback in callbacks_of(self) if isinstance(callback, Callback)]
+        displays = [display()] if self.verbose else []
+        # who saves what the others have done comes last
+        return sorted([*callbacks, *ours, *displays], key=lambda callback: callback.needs_snapshot)
 
     def _layer_dims(self, n_features, n_outputs, n_samples=1):
         dims = self._chosen("hidden_layer_dims")
@@ -632,7 +712,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             reject("dtype", "'auto', float32 or float64", self.dtype)
         return dtype
 
-    def _prepare(self, X, y, sample_weight, *, choose_classes=None, hold_out=None, in_parts=False):
+    def _prepare(self, X, y, sample_weight, *, choose_classes=None, hold_out=None, in_parts=False, resumes=False):
         """Return the examples to train on, those to validate on (or None), the network, and the state to start from."""
         examples = everything = self._read(X, y, sample_weight, choose_classes or self._classes_in)
         validation = None
@@ -640,6 +720,10 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
         network = self._network(examples.X.shape[0], examples.n)
         state = self._state(network)
+        if resumes and examples.n != state.n_samples:
+            rule = f"of a fit on as many samples as X has (with a weight above zero), {examples.n}"
+            raise ValueError(f"resume_from must be {rule}, got one on {state.n_samples}.")
+        state.n_samples = state.n_samples or examples.n
         if hold_out is not None:
             examples, validation = hold_out(examples, network, state.split_seed)
         if state.weight_scale is None or not in_parts:
@@ -651,7 +735,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
             dtype = self._float_type(everything, network, state.scaling)
             if dtype == np.float32 and not is_single(everything.X.dtype) and needs_double(state.scaling):
                 message = "X has a feature that varies by little, so far from zero that dtype='float32' may lose it."
-                warnings.warn(f"{message} Use dtype='float64' or subtract its mean.", UserWarning, stacklevel=3)
+                warn_user(f"{message} Use dtype='float64' or subtract its mean.", UserWarning)
             state.parameters = self._initial_parameters(network, state.rng, dtype, state.scaling)
         examples = examples._replace(scaling=state.scaling).ready_for(state.parameters.vector.dtype)
         if validation is not None:
@@ -795,7 +879,9 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"X_val and y_val must be given together, got {missing}=None.")
             if not self.early_stopping:
                 reject("early_stopping", "'auto' or True where X_val is given", self.early_stopping)
-            return examples, self._read_validation(X_val, y_val, sample_weight_val)
+            validation = self._read_validation(X_val, y_val, sample_weight_val)
+            warn_of_another_scale(examples, validation)
+            return examples, validation
         n = examples.n
         wanted = self.early_stopping
         if self._is_auto("early_stopping"):  # what a member of an ensemble holds out is not lost for training
@@ -841,7 +927,7 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         """
         scorer, columns = check_scoring(self, scoring=self.scoring), validation.members
         one_by_one = np.ndim(columns) == 2
-        model = self._draft(going_on=True)
+        model = self._draft(self)
         model.__dict__.pop("feature_names_in_", None)  # X is an array by now
         if one_by_one:
             model.network_ = {**network.to_dict(), "ensemble_size": 1}
@@ -874,20 +960,43 @@ class DeepNNClassifier(ClassifierMixin, BaseEstimator):
         return checked_score
 
     def _adopt(self, draft, state, *, resumable):
-        """Set the fitted attributes that the training gives, and take the draft's place."""
-        history, validated = state.history, state.best_vector is not None
-        draft.training_state_ = state.to_dict(resumable=resumable)
-        draft.parameters_ = dict(fold_scaling(state.kept_parameters(), state.scaling))
-        draft.n_iter_ = state.epoch
-        draft.loss_curve_, draft.learning_rate_curve_ = history["cost"], history["learning_rate"]
-        draft.loss_ = draft.loss_curve_[-1]
-        draft.best_iter_ = state.best_epoch if validated else 1 + int(np.argmin(draft.loss_curve_))
-        draft.best_loss_ = state.best_values["validation_cost"] if validated else min(draft.loss_curve_)
-        if "validation_cost" in history:
-            draft.validation_loss_curve_ = history["validation_cost"]
-            draft.validation_scores_ = history.get("validation_score", [-cost for cost in history["validation_cost"]])
+        """Take the draft's place, with the fitted attributes that the training gives."""
+        draft.__dict__.update(draft._fitted(state, resumable=resumable))
+        draft.__dict__.update({name: v for name, v in vars(self).items() if name.startswith("_")})  # scikit-learn's
         self.__dict__ = draft.__dict__
         return self
+
+    def _fitted(self, state, *, resumable):
+        """Return the fitted attributes that the training gives."""
+        history, best = state.history, state.best_values
+        cost = history["cost"]
+        fitted = {
+            "training_state_": state.to_dict(resumable=resumable),
+            "parameters_": dict(fold_scaling(state.kept_parameters(), state.scaling)),
+            "n_iter_": state.epoch,
+            "loss_curve_": cost,
+            "learning_rate_curve_": history["learning_rate"],
+            "loss_": cost[-1],
+            "best_iter_": state.best_epoch or 1 + int(np.argmin(cost)),
+            "best_loss_": best.get("validation_cost", best["cost"]) if best else min(cost),
+        }
+        if "validation_cost" in history:
+            scores = history.get("validation_score", [-cost for cost in history["validation_cost"]])
+            fitted |= {"validation_loss_curve_": history["validation_cost"], "validation_scores_": scores}
+        return fitted
+
+    def _snapshot(self, state):
+        """Return the estimator as `fit` would if it stopped now, without callbacks. What it holds is not copied."""
+        snapshot = self._draft(self)
+        snapshot.__dict__.update(self._fitted(state, resumable=True))
+        snapshot.__dict__ = {name: v for name, v in vars(snapshot).items() if "callback" not in name}
+        return snapshot
+
+    def _copied(self, state, estimator):
+        """Return the fitted attributes that an estimator has if training stops now, copied; None for those it lost."""
+        stale = [name for name in vars(estimator) if name.endswith("_")]
+        own = {name: v for name, v in vars(self).items() if name.endswith("_")}
+        return copy.deepcopy(dict.fromkeys(stale) | own | self._fitted(state, resumable=False))
 
     # What predicting is made of.
 
@@ -948,6 +1057,27 @@ def checked_optimizer(optimizer):
     if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
         check_choice("optimizer", optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
     return OPTIMIZERS.get(optimizer, optimizer)()
+
+
+def warn_of_another_scale(examples, validation):
+    """Warn if validation data lie where the training data do not, as they do if a pipeline has not transformed them.
+
+    Parameters
+    ----------
+    examples, validation : Examples
+
+    Warns
+    -----
+    UserWarning
+    """
+    sets = (each.scaled_by(each.mean_weight()).spread_sample(MANY_SAMPLES) for each in (examples, validation))
+    distance = on_another_scale(*map(input_moments, sets))
+    if distance is not None:
+        seen = (
+            f"a typical feature of it is {distance:.2g} standard deviations of X from the mean of X, where 1 is usual"
+        )
+        advice = 'Pipeline(..., transform_input=["X_val"]) with metadata routing transforms it as it does X'
+        warn_user(f"X_val is on another scale than X: {seen}. {advice}.", UserWarning)
 
 
 def harmless_smoothing(examples):

@@ -94,7 +94,7 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
         X, weight = X if issparse(X) else np.asarray(X), None if sample_weight is None else np.asarray(sample_weight)
         examples = Examples(X, np.atleast_2d(y), weight)
     else:
-        draft = estimator_or_network._draft(going_on=True)
+        draft = estimator_or_network._draft(estimator_or_network)
         recipe = draft._check_parameters()
         examples, _, network, state = draft._prepare(X, y, sample_weight)
         recipe = draft._settled(recipe, examples, validates=False)

@@ -15,6 +15,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from .network import names_of, take_columns
 
 CHUNK_ELEMENTS = 2**16  # of X, looked at at once
+NEAREST, FARTHEST = 0.1, 3.0  # standard deviations from the mean; of data like those of the mean it is 1
 
 
 class Scaling(NamedTuple):
@@ -90,6 +91,30 @@ class Moments(NamedTuple):
         deviation = np.sqrt(self.variance)
         varies = deviation > 4e-15 * np.abs(self.mean)  # what rounding leaves of a sparse constant is less
         return Scaling(self.mean, np.where(varies, deviation, np.inf))
+
+
+def on_another_scale(moments, others):
+    """Say how far examples are from where others lie, if that is too far for data of one kind.
+
+    Parameters
+    ----------
+    moments, others : Moments
+
+    Returns
+    -------
+    float or None
+        The distance of the others from the mean, root mean square, in standard deviations of a typical feature; None
+        from `NEAREST` to `FARTHEST`.
+    """
+    varies = moments.variance > 0
+    center, variance = moments.mean[varies], moments.variance[varies]
+    distance = np.sqrt(((others.mean[varies] - center) ** 2 + others.variance[varies]) / variance)
+    shared = distance[others.variance[varies] > 0]  # a rare word that is in none of few examples is near its mean
+    if len(distance) and np.median(distance) > FARTHEST:
+        return float(np.median(distance))
+    if len(shared) and np.median(shared) < NEAREST:
+        return float(np.median(shared))
+    return None
 
 
 def input_moments(examples):

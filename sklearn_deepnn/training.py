@@ -7,9 +7,9 @@ an ensemble train side by side, each on examples and in an order of its own; the
 
 import copy
 import math
-import warnings
+from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import repeat
@@ -20,8 +20,8 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches, gen_even_slices
 
-from .callbacks import EpochPrinter
-from .checks import check_integer, check_real
+from .callbacks import EpochPrinter, Run
+from .checks import check_integer, check_real, warn_user
 from .losses import LOSSES, compute_cost, joint_logits
 from .network import (
     Network,
@@ -184,8 +184,9 @@ def checked_rate(schedule, step):
     return float(check_real("learning_rate_schedule(step)", schedule(step), 0))
 
 
-# the fields of TrainingState that are saved in another form, or follow from others
+# the fields of TrainingState that are saved in another form, follow from others, or are chosen anew by each call
 NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
+NOT_PLAIN |= {"memories", "monitor", "keeps_best"}
 
 
 @dataclass
@@ -222,6 +223,20 @@ class TrainingState:
         Of the inputs.
     moments : Moments or None
         Those of all inputs so far, where they come in parts.
+    n_samples : int or None
+        How many the training began with, held-out ones included.
+    first_epoch : int
+        The epoch after which the last call of `train` began, be it cut off since.
+    stopped : bool
+        Whether a callback or the optimizer has ended it.
+    start_cost, peak_cost : float
+        The cost before that call, and the highest of an epoch since.
+    monitor : str
+        What tells the best epoch; see `judged_by`.
+    keeps_best : bool
+        Whether its parameters are kept.
+    memories : dict of str to dict
+        What callbacks remember.
     """
 
     parameters: Parameters
@@ -241,6 +256,14 @@ class TrainingState:
     average: Parameters | None = None
     scaling: Scaling | None = None
     moments: Moments | None = None
+    n_samples: int | None = None
+    first_epoch: int = 0
+    stopped: bool = False
+    start_cost: float = math.nan
+    peak_cost: float = math.nan
+    monitor: str = "auto"
+    keeps_best: bool = False
+    memories: dict = field(default_factory=dict)
 
     @property
     def current(self):
@@ -249,8 +272,12 @@ class TrainingState:
 
     @property
     def monitored(self):
-        """What the newest epoch is judged by, the lower the better; see `judged`."""
-        return judged(self.newest)
+        """What the newest epoch is judged by, the lower the better."""
+        return self.judged_by(self.monitor)
+
+    def judged_by(self, monitor):
+        """Return the number that the newest epoch is judged by, the lower the better; see `judged`."""
+        return judged(self.newest, monitor)
 
     @property
     def finite(self):
@@ -264,10 +291,25 @@ class TrainingState:
         if kept is None or (name, kind) != (self.optimizer_name, kept.keys()):
             self.optimizer_state, self.optimizer_name = optimizer.init(self.parameters.trainable), name
 
-    def end_epoch(self, **values):
-        """Count an epoch and record its values. Sets: epoch, history, newest."""
-        self.epoch, self.newest = self.epoch + 1, {}
-        self.record(values)
+    def begin(self, start_cost):
+        """Begin a call of `train`. Sets: first_epoch, stopped, start_cost, peak_cost."""
+        self.first_epoch, self.stopped = self.epoch, False
+        self.start_cost = self.peak_cost = start_cost
+
+    def watched_by(self, callbacks, **about):
+        """Return callbacks, each with the `Run` to call it with. Sets: memories."""
+        watched, n_of_class = [], Counter()
+        for callback in callbacks:
+            name = type(callback).__name__
+            n_of_class[name] += 1
+            memory = self.memories.setdefault(f"{name} {n_of_class[name]}", {})
+            watched.append((callback, Run(self, memory=memory, **about)))
+        return watched
+
+    def end_epoch(self, *, cost, learning_rate):
+        """Count an epoch and record its values. Sets: epoch, history, newest, peak_cost."""
+        self.epoch, self.newest, self.peak_cost = self.epoch + 1, {}, max(self.peak_cost, cost)
+        self.record({"cost": cost, "learning_rate": learning_rate})
 
     def record(self, values):
         """Append values of the current epoch to the history. Sets: history, newest."""
@@ -278,19 +320,18 @@ class TrainingState:
             curve.append(value)
 
     def keep_if_best(self):
-        """Keep a copy of the parameters if `monitored` is the lowest so far. Sets: best_*."""
-        beaten = self.best_values is None or not judged(self.best_values) <= self.monitored
-        if beaten and np.isfinite(self.monitored):
-            self.best_epoch = self.epoch
-            self.best_values = {name: v for name, v in self.newest.items() if name.startswith("validation")}
+        """Keep a copy of the parameters if `monitored` is the lowest so far, and they are kept at all. Sets: best_*."""
+        beaten = self.best_values is None or not judged(self.best_values, self.monitor) <= self.monitored
+        if self.keeps_best and beaten and np.isfinite(self.monitored):
+            self.best_epoch, self.best_values = self.epoch, self.newest.copy()
             self.best_vector = self.current.vector.copy()
 
     def judge_best_by(self, validate):
-        """Judge the best epoch so far by this call's validation data, or forget it if there are none. Sets: best_*."""
-        if validate is None:
+        """Judge the best epoch so far by this call's validation data, or forget it if it is not kept. Sets: best_*."""
+        if not self.keeps_best:
             self.best_epoch = self.best_values = self.best_vector = None
-        elif self.best_vector is not None:
-            self.best_values = validate(self.kept_parameters())
+        elif self.best_vector is not None and validate is not None:
+            self.best_values |= validate(self.kept_parameters())
 
     def kept_parameters(self):
         """Return the best epoch's parameters where epochs were validated, otherwise the `current`."""
@@ -303,6 +344,28 @@ class TrainingState:
     def return_to_best(self):
         """Go on from the best epoch's parameters, with an optimizer and an average that know nothing yet. Sets: all."""
         self.parameters, self.optimizer_state, self.average = self.kept_parameters(), None, None
+
+    def mark(self, *, whole):
+        """Return what `return_to` needs, copied: the parameters that count, or if `whole` all that training changes."""
+        mark = {name: value for name, value in vars(self).items() if name not in ("parameters", "average", "rng")}
+        mark |= {"history": {name: len(curve) for name, curve in self.history.items()}, "newest": self.newest.copy()}
+        if not whole:
+            return mark | {"current": None if self.best_vector is not None else self.current.vector.copy()}
+        vectors = [None if part is None else part.vector.copy() for part in (self.parameters, self.average)]
+        mark |= copy.deepcopy({"optimizer_state": self.optimizer_state, "memories": self.memories})
+        return mark | {"vectors": vectors, "rng": self.rng.bit_generator.state}
+
+    def return_to(self, mark):
+        """Be as `mark` found it; of what it did not keep, nothing counts. Sets: all."""
+        lengths, current = mark.pop("history"), mark.pop("current", None)
+        parts = (self.parameters, self.average)
+        for part, vector in zip(parts, mark.pop("vectors", [current, current])):
+            if part is not None and vector is not None:
+                part.vector[...] = vector
+        if "rng" in mark:
+            self.rng.bit_generator.state = mark.pop("rng")
+        vars(self).update(mark)
+        self.history = {name: curve[: lengths[name]] for name, curve in self.history.items() if name in lengths}
 
     def to_dict(self, *, resumable=True):
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
@@ -324,6 +387,7 @@ class TrainingState:
         if self.average is not None:
             vectors["average"] = self.average.vector
         saved["vectors"] = vectors if resumable else {}
+        saved["memories"] = self.memories if resumable else {}
         for name in ("scaling", "moments"):
             arrays = getattr(self, name)
             saved[name] = None if arrays is None else arrays._asdict()
@@ -352,6 +416,7 @@ class TrainingState:
         saved["moments"] = saved["moments"] and Moments(**saved["moments"])
         parameters = Parameters(unfold_scaling(kept, scaling))
         state = cls(parameters, rng, **saved)
+        state.newest = {name: curve[-1] for name, curve in state.history.items() if len(curve) == state.epoch}
         if state.best_epoch is not None:
             state.best_vector = vectors.get("best", parameters.vector.copy())
         if "average" in vectors:
@@ -361,21 +426,24 @@ class TrainingState:
         return state
 
 
-def judged(values):
-    """Return the one number that an epoch is judged by, the lower the better: -score, validation cost, or cost.
+def judged(values, monitor="auto"):
+    """Return the one number that an epoch is judged by, the lower the better.
 
     Parameters
     ----------
     values : dict of str to float
         An epoch's entries of the history.
+    monitor : {"auto", "cost", "validation_cost", "validation_score"}
+        The entry; of a score its negative. Where none is recorded the validation cost stands for it, and with "auto"
+        the cost for that.
 
     Returns
     -------
     float
     """
-    if "validation_score" in values:
+    if monitor in ("auto", "validation_score") and "validation_score" in values:
         return -values["validation_score"]
-    return values.get("validation_cost", values.get("cost"))
+    return values["cost"] if monitor == "cost" else values.get("validation_cost", values["cost"])
 
 
 def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
@@ -850,10 +918,25 @@ def crew_for(network, batches, parameters):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
-def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=None, callbacks=()):
+def train(
+    state,
+    examples,
+    network,
+    recipe,
+    *,
+    n_epochs,
+    horizon=None,
+    validate=None,
+    callbacks=(),
+    settings=None,
+    snapshot=None,
+    resumable=False,
+    resume=False,
+):
     """Train a network: repeat forward, cost, backward, update over the batches of every epoch.
 
     Stops early if a callback says so, if the optimizer has converged, or if a cost or parameter is no longer finite.
+    Where it ends by an error or by Ctrl-C, the state goes back to the end of the last epoch.
 
     Parameters
     ----------
@@ -868,8 +951,14 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
         where more calls are to come.
     validate : callable, optional
         Takes the parameters, returns a dict of values for the history, "validation_cost" among them. With it the best
-        epoch's parameters are kept in state.best_vector.
+        epoch's parameters are kept in state.best_vector, unless a callback wants otherwise.
     callbacks : sequence of Callback
+    settings, snapshot
+        For the callbacks, see `Run`.
+    resumable : bool, default=False
+        Whether the state that an error or Ctrl-C leaves has to be whole, and not only the parameters that are kept.
+    resume : bool, default=False
+        Whether the state is of a call that was cut off, to be carried to its end: `n_epochs` includes those it made.
 
     Returns
     -------
@@ -878,7 +967,7 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     Raises
     ------
     ValueError
-        If the training diverges, and no epoch before was validated that could be kept.
+        If the training diverges, and there is no best epoch to be kept.
 
     Warns
     -----
@@ -894,34 +983,45 @@ def train(state, examples, network, recipe, *, n_epochs, horizon=None, validate=
     elif state.average is None:
         state.average = Parameters(state.parameters)
     batches = Batches(examples, network, recipe, state.parameters.vector.dtype)
-    is_stream, horizon = horizon is not None, horizon or state.epoch + n_epochs
-    schedule = recipe.schedule_over(horizon * len(batches))
     probe = examples.spread_sample(N_PROBE)
-    with crew_for(network, batches, state.parameters) as crew:
-        start = peak = mean_cost(probe, state.parameters, network)
-        state.judge_best_by(validate)
-        for callback in callbacks:
-            callback.on_train_begin(state)
-        take_step = (SearchStep if recipe.optimizer.full_batch else GradientStep)(state, batches, network, recipe, crew)
-        for _ in range(n_epochs):
-            cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
-            peak = max(peak, cost)
-            state.end_epoch(cost=cost, learning_rate=learning_rate)
-            if not state.finite:
-                break
-            if validate is not None:
-                state.record(validate(state.current))
+    if not resume:
+        state.begin(start_cost=mean_cost(probe, state.parameters, network))
+    state.monitor, state.keeps_best = "auto", validate is not None  # unless a callback wants otherwise
+    last_epoch = state.first_epoch + n_epochs
+    is_stream, horizon = horizon is not None, horizon or last_epoch
+    schedule = recipe.schedule_over(horizon * len(batches))
+    resumable = resumable or any(callback.needs_snapshot for callback in callbacks)
+    about = {"last_epoch": last_epoch, "validates": validate is not None, "snapshot": snapshot}
+    with ExitStack() as at_end, crew_for(network, batches, state.parameters) as crew:
+        mark, watched = state.mark(whole=resumable), state.watched_by(callbacks, settings=settings or {}, **about)
+        try:
+            for callback, run in watched:
+                callback.on_train_begin(run)
+                at_end.callback(callback.on_train_end, run)
+            state.judge_best_by(validate)
+            kind = SearchStep if recipe.optimizer.full_batch else GradientStep
+            take_step = kind(state, batches, network, recipe, crew)
+            while state.epoch < last_epoch and not state.stopped:
+                for callback, run in watched:
+                    callback.on_epoch_begin(run)
+                cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
+                state.end_epoch(cost=cost, learning_rate=learning_rate)
+                if state.finite and validate is not None:
+                    state.record(validate(state.current))
                 state.keep_if_best()
-            stops = [callback.on_epoch_end(state) for callback in callbacks]
-            if any(stops) or state.optimizer_state.get("converged"):
-                break
-    report_failure(state, probe, network, recipe, start, peak, finished=not is_stream)
-    for callback in callbacks:
-        callback.on_train_end(state)
+                state.stopped = not state.finite or bool(state.optimizer_state.get("converged"))
+                for callback, run in watched:
+                    state.stopped |= bool(callback.on_epoch_end(run))
+                if state.finite:
+                    mark = state.mark(whole=resumable)
+            report_failure(state, probe, network, recipe, finished=not is_stream)
+        except BaseException:
+            state.return_to(mark)
+            raise
     return state
 
 
-def report_failure(state, probe, network, recipe, start, peak, *, finished):
+def report_failure(state, probe, network, recipe, *, finished):
     """Raise or warn if training has diverged, or has ended far worse than guessing, with what to try; see `train`.
 
     May set: what `TrainingState.return_to_best` sets.
@@ -933,14 +1033,13 @@ def report_failure(state, probe, network, recipe, start, peak, *, finished):
         A sample of the training set.
     network : Network
     recipe : Recipe
-    start, peak : float
-        The cost of the probe before this call, and the highest cost of an epoch since.
     finished : bool
         Whether no more epochs are to come, and a cost that is still high deserves a word.
     """
     n_outputs, is_binary = network.layer_dims[-1], network.loss == "binary_cross_entropy"
     guessing = n_outputs * math.log(2) if is_binary else math.log(n_outputs)
     cost = mean_cost(probe, state.parameters, network) if state.finite else math.nan
+    start, peak = state.start_cost, state.peak_cost
     level = max(start, guessing)
     # where units have died of it, what is left is a constant, which costs what the shares of the classes do
     blown_up = peak > BLOW_UP * level and cost > 0.95 * cost_of_shares(probe, network)
@@ -967,7 +1066,7 @@ def report_failure(state, probe, network, recipe, start, peak, *, finished):
         problem += f" The weights of epoch {state.best_epoch} are kept."
     elif not math.isfinite(cost):
         raise ValueError(f"{problem} {advice}.")
-    warnings.warn(f"{problem} {advice}.", ConvergenceWarning, stacklevel=5)  # past train, its errstate and fit
+    warn_user(f"{problem} {advice}.", ConvergenceWarning)
 
 
 def cost_of_shares(examples, network):

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_deepnn import training
 from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.losses import LOSSES, compute_cost
 from sklearn_deepnn.network import Network, initialize_parameters, model_forward, running_statistics
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
@@ -1038,7 +1039,7 @@ def test_optimizers_of_the_whole_set_are_not_averaged(examples, network):
 # BLAS while training.
 
 
-class Watcher:
+class Watcher(Callback):
     """A callback that notes what it sees at each hook, and may raise."""
 
     def __init__(self, look, error=None):
@@ -1071,7 +1072,7 @@ def test_blas_has_its_own_threads_after_a_training_that_failed(examples, network
     with pytest.raises(LookupError):
         fit(examples, network, recipe_of("adam"), callbacks=[watcher])
     assert sizes == [n_parts]
-    assert watcher.seen == [{1}, {1}]
+    assert watcher.seen == [{1}, {1}, {3}]
     assert blas_threads() == {3}
 
 

@@ -1,0 +1,27 @@
+"""What watches training, steers it, stops it, and saves it: for `DeepNNClassifier.set_callbacks`.
+
+A callback of your own is a subclass of `Callback` with the hooks that it wants. scikit-learn's callbacks (from version
+1.9 on) work as well; they see data and an estimator ready to predict, those here the numbers of the training.
+"""
+
+from .checkpoints import ModelCheckpoint, load_checkpoint, newest_checkpoint
+from .logs import HistoryLogger, MLflowLogger
+from .progress import EpochPrinter, ProgressLine, progress_display
+from .protocol import Callback, Run
+from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget
+
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "EpochPrinter",
+    "HistoryLogger",
+    "MLflowLogger",
+    "ModelCheckpoint",
+    "ProgressLine",
+    "ReduceLROnPlateau",
+    "Run",
+    "TimeBudget",
+    "load_checkpoint",
+    "newest_checkpoint",
+    "progress_display",
+]

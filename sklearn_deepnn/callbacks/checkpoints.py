@@ -1,0 +1,195 @@
+"""Checkpoints: what a training writes so that it can go on after its process has died."""
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+
+from ..checks import check_flag, check_integer, reject, warn_user
+from .protocol import Callback
+
+NAME = re.compile(r"(?P<run>\d{8}-\d{6}-[0-9a-f]{6})-epoch-(?P<epoch>\d+)\.joblib")
+
+
+def new_run():
+    """Return a name for a training, of the moment when it began: names sort by it. No two are the same."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def checkpoints_in(folder, run=None):
+    """Return the paths of the checkpoints in a folder, the newest last.
+
+    Parameters
+    ----------
+    folder : Path
+    run : str, optional
+        The training that wrote them; by default any.
+
+    Returns
+    -------
+    list of Path
+    """
+    names = [NAME.fullmatch(path.name) for path in folder.glob("*.joblib")]
+    found = sorted((name["run"], int(name["epoch"]), name.string) for name in names if name)
+    return [folder / name for of_run, _, name in found if run in (None, of_run)]
+
+
+def newest_checkpoint(path):
+    """Return the path of a checkpoint: this one, or if it is a folder the newest there, None if there is none.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Path or None
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path is that of a checkpoint, and it is not there.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if NAME.fullmatch(path.name):
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    return max(checkpoints_in(path), default=None, key=lambda found: NAME.fullmatch(found.name).group("run", "epoch"))
+
+
+def load_checkpoint(path):
+    """Return the network that a checkpoint holds, fitted, as of its epoch.
+
+    Load only files that you trust: as any pickle, they may run code.
+
+    Parameters
+    ----------
+    path : path-like
+        A checkpoint, or a folder, of which the newest is taken: the last epoch of the training that began last.
+
+    Returns
+    -------
+    DeepNNClassifier
+        Without callbacks. ``fit(X, y, resume_from=path)`` goes on with its training.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    found = newest_checkpoint(path)
+    if found is None:
+        raise FileNotFoundError(f"There is no checkpoint in {path}.")
+    return joblib.load(found)
+
+
+def write_atomically(path, write):
+    """Write a file that is there as a whole or not at all, even if the process or the machine dies meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Takes the open file.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(unfinished, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere folders cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@dataclass(frozen=True)
+class ModelCheckpoint(Callback):
+    """Save the training to a folder as it goes: ``fit(X, y, resume_from=path)`` goes on with it, to the bit.
+
+    A checkpoint is a file that holds the fitted network (see `load_checkpoint`), its optimizer's state, its random
+    stream and all else that training goes on from. It is written under another name and renamed when it is whole, so
+    that whenever the process dies, the one before is there. One is also written at the end of the training, be it
+    finished, interrupted or failed. Files are named after the time when the training began and the epoch; several
+    trainings, such as those of a search, may share a folder.
+
+    If a file cannot be written, the training goes on, with a warning.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, made if it is not there.
+    every : int, default=1
+        Epochs from one to the next. Writing takes some milliseconds, more for large networks.
+    keep : int or None, default=2
+        Checkpoints of this training to keep; None keeps all.
+    save_best_only : bool, default=False
+        Whether to write only after epochs that are the best so far.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+
+    path: str | os.PathLike
+    every: int = 1
+    keep: int | None = 2
+    save_best_only: bool = False
+    needs_snapshot = True
+
+    def __post_init__(self):
+        if not isinstance(self.path, (str, os.PathLike)):
+            reject("path", "the path of a folder", self.path)
+        check_integer("every", self.every, 1)
+        if self.keep is not None:
+            check_integer("keep", self.keep, 1, otherwise=" or None")
+        check_flag("save_best_only", self.save_best_only)
+
+    def on_train_begin(self, run):
+        """Make the folder; find out now, not hours later, whether files can be written there."""
+        memory = run.memory
+        memory.setdefault("run", new_run())
+        memory.setdefault("saved", 0)
+        folder = Path(self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob(f".{memory['run']}-*.tmp"):  # of a process that died
+            unfinished.unlink(missing_ok=True)
+        write_atomically(folder / f"{memory['run']}.probe", lambda file: None)
+        (folder / f"{memory['run']}.probe").unlink()
+
+    def on_epoch_end(self, run):
+        """Save, if it is time to."""
+        due = run.state.best_epoch == run.state.epoch if self.save_best_only else run.state.epoch % self.every == 0
+        if due and run.state.finite:
+            self._save(run)
+
+    def on_train_end(self, run):
+        """Save the last epoch, if it is not yet."""
+        unsaved = run.memory.get("saved", run.state.epoch) < run.state.epoch
+        if unsaved and run.state.finite and not self.save_best_only:
+            self._save(run)
+
+    def _save(self, run):
+        folder, memory, epoch = Path(self.path), run.memory, run.state.epoch
+        before, memory["saved"] = memory["saved"], epoch
+        try:
+            path = folder / f"{memory['run']}-epoch-{epoch:06d}.joblib"
+            write_atomically(path, lambda file: joblib.dump(run.snapshot(), file))
+        except OSError as error:
+            memory["saved"] = before
+            message = f"The checkpoint of epoch {epoch} could not be written, and training goes on without: {error}"
+            warn_user(message, RuntimeWarning)
+            return
+        for old in checkpoints_in(folder, memory["run"])[: -self.keep if self.keep else 0]:
+            old.unlink(missing_ok=True)

@@ -1,0 +1,165 @@
+"""Callbacks that write down what happens."""
+
+import csv
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+from ..checks import reject, warn_user
+from .checkpoints import new_run
+from .protocol import Callback
+
+FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
+
+
+@dataclass(frozen=True)
+class HistoryLogger(Callback):
+    """Append a line for each epoch to a file, at once, so that `tail -f` and other programs can follow.
+
+    The fields are the training it belongs to (`run`), `epoch`, the `time` of day (UTC), the `seconds` that the training
+    has taken so far, `cost`, `validation_cost` and `validation_score` if there are, and `learning_rate`. Each line is
+    written whole, so several trainings, in several processes too, may share a file. Where a training that was cut off
+    is resumed, epochs that are already there are not written again.
+
+    If a line cannot be written, the training goes on, with a warning.
+
+    Parameters
+    ----------
+    path : path-like
+        Ending in .csv, or in .jsonl for one JSON object a line. Its folder is made if it is not there.
+
+    Raises
+    ------
+    InvalidParameterError
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import HistoryLogger
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "history.csv")
+    >>> model = DeepNNClassifier(max_iter=2, random_state=0).set_callbacks(HistoryLogger(path))
+    >>> _ = model.fit(*load_iris(return_X_y=True))
+    >>> len(path.read_text().splitlines())  # a line of names, and one for each epoch
+    3
+    """
+
+    path: str | os.PathLike
+
+    def __post_init__(self):
+        if not isinstance(self.path, (str, os.PathLike)) or Path(self.path).suffix not in (".csv", ".jsonl"):
+            reject("path", "the path of a file ending in .csv or .jsonl", self.path)
+
+    @property
+    def _is_csv(self):
+        return Path(self.path).suffix == ".csv"
+
+    def on_train_begin(self, run):
+        """Open the file; end a line that a process left unfinished; find which epochs are there."""
+        path, memory = Path(self.path), run.memory
+        memory.setdefault("run", new_run())
+        memory.setdefault("seconds", 0.0)
+        memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if run.resumed:
+            epochs = (epoch for of_run, epoch in self._entries(text) if of_run == memory["run"])
+            memory["logged"] = max(epochs, default=0)
+        heading = self._line(FIELDS) if self._is_csv and not text else ""
+        self._append(("\n" if text and not text.endswith("\n") else "") + heading)
+
+    def on_epoch_end(self, run):
+        """Write the epoch's line."""
+        memory, state = run.memory, run.state
+        memory["seconds"] = time.perf_counter() - memory["began"]
+        if state.epoch <= memory["logged"]:
+            return
+        now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
+        entry = {"run": memory["run"], "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
+        try:
+            self._append(self._line([entry.get(name, "") for name in FIELDS]) if self._is_csv else self._object(entry))
+        except OSError as error:
+            message = f"Epoch {state.epoch} could not be written to {self.path}, and training goes on without: {error}"
+            warn_user(message, RuntimeWarning)
+
+    def _append(self, text):
+        """Append in one system call, which other processes cannot come between."""
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
+
+    @staticmethod
+    def _line(values):
+        line = StringIO()
+        csv.writer(line, lineterminator="\n").writerow(values)
+        return line.getvalue()
+
+    @staticmethod
+    def _object(entry):
+        entry = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in entry.items()}
+        return json.dumps({name: entry[name] for name in FIELDS if name in entry}) + "\n"
+
+    def _entries(self, text):
+        """Yield run and epoch of the lines that can be read."""
+        for line in text.splitlines():
+            try:
+                entry = dict(zip(FIELDS, next(csv.reader([line])))) if self._is_csv else json.loads(line)
+                yield entry["run"], int(entry["epoch"])
+            except (ValueError, KeyError, TypeError, StopIteration):  # names of the fields, or a line cut short
+                continue
+
+
+@dataclass(frozen=True)
+class MLflowLogger(Callback):
+    """Log the epochs to MLflow, as metrics of the active run, or of one that is started for this training.
+
+    The estimator's parameters become the run's parameters, unless there are some of these names. Needs mlflow, or
+    mlflow-skinny, which is imported when the training begins.
+
+    Raises
+    ------
+    ImportError
+        If MLflow is not installed.
+    """
+
+    def on_train_begin(self, run):
+        """Find the run to log to, or start one; log the parameters."""
+        mlflow = self._mlflow()
+        active = mlflow.active_run()
+        if active is not None:
+            run.memory["run"] = active.info.run_id
+        elif "run" not in run.memory:
+            run.memory |= {"run": mlflow.start_run().info.run_id, "is_own": True}
+            mlflow.end_run("RUNNING")
+        client, run_id = mlflow.MlflowClient(), run.memory["run"]
+        known = client.get_run(run_id).data.params
+        for name, value in run.settings.items():
+            if name not in known:
+                client.log_param(run_id, name, value)
+
+    def on_epoch_end(self, run):
+        """Log what is new."""
+        mlflow, state = self._mlflow(), run.state
+        mlflow.log_metrics(state.newest, step=state.epoch, run_id=run.memory["run"])
+
+    def on_train_end(self, run):
+        """End the run, if it was started here."""
+        if run.memory.get("is_own"):
+            whole = run.state.stopped or run.state.epoch >= run.last_epoch
+            self._mlflow().MlflowClient().set_terminated(run.memory["run"], "FINISHED" if whole else "FAILED")
+
+    @staticmethod
+    def _mlflow():
+        try:
+            import mlflow
+        except ImportError as error:
+            raise ImportError("MLflowLogger needs MLflow: pip install mlflow-skinny, or mlflow.") from error
+        return mlflow

@@ -1,0 +1,101 @@
+"""What `verbose` shows."""
+
+import multiprocessing
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from .protocol import Callback
+
+STEPS = (1, 2, 5)  # times a power of ten: the epochs of which a line is printed
+
+
+def labelled(values):
+    """Return the entries of an epoch as text: "cost" to "0.1234"."""
+    in_order = sorted(values.items(), key=lambda item: item[0] == "learning_rate")  # which changes least
+    return {name.replace("_", " "): f"{value:.4g}" for name, value in in_order}
+
+
+@dataclass
+class EpochPrinter(Callback):
+    """Print a line for every so many epochs: epoch, costs, score, learning rate.
+
+    Parameters
+    ----------
+    every : int or None, default=1
+        None: the epochs 1, 2, 5, 10, 20, 50, ..., and of each call at least ten where there are so many.
+    """
+
+    every: int | None = 1
+
+    def on_train_begin(self, run):
+        """Remember that nothing has been printed."""
+        self._printed = run.state.epoch
+
+    def on_epoch_end(self, run):
+        """Print the newest entries of the history, if it is time to."""
+        epoch, n_epochs = run.state.epoch, run.last_epoch - run.state.first_epoch
+        round_number = epoch in {step * 10**power for step in STEPS for power in range(len(str(epoch)))}
+        if epoch % (self.every or max(n_epochs // 10, 1)) == 0 or (self.every is None and round_number):
+            self._print(run)
+
+    def on_train_end(self, run):
+        """Print the last epoch, if it has not been, and which one is kept."""
+        state = run.state
+        if state.epoch > self._printed:
+            self._print(run)
+        if state.best_epoch is not None:
+            print(f"the weights of epoch {state.best_epoch} are kept", flush=True)
+
+    def _print(self, run):
+        newest = "  ".join(f"{name} {value:<9}" for name, value in labelled(run.state.newest).items())
+        print(f"epoch {run.state.epoch:>4}  {newest}".rstrip(), flush=True)
+        self._printed = run.state.epoch
+
+
+class ProgressLine(Callback):
+    """Show a bar with the epoch, the time left and the newest costs, score and rate, which moves as the training does.
+
+    Parameters
+    ----------
+    bar : callable
+        Makes a bar, as `tqdm.tqdm`.
+    """
+
+    def __init__(self, bar):
+        self.make_bar, self.bar = bar, None
+
+    def on_train_begin(self, run):
+        """Draw the bar."""
+        self.bar = self.make_bar(total=run.last_epoch, initial=run.state.epoch, unit="epoch", file=sys.stdout)
+
+    def on_epoch_end(self, run):
+        """Move the bar on."""
+        self.bar.set_postfix(labelled(run.state.newest), refresh=False)
+        self.bar.update()
+
+    def on_train_end(self, run):
+        """Leave the bar as it is; print which epoch is kept."""
+        self.bar.close()
+        if run.state.best_epoch is not None:
+            print(f"the weights of epoch {run.state.best_epoch} are kept", flush=True)
+
+
+def progress_display():
+    """Return what shows progress best: a bar in a terminal or notebook, where tqdm is installed, otherwise lines.
+
+    In a process that works for another, as in a search, bars would overwrite each other.
+
+    Returns
+    -------
+    Callback
+    """
+    in_notebook = type(sys.stdout).__module__.startswith("ipykernel")
+    is_worker = multiprocessing.current_process().name != "MainProcess"
+    if find_spec("tqdm") is None or is_worker or not (in_notebook or sys.stdout.isatty()):
+        return EpochPrinter(every=None)
+    if in_notebook and find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    return ProgressLine(lambda **about: tqdm(dynamic_ncols=True, **about))

@@ -355,21 +355,53 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, o
     """
     check_targets(AL, Y)
     network = network or Network.of([cache.linear[1] for cache in caches])
-    grads, l = {} if out is None else out, network.n_layers
     # divided here, where there is least to divide; what comes of it are sums, m=1
-    dZ = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[-1] if m is None else m))
+    dZL = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[-1] if m is None else m))
     if sample_weight is not None:
-        dZ = dZ * sample_weight[..., np.newaxis, :]
+        dZL = dZL * sample_weight[..., np.newaxis, :]
+    return logits_backward(dZL, caches, network, out=out)[1]
+
+
+def logits_backward(dZL, caches, network, *, out=None, wrt_input=False, wrt_parameters=True):
+    """Backpropagate through `logits_forward`.
+
+    Parameters
+    ----------
+    dZL : ndarray of shape (n_L, m)
+        The gradient at the logits.
+    caches : list of LayerCache
+    network : Network
+    out : dict of str to ndarray, optional
+        As in `model_backward`.
+    wrt_input : bool, default=False
+        Whether dA0 is wanted; training can spare it.
+    wrt_parameters : bool, default=True
+        Whether the gradients of weights and biases are wanted.
+
+    Returns
+    -------
+    dA0 : ndarray of shape (n_0, m), or None
+        Of an ensemble (ensemble_size, n_0, m).
+    grads : dict of str to ndarray
+        "dW1", "db1", ..., sums over the examples; None each if they are not wanted. Those of batch normalisation, which
+        cost next to nothing, come in either case.
+    """
+    grads, l = {} if out is None else out, network.n_layers
     name = names_of(l)
-    into = grads.get(name.dW), grads.get(name.db)
-    dA, grads[name.dW], grads[name.db] = linear_backward(dZ, caches[-1].linear, m=1, out=into, wrt_input=l > 1)
+    into, wrt_prev = (grads.get(name.dW), grads.get(name.db)), wrt_input or l > 1
+    dA, grads[name.dW], grads[name.db] = linear_backward(
+        dZL, caches[-1].linear, m=1, out=into, wrt_input=wrt_prev, wrt_parameters=wrt_parameters
+    )
     for l in range(network.n_layers - 1, 0, -1):
-        dA, layer_grads = layer_backward(dA, caches[l - 1], l, network, out=grads, wrt_input=l > 1)
+        wrt_prev = wrt_input or l > 1
+        dA, layer_grads = layer_backward(
+            dA, caches[l - 1], l, network, out=grads, wrt_input=wrt_prev, wrt_parameters=wrt_parameters
+        )
         grads.update(layer_grads)
-    return grads
+    return dA, grads
 
 
-def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
+def layer_backward(dA, cache, l, network, *, out, wrt_input=True, wrt_parameters=True):
     """Backpropagate through `layer_forward`.
 
     Gradients are sums over the examples: `dA` has been divided by their number.
@@ -384,6 +416,8 @@ def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
         Where to write the gradients that it has names for; the others are new arrays.
     wrt_input : bool, default=True
         Whether dA_prev is wanted.
+    wrt_parameters : bool, default=True
+        As in `logits_backward`.
 
     Returns
     -------
@@ -397,12 +431,16 @@ def layer_backward(dA, cache, l, network, *, out, wrt_input=True):
         dA = dropout_backward(dA, cache.dropout)
     if cache.batchnorm is None:
         caches = cache.linear, cache.activation
-        dA_prev, dW, db = linear_activation_backward(dA, caches, activation, m=1, out=into, wrt_input=wrt_input)
+        dA_prev, dW, db = linear_activation_backward(
+            dA, caches, activation, m=1, out=into, wrt_input=wrt_input, wrt_parameters=wrt_parameters
+        )
         return dA_prev, {name.dW: dW, name.db: db}
     dZ = ACTIVATIONS[activation].backward(dA, cache.activation)
     into_norm = out.get(name.dgamma), out.get(name.dbeta)
     dZ, dgamma, dbeta = batchnorm_backward(dZ, cache.batchnorm, m=1, out=into_norm)
-    dA_prev, dW, _ = linear_backward(dZ, cache.linear, m=1, out=into, wrt_input=wrt_input)
+    dA_prev, dW, _ = linear_backward(
+        dZ, cache.linear, m=1, out=into, wrt_input=wrt_input, wrt_parameters=wrt_parameters
+    )
     return dA_prev, {name.dW: dW, name.dgamma: dgamma, name.dbeta: dbeta}
 
 

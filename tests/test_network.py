@@ -17,6 +17,8 @@ from sklearn_deepnn.network import (
     Network,
     fold_batch_norm,
     initialize_parameters,
+    logits_backward,
+    logits_forward,
     map_logits,
     model_backward,
     model_forward,
@@ -195,6 +197,30 @@ def test_gradients_are_written_where_told(batch_norm):
         assert np.shares_memory(dW, room.vector)
         np.testing.assert_array_equal(dW, wanted[name])
     assert np.isfinite(room.vector).all()
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
+def test_the_gradient_of_the_inputs_equals_central_differences(hidden_dims, batch_norm, training, ensemble_size):
+    network = Network((4, *hidden_dims, 3), activation="tanh", batch_norm=batch_norm, ensemble_size=ensemble_size)
+    parameters = draw_parameters(network.layer_dims, batch_norm=batch_norm, ensemble_size=ensemble_size)
+    X = draw_examples()[0]
+    ZL, caches = logits_forward(X, parameters, network, training=training)
+    dZL = np.random.default_rng(2).normal(size=ZL.shape)
+
+    def total(X):
+        return (logits_forward(X, parameters, network, training=training)[0] * dZL).sum()
+
+    dA0, grads = logits_backward(dZL, caches, network, wrt_input=True, wrt_parameters=False)
+    of_all = dA0 if ensemble_size == 1 else dA0.sum(axis=0)
+    assert reference.relative_error(of_all, reference.central_differences(total, X)) < 1e-7
+    assert all(grads[f"dW{l}"] is None for l in range(1, network.n_layers + 1))
+    same, grads = logits_backward(dZL, caches, network, wrt_input=True)
+    np.testing.assert_array_equal(same, dA0)
+    for name, dW in logits_backward(dZL, caches, network)[1].items():
+        np.testing.assert_array_equal(dW, grads[name])
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

@@ -63,7 +63,7 @@ def linear_forward(A_prev, W, b):
     return Z, (A_prev, W, b)
 
 
-def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
+def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True, wrt_parameters=True):
     """Backpropagate through `linear_forward`: dA_prev = W^T dZ, dW = dZ A_prev^T / m, db = sum(dZ) / m.
 
     Parameters
@@ -78,14 +78,18 @@ def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True):
         Where to write dW and db: contiguous, of the dtype of `dZ`.
     wrt_input : bool, default=True
         Whether dA_prev is wanted; the first layer of a network can spare it.
+    wrt_parameters : bool, default=True
+        Whether dW and db are wanted.
 
     Returns
     -------
     dA_prev : ndarray of shape (n_{l-1}, m), or None
-    dW : ndarray of shape (n_l, n_{l-1})
+    dW : ndarray of shape (n_l, n_{l-1}), or None
     db : ndarray of shape (n_l, 1), or None if the layer has no b
     """
     (A_prev, W, b), n = cache, dZ.shape[-1]
+    if not wrt_parameters:
+        return product(W.mT, dZ) if wrt_input else None, None, None
     m = n if m is None else m
     if isinstance(A_prev, np.ndarray):
         dW = product(dZ, A_prev.mT, out=out[0])
@@ -122,7 +126,7 @@ def linear_activation_forward(A_prev, W, b, activation):
     return A, (linear_cache, activation_cache)
 
 
-def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None), wrt_input=True):
+def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None), wrt_input=True, wrt_parameters=True):
     """Backpropagate through `linear_activation_forward`: dZ = dA g'(Z), then as `linear_backward`.
 
     Parameters
@@ -132,7 +136,7 @@ def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None
         From `linear_activation_forward`.
     activation : str
         Name in `ACTIVATIONS`.
-    m, out, wrt_input
+    m, out, wrt_input, wrt_parameters
         As in `linear_backward`.
 
     Returns
@@ -142,4 +146,4 @@ def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None
     """
     linear_cache, activation_cache = cache
     dZ = ACTIVATIONS[activation].backward(dA, activation_cache)
-    return linear_backward(dZ, linear_cache, m=m, out=out, wrt_input=wrt_input)
+    return linear_backward(dZ, linear_cache, m=m, out=out, wrt_input=wrt_input, wrt_parameters=wrt_parameters)

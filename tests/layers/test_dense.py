@@ -69,6 +69,13 @@ def test_linear_backward_spares_the_input_s_gradient(layer, dZ):
     np.testing.assert_array_equal(db, linear_backward(dZ, cache)[2])
 
 
+def test_linear_backward_spares_the_gradients_of_the_parameters(layer, dZ):
+    cache = linear_forward(*layer)[1]
+    dA_prev, dW, db = linear_backward(dZ, cache, wrt_parameters=False)
+    assert dW is db is None
+    np.testing.assert_array_equal(dA_prev, linear_backward(dZ, cache)[0])
+
+
 @pytest.mark.parametrize("container", [np.array, *SPARSE])
 def test_gradients_are_written_where_told(layer, dZ, container):
     A_prev, W, b = layer

@@ -39,7 +39,7 @@ from .checks import (
 )
 from .initializers import INITIALIZERS
 from .losses import LOSSES, joint_logits
-from .network import Network, fold_batch_norm, initialize_parameters, map_logits
+from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits
 from .optimizers import OPTIMIZERS
 from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
 from .schedules import SCHEDULES
@@ -1019,8 +1019,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         def write(piece, ZL):
             if plain and not np.isfinite(X[piece].sum()):  # of large finite numbers the sum may be infinite
                 self._validated(X[piece])
-            if not np.isfinite(ZL).all():
-                raise ValueError(f"X has values too large for this network, which computes in {ZL.dtype}.")
+            check_finite(ZL)
             rows[piece] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
 
         map_logits(write, X.T, self.parameters_, Network.restore(self.network_))

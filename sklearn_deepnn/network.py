@@ -526,23 +526,65 @@ def map_logits(function, X, parameters, network, columns=None):
     list
         What the function returned for each piece, in their order.
     """
-    n = X.shape[1] if columns is None else columns.shape[-1]
     widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims) * network.ensemble_size
-    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // widest), 64)
-    dtype = parameters["W1"].dtype
 
-    def predict(piece):
-        A0 = take_columns(X, piece if columns is None else columns[..., piece], dtype)
+    def predict(piece, A0):
         return function(piece, logits_forward(A0, parameters, network)[0])
 
+    return map_pieces(predict, X, parameters["W1"].dtype, widest, columns)
+
+
+def map_pieces(function, X, dtype, width, columns=None):
+    """Hand on a piece of X at a time, so small that work on it takes little memory and stays in the cache.
+
+    Where there are many pieces, threads work on them side by side.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a piece, a slice of the wanted examples, and these: A0 (n_0, m).
+    X : ndarray or sparse array of shape (n_0, n)
+    dtype : dtype
+        Of A0.
+    width : int
+        Elements that the work on one example takes.
+    columns : ndarray of int, optional
+        As in `map_logits`.
+
+    Returns
+    -------
+    list
+        What the function returned for each piece, in their order.
+    """
+    n = X.shape[1] if columns is None else columns.shape[-1]
+    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width), 64)
+
+    def work(piece):
+        return function(piece, take_columns(X, piece if columns is None else columns[..., piece], dtype))
+
     if n <= size:  # gen_batches checks its arguments for longer than one row takes
-        return [predict(slice(0, n))]
+        return [work(slice(0, n))]
     keep_freed_memory()
     pieces = list(gen_batches(n, size))
     if len(pieces) < MANY_PIECES or issparse(X):  # sparse products hold Python's lock
-        return [predict(piece) for piece in pieces]
+        return [work(piece) for piece in pieces]
     with BLAS_BOUND.hold(), Crew(min(allowed_threads(), len(pieces))) as crew:
-        return crew.map(predict, pieces)
+        return crew.map(work, pieces)
+
+
+def check_finite(array):
+    """Raise if what a network computes from finite inputs is not finite.
+
+    Parameters
+    ----------
+    array : ndarray
+
+    Raises
+    ------
+    ValueError
+    """
+    if not np.isfinite(array).all():
+        raise ValueError(f"X has values too large for this network, which computes in {array.dtype}.")
 
 
 def take_columns(X, columns, dtype):

@@ -141,6 +141,96 @@ def joint_logits(ZL, loss):
     return log_sum(log_softmax(ZL)) - ZL.dtype.type(np.log(len(ZL)))
 
 
+def joint_logits_gradient(ZL, D, loss):
+    """Return the gradient of one of the `joint_logits` at the logits of the members.
+
+    That is the mean of what moves the members' log-probabilities, each weighed by its share of their mean probability.
+
+    Parameters
+    ----------
+    ZL : ndarray of shape (ensemble_size, n_L, m), or (n_L, m)
+    D : ndarray of shape (n_L, m)
+        In each column 1 for the logit that is meant, or -1 for its negative; 0 for the others.
+    loss : str
+        Name in `LOSSES`.
+
+    Returns
+    -------
+    ndarray of the shape of ZL
+    """
+    if ZL.ndim == 2:
+        return D
+
+    def weighed(D):
+        log_probability = LOSSES[loss].log_probability(ZL, D)
+        share = np.exp(log_probability - log_probability.max(axis=0))
+        return share / share.sum(axis=0) * LOSSES[loss].log_probability_gradient(ZL, D)
+
+    # log(P) - log(1 - P) where the outputs are probabilities of their own
+    return weighed(D) - weighed(-D) if loss == "binary_cross_entropy" else weighed(D)
+
+
+def probability_gradient(ZL, D, loss):
+    """Return the gradient of one probability at the logits; of an ensemble, that of the mean probability.
+
+    Parameters
+    ----------
+    ZL : ndarray of shape (n_L, m), or (ensemble_size, n_L, m)
+    D : ndarray of shape (n_L, m)
+        In each column 1 for the output whose probability is meant, or -1 for one minus that; 0 for the others.
+    loss : str
+        Name in `LOSSES`.
+
+    Returns
+    -------
+    ndarray of the shape of ZL
+    """
+    probability = np.exp(LOSSES[loss].log_probability(ZL, D))
+    gradient = probability * LOSSES[loss].log_probability_gradient(ZL, D)
+    return gradient / len(ZL) if ZL.ndim == 3 else gradient
+
+
+def binary_log_probability(ZL, D):
+    """Return the log-probability of yes (1 in D) or no (-1 in D) in one output: log(sigmoid(D ZL)).
+
+    Parameters
+    ----------
+    ZL, D : ndarrays of shape (n_L, m)
+        D is 0 for all other outputs.
+
+    Returns
+    -------
+    ndarray of shape (1, m)
+    """
+    return (np.abs(D) * log_expit(D * ZL)).sum(axis=-2, keepdims=True)
+
+
+def binary_log_probability_gradient(ZL, D):
+    """Return the gradient of `binary_log_probability` at the logits: D sigmoid(-D ZL)."""
+    return D * sigmoid_link(-D * ZL)
+
+
+def categorical_log_probability(ZL, D):
+    """Return the log-probability of one class in many.
+
+    Parameters
+    ----------
+    ZL, D : ndarrays of shape (n_L, m)
+        D is 1 for that class, 0 for the others.
+
+    Returns
+    -------
+    ndarray of shape (1, m)
+    """
+    return (D * log_softmax(ZL)).sum(axis=-2, keepdims=True)
+
+
+def categorical_log_probability_gradient(ZL, D):
+    """Return the gradient of `categorical_log_probability` at the logits: D - softmax(ZL)."""
+    others = softmax(ZL) * (1 - D)
+    return D * others.sum(axis=-2, keepdims=True) - others  # 1 - AL would lose what little a sure class lacks
+
+
 def canonical_gradient(AL, Y):
     """Return the gradient of each example's loss at its logits: dZL = AL - Y.
 
@@ -209,6 +299,8 @@ class Loss(NamedTuple):
         (ZL, Y) -> the loss of each example, shape (m,).
     gradient : callable
         (AL, Y) -> dZL, the gradient of each example's loss at its logits.
+    log_probability, log_probability_gradient : callables
+        (ZL, D) -> the log-probability that D picks, shape (1, m), and its gradient at the logits.
     encode : callable
         (labels, n_outputs, dtype, label_smoothing) -> Y.
     out_activation : str
@@ -220,13 +312,23 @@ class Loss(NamedTuple):
     log_link: Callable
     losses: Callable
     gradient: Callable
+    log_probability: Callable
+    log_probability_gradient: Callable
     encode: Callable
     out_activation: str
 
 
 LOSSES = {
     "binary_cross_entropy": Loss(
-        sigmoid_link, inverse_sigmoid, log_expit, binary_cross_entropy, canonical_gradient, encode_binary, "sigmoid"
+        sigmoid_link,
+        inverse_sigmoid,
+        log_expit,
+        binary_cross_entropy,
+        canonical_gradient,
+        binary_log_probability,
+        binary_log_probability_gradient,
+        encode_binary,
+        "sigmoid",
     ),
     "categorical_cross_entropy": Loss(
         softmax,
@@ -234,6 +336,8 @@ LOSSES = {
         log_softmax,
         categorical_cross_entropy,
         canonical_gradient,
+        categorical_log_probability,
+        categorical_log_probability_gradient,
         encode_categorical,
         "softmax",
     ),

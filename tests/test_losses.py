@@ -6,7 +6,15 @@ from reference import central_differences, relative_error
 from scipy import sparse
 from sklearn.metrics import log_loss
 
-from sklearn_deepnn.losses import LOSSES, compute_cost, default_loss, joint_logits, softmax
+from sklearn_deepnn.losses import (
+    LOSSES,
+    compute_cost,
+    default_loss,
+    joint_logits,
+    joint_logits_gradient,
+    probability_gradient,
+    softmax,
+)
 
 N_OUTPUTS, M = 3, 7
 DTYPES = [np.float32, np.float64]
@@ -247,3 +255,58 @@ def test_everything_of_a_stack_equals_that_of_each_member(name):
     cost = compute_cost(loss.link(ZL), np.broadcast_to(Y, ZL.shape), ZL=ZL, loss=name)
     assert cost == pytest.approx(np.mean(by_member), rel=1e-13)
     assert compute_cost(loss.link(ZL), Y, ZL=ZL, loss=name) == pytest.approx(cost, rel=1e-13)
+
+
+# The gradients of one logit or probability at the logits of all.
+
+
+def draw_outputs(name):
+    """Return which output each column means: 1 for that, or -1 for its contrary where it has one."""
+    D = np.eye(N_OUTPUTS)[:, draw(name)[2]]
+    return D * np.array([1, -1] * M)[:M] if name == "binary_cross_entropy" else D
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_one_logit_equal_central_differences(name, ensemble_size):
+    ZL, D = draw_stack(name) if ensemble_size > 1 else draw(name)[0], draw_outputs(name)
+    wanted = central_differences(lambda at: (D * joint_logits(at, name)).sum(), ZL)
+    assert relative_error(joint_logits_gradient(ZL, D, name), wanted) < 1e-7
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_one_probability_equal_central_differences(name, ensemble_size):
+    ZL, D = draw_stack(name) if ensemble_size > 1 else draw(name)[0], draw_outputs(name)
+    wanted = central_differences(lambda at: (D * LOSSES[name].link(joint_logits(at, name))).sum(), ZL)
+    assert relative_error(probability_gradient(ZL, D, name), wanted) < 1e-7
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_log_probability_of_one_output_is_the_logarithm_of_its_probability(name):
+    ZL, D, loss = draw_stack(name), draw_outputs(name), LOSSES[name]
+    AL = loss.link(ZL)
+    wanted = np.log((np.abs(D) * np.where(D > 0, AL, 1 - AL)).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(loss.log_probability(ZL, D), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_sure_members_give_finite_gradients_whether_they_agree_or_not(name, dtype):
+    agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
+    divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
+    for output in range(2):
+        D = np.eye(2, dtype=dtype)[:, [output] * 3]
+        for ZL in (agreeing, divided, divided[0]):
+            with np.errstate(all="raise", under="ignore"):
+                dZL, of_probability = joint_logits_gradient(ZL, D, name), probability_gradient(ZL, D, name)
+            assert dZL.dtype == of_probability.dtype == dtype
+            assert np.isfinite(dZL).all()
+            assert np.isfinite(of_probability).all()
+
+
+def test_what_a_sure_probability_lacks_moves_it():
+    ZL, D = np.array([[40.0], [0]]), np.array([[1.0], [0]])
+    wanted = [[np.exp(-40)], [-np.exp(-40)]]
+    np.testing.assert_allclose(probability_gradient(ZL, D, "categorical_cross_entropy"), wanted, rtol=1e-12)
+    np.testing.assert_allclose(probability_gradient(ZL[:1], D[:1], "binary_cross_entropy"), wanted[:1], rtol=1e-12)

@@ -11,6 +11,7 @@ from functools import partial
 from numbers import Integral, Number
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state
@@ -38,8 +39,9 @@ from .checks import (
     warn_user,
 )
 from .initializers import INITIALIZERS
+from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, input_gradient, integrated_gradient
 from .losses import LOSSES, joint_logits
-from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits
+from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits, map_pieces
 from .optimizers import OPTIMIZERS
 from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
 from .schedules import SCHEDULES
@@ -501,6 +503,122 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._check_fitted()
         shape = () if self.n_outputs_ == 1 else (self.n_outputs_,)
         return self._outputs(X, lambda ZL: ZL.T if shape else ZL[0], shape)
+
+    def hidden_activations(self, X, layer=-1):
+        """Return what a hidden layer makes of each sample, as when it predicts: a representation that was learned.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        layer : int, default=-1
+            1 is the first hidden layer, -1 the last.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units)
+            Of an ensemble (ensemble_size, n_samples, n_units). float32 for float32 input, else float64.
+
+        Raises
+        ------
+        ValueError
+            If there is no such hidden layer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = DeepNNClassifier(hidden_layer_dims=(8, 4), max_iter=5, random_state=0).fit(X, y)
+        >>> model.hidden_activations(X).shape
+        (150, 4)
+        """
+        self._check_fitted()
+        network = Network.restore(self.network_)
+        l = hidden_layer_number(layer, network.n_layers - 1)
+        activate = partial(hidden_activation, parameters=self.parameters_, network=network, l=l)
+        stack = () if network.ensemble_size == 1 else (network.ensemble_size,)
+        width = sum(network.layer_dims[1 if issparse(X) else 0 : l + 1]) * network.ensemble_size
+        return self._by_pieces(activate, X, (*stack, -1, network.layer_dims[l]), width)
+
+    def input_gradients(self, X, label=None, *, of="probability"):
+        """Return how much each feature of each sample moves a prediction: its gradient, by backpropagation.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        label : object, default=None
+            One of `classes_`, whose prediction is meant; None means what is predicted for each sample. Multilabel
+            targets need one.
+        of : {"probability", "logit"}, default="probability"
+            What `predict_proba` or what `decision_function` returns, whose sign is turned for the first of two classes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            By the unit that each feature comes in. float32 for float32 input, else float64.
+
+        Raises
+        ------
+        ValueError
+            If `label` or `of` breaks its rule.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = DeepNNClassifier(hidden_layer_dims=(8,), random_state=0).fit(X, y)
+        >>> gradients = model.input_gradients(X, label=2)
+        >>> gradients.shape
+        (150, 4)
+        """
+        self._check_fitted()
+        return self._gradients(input_gradient, X, label, of)
+
+    def integrated_gradients(self, X, label=None, *, baseline=None, n_steps=32, of="probability"):
+        """Return how much of a prediction each feature of each sample accounts for, compared with a baseline [1]_.
+
+        (X - baseline) * mean gradient on the straight way from the baseline to X. Each row sums to the prediction for
+        the sample less the prediction for the baseline: exactly up to the error of the quadrature, which more steps
+        reduce, quickly for smooth activations, slowly for those of the ReLU family, whose gradient jumps.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        label : object, default=None
+            As in `input_gradients`; None means what is predicted for the sample, all the way.
+        baseline : array-like of shape (n_features,), default=None
+            By default `input_center_`, the mean or median of the training samples; zeros where inputs are not scaled.
+        n_steps : int, default=32
+            Points on the way at which the gradient is taken, by Gauss-Legendre quadrature.
+        of : {"probability", "logit"}, default="probability"
+            As in `input_gradients`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If a parameter breaks its rule.
+
+        References
+        ----------
+        .. [1] Sundararajan, Taly, Yan (2017), "Axiomatic attribution for deep networks", ICML.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = DeepNNClassifier(hidden_layer_dims=(8,), activation="tanh", random_state=0).fit(X, y)
+        >>> shares = model.integrated_gradients(X, label=2)
+        >>> at_baseline = model.predict_proba([model.input_center_])[:, 2]
+        >>> np.allclose(at_baseline + shares.sum(axis=1), model.predict_proba(X)[:, 2], atol=1e-6)
+        True
+        """
+        self._check_fitted()
+        check_integer("n_steps", n_steps, 1)
+        integrate = partial(integrated_gradient, baseline=self._baseline(baseline)[:, np.newaxis], n_steps=n_steps)
+        return self._gradients(integrate, X, label, of)
 
     @property
     def coefs_(self):
@@ -1023,6 +1141,57 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             rows[piece] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
 
         map_logits(write, X.T, self.parameters_, Network.restore(self.network_))
+        return rows
+
+    def _gradients(self, function, X, label, of):
+        """Return a row of gradients per sample, from a function of the engine."""
+        check_choice("of", of, GRADIENTS_OF)
+        D = self._output_of(label)
+        network = Network.restore({**self.network_, "batch_norm": False})
+        backpropagate = partial(function, parameters=fold_batch_norm(self.parameters_), network=network, D=D, of=of)
+        width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
+        return self._by_pieces(backpropagate, X, (-1, self.n_features_in_), width)
+
+    def _output_of(self, label):
+        """Return which output a label means, (n_L, 1), as `inspection` tells it; None if any that is predicted."""
+        if label is None and not self.multilabel_:
+            return None
+        labels = self.classes_.tolist()
+        try:
+            number = labels.index(label)
+        except (TypeError, ValueError):  # not there, or of a kind that cannot be compared
+            otherwise = " for multilabel targets" if self.multilabel_ else " or None"
+            reject("label", f"one of {labels}{otherwise}", label)
+        D = np.zeros((self.n_outputs_, 1), self.parameters_["W1"].dtype)
+        if self._has_one_logit():
+            D[0] = 2 * number - 1
+        else:
+            D[number] = 1
+        return D
+
+    def _baseline(self, baseline):
+        if baseline is None:
+            return getattr(self, "input_center_", np.zeros(self.n_features_in_))
+        with naming("baseline"):
+            baseline = check_array(baseline, ensure_2d=False, dtype=np.float64, input_name="baseline")
+        if baseline.shape != (self.n_features_in_,):
+            wanted = f"({self.n_features_in_},), one value per feature"
+            raise ValueError(f"baseline must have shape {wanted}, got {baseline.shape}.")
+        return baseline
+
+    @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
+    def _by_pieces(self, function, X, shape, width):
+        """Return what a function of the engine makes of X, in rows of a shape whose -1 stands for the samples."""
+        X = self._validated(X)
+        shape = [X.shape[0] if n == -1 else n for n in shape]
+        rows = np.empty(shape, np.float32 if is_single(X.dtype) else np.float64)
+
+        def write(piece, A0):
+            found = function(A0)
+            check_finite(found)
+            rows[..., piece, :] = found.mT
+
+        map_pieces(write, X.T, self.parameters_["W1"].dtype, width)
         return rows
 
     def _validated(self, X):

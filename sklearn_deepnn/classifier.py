@@ -66,6 +66,7 @@ AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
 
 class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -199,9 +200,10 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         and batch normalisation are folded in. Of an ensemble (ensemble_size, n_in, n_out).
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
-    input_center_, input_scale_ : ndarray of shape (n_features_in_,)
-        What is subtracted from each feature, and what it is then divided by: infinity if it did not vary. Missing
-        without scaling.
+    input_center_ : ndarray of shape (n_features_in_,)
+        What is subtracted from each feature. Missing without scaling.
+    input_scale_ : ndarray of shape (n_features_in_,)
+        What it is then divided by: infinity if it did not vary. Missing without scaling.
     parameters_ : dict of str to ndarray
         "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for inputs as they come. Of an ensemble, the members'
         arrays are stacked: "W1" (ensemble_size, n_1, n_0).
@@ -217,8 +219,10 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Cross-entropy of the last epoch on the training set, label smoothing and dropout included, penalties not.
     loss_curve_ : list of float
         The same for every epoch, each sample as it stood when its batch was drawn.
-    validation_loss_curve_, validation_scores_ : list of float
-        With validation: cross-entropy and `scoring` (its negative if that is "loss") on the validation data, by epoch.
+    validation_loss_curve_ : list of float
+        With validation: cross-entropy on the validation data, by epoch.
+    validation_scores_ : list of float
+        With validation: `scoring` on the validation data, by epoch; the negative cross-entropy if that is "loss".
     best_iter_ : int
         The epoch, counted from 1, with the best score; without validation, with the lowest training cost.
     best_loss_ : float
@@ -254,6 +258,10 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     >>> [coef.shape for coef in model.coefs_]
     [(13, 32), (32, 16), (16, 3)]
     """
+
+    # where the "?" of scikit-learn's HTML leads
+    _doc_link_module = "sklearn_deepnn"
+    _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     def __init__(
         self,

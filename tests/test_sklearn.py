@@ -3,8 +3,11 @@
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -26,7 +29,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.classifier import DOCUMENTATION
 from sklearn_deepnn.optimizers import OPTIMIZERS
+
+ROOT = Path(__file__).parents[1]
+LINK = "https://sklearn-deepnn.readthedocs.io/en/stable/api/sklearn_deepnn.DeepNNClassifier.html"
 
 # scikit-learn skips this one in a process without SCIPY_ARRAY_API, which has to be set before scipy is imported;
 # `test_check_estimator_fails_and_skips_nothing_with_the_defaults` starts such a process
@@ -445,6 +452,42 @@ def test_repr_shows_what_differs_from_the_defaults():
 def test_the_html_representation_names_it(iris):
     assert "DeepNNClassifier" in deepnn()._repr_html_()
     assert "DeepNNClassifier" in scaled().fit(*iris)._repr_html_()
+
+
+def test_the_documentation_has_one_address():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    assert urls["Documentation"] == DOCUMENTATION
+    assert DeepNNClassifier()._get_doc_link() == LINK
+
+
+def test_the_html_representation_links_to_the_documentation(iris):
+    for model in (deepnn(), deepnn().fit(*iris), scaled(), scaled().fit(*iris)):
+        source = model._repr_html_()
+        links = re.findall(r'<a class="sk-estimator-doc-link[^>]*href="([^"]*)"[^>]*>\?<span>(.*?)</span>', source)
+        assert (LINK, "Documentation for DeepNNClassifier") in links
+
+
+def test_every_fitted_attribute_that_the_html_shows_is_explained(iris):
+    source = deepnn(early_stopping=True).fit(*iris)._repr_html_()
+    if "Fitted attributes" not in source:
+        pytest.skip("this version of scikit-learn does not show fitted attributes")
+    shown = re.findall(r"\b[a-z_]+_(?=\s*</a>|\s*<span class=\"param-doc-description)", source)
+    assert {"coefs_", "input_scale_", "validation_scores_"} <= set(shown)
+    assert not [name for name in shown if f"--doc-link-{name};" not in source]
+
+
+def test_an_estimator_derived_elsewhere_is_not_linked_to_this_documentation():
+    class Derived(DeepNNClassifier):
+        pass
+
+    assert Derived()._get_doc_link() == ""
+
+
+def test_links_are_no_state_of_the_estimator(iris):
+    model = deepnn().fit(*iris)
+    for each in (DeepNNClassifier(), model, clone(model), pickle.loads(pickle.dumps(model))):
+        assert not [name for name in vars(each) if "doc_link" in name]
+        assert each._get_doc_link() == LINK
 
 
 def test_every_parameter_is_keyword_able_and_comes_back_untouched():

@@ -45,6 +45,7 @@ from .network import Network, check_finite, fold_batch_norm, initialize_paramete
 from .optimizers import OPTIMIZERS
 from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
 from .schedules import SCHEDULES
+from .summary import NetworkSummary
 from .training import Examples, Recipe, TrainingState, mean_cost, train
 
 # What "auto" stands for; docs/defaults.md tells why.
@@ -627,6 +628,41 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_integer("n_steps", n_steps, 1)
         integrate = partial(integrated_gradient, baseline=self._baseline(baseline)[:, np.newaxis], n_steps=n_steps)
         return self._gradients(integrate, X, label, of)
+
+    def summary(self):
+        """Return what the network is made of, layer by layer: a table to print, to show in a notebook or to compute on.
+
+        Returns
+        -------
+        NetworkSummary
+            Memory is in B, or in kB of 1000 B, MB, GB.
+
+        Raises
+        ------
+        NotFittedError
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_deepnn import DeepNNClassifier
+        >>> model = DeepNNClassifier((16, 8), max_iter=10, random_state=0).fit(*load_iris(return_X_y=True))
+        >>> print(model.summary())
+        DeepNNClassifier: one network, float64
+        --------------------------------------------------------------
+        Layer                    Units  Activation  Parameters  Memory
+        --------------------------------------------------------------
+        input, standard scaling      4
+        dense 1                     16  relu                80   640 B
+        dense 2                      8  relu               136  1.1 kB
+        output                       3  softmax             27   216 B
+        --------------------------------------------------------------
+        total                                              243  1.9 kB
+        --------------------------------------------------------------
+        Trained by Adam for 10 epochs. Epoch 10 had the lowest
+        training cost; the last weights are kept.
+        """
+        self._check_fitted()
+        return NetworkSummary.of(self)
 
     @property
     def coefs_(self):

@@ -20,7 +20,7 @@ LEVELS = [  # a module imports from levels above its own; the modules of a folde
     ["checks", "threads", "activations", "initializers", "schedules"],
     ["losses", "regularizers", "parameters", "layers", "optimizers"],
     ["network"],
-    ["callbacks", "scaling", "inspection"],
+    ["callbacks", "scaling", "inspection", "summary"],
     ["training"],
     ["classifier", "plotting"],
     ["gradient_check"],

@@ -18,7 +18,7 @@ from sklearn_deepnn import DeepNNClassifier
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
     ["checks", "threads", "activations", "initializers", "schedules"],
-    ["losses", "regularizers", "parameters", "layers", "optimizers"],
+    ["losses", "regularizers", "parameters", "layers", "optimizers", "diagnosis"],
     ["network"],
     ["callbacks", "scaling", "inspection", "summary"],
     ["training"],

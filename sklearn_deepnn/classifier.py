@@ -162,7 +162,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     validation_fraction : float, default=0.1
         Share of the training set to hold out where no `X_val` is given.
     n_iter_no_change : "auto" or int, default="auto"
-        Stop when so many epochs in a row brought no improvement.
+        Stop when so many epochs in a row brought no improvement. An `EarlyStopping` given to `set_callbacks` takes the
+        place of this and of `tol`.
     tol : float, default=0.0001
         What is no improvement: a change of less than this in cost or score.
     scoring : str or callable, default="loss"
@@ -179,7 +180,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         would lose what they vary by. A large X is never converted as a whole. Where training goes on, it stays what it
         was.
     verbose : int, default=0
-        1 prints ten to twenty lines over `max_iter` epochs, 2 a line for each; both say which epoch is kept.
+        1 shows a progress bar in terminals and notebooks, if tqdm is installed, and otherwise prints a line for some of
+        the epochs; 2 prints one for each. Both say which epoch is kept.
     random_state : int, RandomState or None, default=None
         Draws start values, order of samples, held-out samples and dropout. The same draws give the same weights to the
         bit on the same number of threads; with dropout and batches large enough for several, another number of

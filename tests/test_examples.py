@@ -1,4 +1,4 @@
-"""The examples run as users run them, and so does every Python block of the README."""
+"""The examples run as users run them, and so does every Python block of the README and of the docs."""
 
 import os
 import re
@@ -12,7 +12,11 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
-README_BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+BLOCKS = {
+    f"{page.name}-{number}": block
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(re.findall(r"(?ms)^```python\n(.*?)^```$", page.read_text("utf-8")))
+}
 
 
 def run_example(name, *arguments, python_path=()):
@@ -135,12 +139,13 @@ def test_image_folder_says_how_to_install_pillow(pets, without):
     assert "Traceback" not in finished.stderr
 
 
-def test_readme_has_python_blocks():
-    assert len(README_BLOCKS) >= 5
+def test_readme_and_docs_have_python_blocks():
+    assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "watching.md"}
 
 
-@pytest.mark.parametrize("block", README_BLOCKS, ids=range(len(README_BLOCKS)))
-def test_readme_block_runs(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", BLOCKS)
+def test_block_of_readme_or_docs_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     with threadpool_limits(1):
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+        exec(compile(BLOCKS[name], name, "exec"), {"__name__": "block"})

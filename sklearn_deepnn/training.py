@@ -168,9 +168,10 @@ class Recipe:
 
     def schedule_over(self, n_steps):
         """Return the schedule, a function of the step, for a horizon of n_steps."""
-        if callable(self.schedule):
-            return partial(checked_rate, self.schedule)
-        return partial(SCHEDULES[self.schedule], learning_rate=self.learning_rate, n_steps=n_steps)
+        schedule = "constant" if self.optimizer.full_batch else self.schedule  # which finds its step lengths by itself
+        if callable(schedule):
+            return partial(checked_rate, schedule)
+        return partial(SCHEDULES[schedule], learning_rate=self.learning_rate, n_steps=n_steps)
 
 
 def checked_rate(schedule, step):

@@ -348,6 +348,12 @@ def test_lbfgs_minimises_the_cost_with_its_penalty(examples):
     assert state.epoch < 100
 
 
+@pytest.mark.parametrize("schedule", ["cosine", lambda step: 0.5 / (1 + step)])
+def test_the_rate_of_lbfgs_which_takes_none_is_recorded_as_constant(examples, schedule):
+    state = fit(examples, Network((4, 3)), Recipe(LBFGS(), 0.1, schedule), n_epochs=3)
+    assert state.history["learning_rate"] == [0.1, 0.1, 0.1]
+
+
 @pytest.mark.parametrize("n_epochs", [1, 4, 200])
 def test_lbfgs_leaves_the_running_statistics_of_the_whole_set_at_the_final_weights(examples, n_epochs):
     network = Network((4, 5, 4, 3), activation="tanh", batch_norm=True)

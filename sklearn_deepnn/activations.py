@@ -284,23 +284,33 @@ def identity_backward(dA, cache):
 
 
 class Activation(NamedTuple):
-    """One entry of `ACTIVATIONS`: the pair of functions, and the initializer that suits them."""
+    """One entry of `ACTIVATIONS`.
+
+    Attributes
+    ----------
+    forward, backward : callable
+    initializer : str
+        Name in `INITIALIZERS` of the one that suits it.
+    flat_at : tuple of float
+        The values of A where its slope vanishes: that of its lower end, or both bounds, or none.
+    """
 
     forward: Callable
     backward: Callable
     initializer: str
+    flat_at: tuple = ()
 
 
 ACTIVATIONS = {
-    "relu": Activation(relu, relu_backward, "he_normal"),
+    "relu": Activation(relu, relu_backward, "he_normal", (0.0,)),
     "leaky_relu": Activation(leaky_relu, leaky_relu_backward, "he_normal"),
-    "elu": Activation(elu, elu_backward, "he_normal"),
-    "selu": Activation(selu, selu_backward, "lecun_normal"),
-    "gelu": Activation(gelu, gelu_backward, "he_normal"),
-    "silu": Activation(silu, silu_backward, "he_normal"),
-    "mish": Activation(mish, mish_backward, "he_normal"),
-    "softplus": Activation(softplus, softplus_backward, "he_normal"),
-    "tanh": Activation(tanh, tanh_backward, "glorot_uniform"),
-    "sigmoid": Activation(sigmoid, sigmoid_backward, "glorot_uniform"),
+    "elu": Activation(elu, elu_backward, "he_normal", (-1.0,)),
+    "selu": Activation(selu, selu_backward, "lecun_normal", (-SELU_SCALE * SELU_ALPHA,)),
+    "gelu": Activation(gelu, gelu_backward, "he_normal", (0.0,)),
+    "silu": Activation(silu, silu_backward, "he_normal", (0.0,)),
+    "mish": Activation(mish, mish_backward, "he_normal", (0.0,)),
+    "softplus": Activation(softplus, softplus_backward, "he_normal", (0.0,)),
+    "tanh": Activation(tanh, tanh_backward, "glorot_uniform", (-1.0, 1.0)),
+    "sigmoid": Activation(sigmoid, sigmoid_backward, "glorot_uniform", (0.0, 1.0)),
     "identity": Activation(identity, identity_backward, "glorot_uniform"),
 }

@@ -1082,8 +1082,8 @@ def cost_of_shares(examples, network):
     -------
     float
     """
-    _, Y, weight, _ = draw_batch(examples, examples.members, network, np.float64)
-    weight = np.ones(Y.shape[-1]) if weight is None else weight[..., np.newaxis, :]
+    Y, weight = draw_targets(examples, examples.members, network, np.float64), examples.sample_weight
+    weight = np.ones(Y.shape[-1]) if weight is None else weight[examples.members][..., np.newaxis, :]
     shares = (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
     return compute_cost(np.broadcast_to(shares, Y.shape), Y, loss=network.loss)
 

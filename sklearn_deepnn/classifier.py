@@ -38,6 +38,7 @@ from .checks import (
     reject,
     warn_user,
 )
+from .diagnosis import diagnose, diagnose_part, find_bad_inputs
 from .initializers import INITIALIZERS
 from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, input_gradient, integrated_gradient
 from .losses import LOSSES, joint_logits
@@ -232,6 +233,11 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Cross-entropy of that epoch, on the validation data if there are.
     learning_rate_curve_ : list of float
         Learning rate of the last step of every epoch.
+    report_ : list of str
+        What went wrong in the last call, empty if nothing: a finding each, with the numbers that matter and what to
+        try. Beside what is warned of: units dead or saturated in bulk, inputs of wild sizes, overfitting, nothing
+        learned beyond the shares of the classes, epochs used up while the cost still falls. After `partial_fit`, what
+        that part showed of divergence, units and inputs.
     training_state_ : dict
         What training goes on from: `TrainingState.to_dict`.
 
@@ -363,7 +369,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the training diverges, yet leaves something to keep.
+            If the training diverges, yet leaves something to keep, or has clearly learned nothing; see `report_`.
         """
         checkpoint = None if resume_from is None else self._checkpoint(resume_from)
         draft = self._draft(checkpoint or (self if self.warm_start else None))
@@ -395,6 +401,9 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if state.epoch:
                 self._adopt(draft, state, resumable=self.warm_start)
             raise
+        draft.report_ = diagnose(
+            state, examples, validation, network, recipe, n_epochs=self.max_iter, of_inputs=draft.report_
+        )
         self._adopt(draft, state, resumable=self.warm_start)
         tasks.end()
         return self
@@ -445,6 +454,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             settings=self.get_params(deep=False),
             snapshot=partial(draft._snapshot, state),
         )
+        draft.report_ = diagnose_part(state, examples, network, recipe, of_inputs=draft.report_)
         return self._adopt(draft, state, resumable=True)
 
     def predict(self, X):
@@ -647,7 +657,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from sklearn.datasets import load_iris
         >>> from sklearn_deepnn import DeepNNClassifier
-        >>> model = DeepNNClassifier((16, 8), max_iter=10, random_state=0).fit(*load_iris(return_X_y=True))
+        >>> model = DeepNNClassifier((16, 8), learning_rate=0.01, max_iter=40, random_state=0)
+        >>> model = model.fit(*load_iris(return_X_y=True))
         >>> print(model.summary())
         DeepNNClassifier: one network, float64
         --------------------------------------------------------------
@@ -660,7 +671,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         --------------------------------------------------------------
         total                                              243  1.9 kB
         --------------------------------------------------------------
-        Trained by Adam for 10 epochs. Epoch 10 had the lowest
+        Trained by Adam for 40 epochs. Epoch 40 had the lowest
         training cost; the last weights are kept.
         """
         self._check_fitted()
@@ -894,7 +905,9 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             state.weight_scale = examples.mean_weight()
         examples, everything = (each.scaled_by(state.weight_scale) for each in (examples, everything))
         # what one member of an ensemble holds out, the others train on
-        self._scale_inputs(state, examples if network.ensemble_size == 1 else everything, in_parts=in_parts)
+        seen = examples if network.ensemble_size == 1 else everything
+        self._scale_inputs(state, seen, in_parts=in_parts)
+        self.report_ = find_bad_inputs(seen, state.scaling, getattr(self, "feature_names_in_", None))
         if state.parameters is None:
             dtype = self._float_type(everything, network, state.scaling)
             if dtype == np.float32 and not is_single(everything.X.dtype) and needs_double(state.scaling):

@@ -187,7 +187,7 @@ def checked_rate(schedule, step):
 
 # the fields of TrainingState that are saved in another form, follow from others, or are chosen anew by each call
 NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
-NOT_PLAIN |= {"memories", "monitor", "keeps_best"}
+NOT_PLAIN |= {"memories", "monitor", "keeps_best", "warned"}
 
 
 @dataclass
@@ -238,6 +238,8 @@ class TrainingState:
         Whether its parameters are kept.
     memories : dict of str to dict
         What callbacks remember.
+    warned : list of str
+        What the last call of `train` warned of.
     """
 
     parameters: Parameters
@@ -265,6 +267,7 @@ class TrainingState:
     monitor: str = "auto"
     keeps_best: bool = False
     memories: dict = field(default_factory=dict)
+    warned: list = field(default_factory=list)
 
     @property
     def current(self):
@@ -1025,7 +1028,7 @@ def train(
 def report_failure(state, probe, network, recipe, *, finished):
     """Raise or warn if training has diverged, or has ended far worse than guessing, with what to try; see `train`.
 
-    May set: what `TrainingState.return_to_best` sets.
+    Sets: state.warned. May set: what `TrainingState.return_to_best` sets.
 
     Parameters
     ----------
@@ -1045,6 +1048,7 @@ def report_failure(state, probe, network, recipe, *, finished):
     # where units have died of it, what is left is a constant, which costs what the shares of the classes do
     blown_up = peak > BLOW_UP * level and cost > 0.95 * cost_of_shares(probe, network)
     diverged = not cost <= 1.25 * level or blown_up
+    state.warned = []
     if not diverged and (cost <= FAR_WORSE * guessing or not finished):
         return
     course = f"the cost began at {start:.3g}, reached {max(peak, cost):.3g} and ended at {cost:.3g}"
@@ -1067,7 +1071,8 @@ def report_failure(state, probe, network, recipe, *, finished):
         problem += f" The weights of epoch {state.best_epoch} are kept."
     elif not math.isfinite(cost):
         raise ValueError(f"{problem} {advice}.")
-    warn_user(f"{problem} {advice}.", ConvergenceWarning)
+    state.warned = [f"{problem} {advice}."]
+    warn_user(state.warned[0], ConvergenceWarning)
 
 
 def cost_of_shares(examples, network):

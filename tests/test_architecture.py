@@ -18,10 +18,11 @@ from sklearn_deepnn import DeepNNClassifier
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
     ["checks", "threads", "activations", "initializers", "schedules"],
-    ["losses", "regularizers", "parameters", "layers", "optimizers", "diagnosis"],
+    ["losses", "regularizers", "parameters", "layers", "optimizers"],
     ["network"],
     ["callbacks", "scaling", "inspection", "summary"],
     ["training"],
+    ["diagnosis"],
     ["classifier", "plotting"],
     ["gradient_check"],
 ]

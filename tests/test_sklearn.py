@@ -164,6 +164,7 @@ def test_a_pipeline_hands_sparse_columns_on(named_iris):
     assert make_pipeline(encode, deepnn()).fit(X, y).score(X, y) > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:Training has changed nothing:sklearn.exceptions.ConvergenceWarning")  # with 1e-05
 def test_grid_search_over_layer_dims_and_learning_rate_in_two_processes(iris):
     grid = {
         "deepnnclassifier__hidden_layer_dims": [(), (8,), (8, 4)],

@@ -234,6 +234,7 @@ def test_the_console_shows_what_printing_does():
 
 def test_notes_are_shown_below_where_the_estimator_has_them():
     model = fitted()
+    model.report_ = []
     before = str(model.summary())
     model.report_ = ["The first.", "The <b>second</b> & last."]
     assert str(model.summary()) == before + "\n- The first.\n- The <b>second</b> & last."
@@ -292,6 +293,7 @@ def test_the_html_runs_nothing_and_loads_nothing():
         "td",
         "p",
         "ul",
+        "li",
     }
     assert set(page.attributes) == {"class", "scope"}
     assert "@import" not in source

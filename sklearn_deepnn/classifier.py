@@ -1143,12 +1143,12 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.__dict__ = draft.__dict__
         return self
 
-    def _fitted(self, state, *, resumable):
+    def _fitted(self, state, *, resumable, cut_off=False):
         """Return the fitted attributes that the training gives."""
         history, best = state.history, state.best_values
         cost = history["cost"]
         fitted = {
-            "training_state_": state.to_dict(resumable=resumable),
+            "training_state_": state.to_dict(resumable=resumable, cut_off=cut_off),
             "parameters_": dict(fold_scaling(state.kept_parameters(), state.scaling)),
             "n_iter_": state.epoch,
             "loss_curve_": cost,
@@ -1165,7 +1165,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _snapshot(self, state):
         """Return the estimator as `fit` would if it stopped now, without callbacks. What it holds is not copied."""
         snapshot = self._draft(self)
-        snapshot.__dict__.update(self._fitted(state, resumable=True))
+        snapshot.__dict__.update(self._fitted(state, resumable=True, cut_off=True))
         snapshot.__dict__ = {name: v for name, v in vars(snapshot).items() if "callback" not in name}
         return snapshot
 

@@ -188,6 +188,7 @@ def checked_rate(schedule, step):
 # the fields of TrainingState that are saved in another form, follow from others, or are chosen anew by each call
 NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
 NOT_PLAIN |= {"memories", "monitor", "keeps_best", "warned"}
+OF_A_CALL = {"n_samples", "first_epoch", "stopped", "start_cost", "peak_cost"}
 
 
 @dataclass
@@ -371,7 +372,7 @@ class TrainingState:
         vars(self).update(mark)
         self.history = {name: curve[: lengths[name]] for name, curve in self.history.items() if name in lengths}
 
-    def to_dict(self, *, resumable=True):
+    def to_dict(self, *, resumable=True, cut_off=False):
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
 
         Parameters
@@ -379,19 +380,22 @@ class TrainingState:
         resumable : bool, default=True
             Whether to keep what is as large as the parameters: the optimizer's moments, the average, and what else the
             kept parameters do not tell to the bit.
+        cut_off : bool, default=False
+            Whether to keep also what only the call of `train` needs that this state is in the middle of.
 
         Returns
         -------
         dict
         """
-        saved = {name: value for name, value in vars(self).items() if name not in NOT_PLAIN}
+        left_out = NOT_PLAIN if cut_off else NOT_PLAIN | OF_A_CALL
+        saved = {name: value for name, value in vars(self).items() if name not in left_out}
         saved["rng"] = self.rng.bit_generator.state
         saved["optimizer_state"] = self.optimizer_state if resumable else None
         vectors = {"last": self.parameters.vector, "best": self.best_vector}
         if self.average is not None:
             vectors["average"] = self.average.vector
         saved["vectors"] = vectors if resumable else {}
-        saved["memories"] = self.memories if resumable else {}
+        saved["memories"] = {name: memory for name, memory in self.memories.items() if memory and resumable}
         for name in ("scaling", "moments"):
             arrays = getattr(self, name)
             saved[name] = None if arrays is None else arrays._asdict()

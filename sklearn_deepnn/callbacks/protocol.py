@@ -137,6 +137,8 @@ class Callback:
     def on_train_end(self, run):
         """Clean up. Also called if the training has failed or was interrupted, in the state of the last whole epoch.
 
+        Callbacks end in the opposite order of their beginning.
+
         Parameters
         ----------
         run : Run

@@ -86,16 +86,18 @@ class EarlyStopping(Callback):
         check_flag("restore_best", self.restore_best)
 
     def on_train_begin(self, run):
-        """Start to wait anew, unless a training goes on that was cut off. Sets: state.monitor, state.keeps_best."""
+        """Say what tells the best epoch, and whether it is kept. Sets: state.monitor, state.keeps_best."""
         check_monitor(self.monitor, run)
         run.state.monitor, run.state.keeps_best = self.monitor, self.restore_best
-        if not run.resumed:
-            run.memory.clear()
 
     def on_epoch_end(self, run):
         """Return True when patience has run out."""
         value = run.state.judged_by(self.monitor)
         return runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta)
+
+    def on_train_end(self, run):
+        """Forget how long it has waited."""
+        run.memory.clear()
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,8 @@ class ReduceLROnPlateau(Callback):
         check_real("min_delta", self.min_delta, 0)
 
     def on_train_begin(self, run):
-        """Start to wait anew, unless a training goes on that was cut off."""
+        """See whether there is what is to be monitored."""
         check_monitor(self.monitor, run)
-        if not run.resumed:
-            run.memory.clear()
 
     def on_epoch_end(self, run):
         """Lower the rate when patience has run out, and wait again. Sets: state.rate_factor."""
@@ -141,6 +141,10 @@ class ReduceLROnPlateau(Callback):
         if runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta):
             run.state.rate_factor *= self.factor
             run.memory.clear()
+
+    def on_train_end(self, run):
+        """Forget how long it has waited."""
+        run.memory.clear()
 
 
 @dataclass(frozen=True)
@@ -165,13 +169,16 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, run):
         """Look at the clock."""
-        if not run.resumed:
-            run.memory |= {"spent": 0.0, "longest": 0.0}
         run.memory["at"] = time.perf_counter()
 
     def on_epoch_end(self, run):
         """Return True if another epoch would take too long."""
         memory, now = run.memory, time.perf_counter()
         took = now - memory["at"]
-        memory |= {"at": now, "spent": memory["spent"] + took, "longest": max(memory["longest"], took)}
+        memory["spent"], memory["longest"] = memory.get("spent", 0.0) + took, max(memory.get("longest", 0.0), took)
+        memory["at"] = now
         return memory["spent"] + memory["longest"] > self.seconds
+
+    def on_train_end(self, run):
+        """Forget the time."""
+        run.memory.clear()

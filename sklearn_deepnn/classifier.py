@@ -1145,8 +1145,9 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _fitted(self, state, *, resumable, cut_off=False):
         """Return the fitted attributes that the training gives."""
-        history, best = state.history, state.best_values
+        history = state.history
         cost = history["cost"]
+        best_iter, best = (state.best_epoch, state.best_values) if state.best_epoch else state.best_recorded()
         fitted = {
             "training_state_": state.to_dict(resumable=resumable, cut_off=cut_off),
             "parameters_": dict(fold_scaling(state.kept_parameters(), state.scaling)),
@@ -1154,8 +1155,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "loss_curve_": cost,
             "learning_rate_curve_": history["learning_rate"],
             "loss_": cost[-1],
-            "best_iter_": state.best_epoch or 1 + int(np.argmin(cost)),
-            "best_loss_": best.get("validation_cost", best["cost"]) if best else min(cost),
+            "best_iter_": best_iter,
+            "best_loss_": best.get("validation_cost", best["cost"]),
         }
         if "validation_cost" in history:
             scores = history.get("validation_score", [-cost for cost in history["validation_cost"]])

@@ -81,6 +81,8 @@ class NetworkSummary:
         Epochs trained, and the best of them.
     keeps_best : bool
         Whether the weights are those of the best epoch, not the last.
+    validated : bool
+        Whether validation data tell which epoch that is, not the training cost.
     n_statistics : int
         Parameters of one network that are counted, not trained: the running statistics of batch normalisation.
     n_optimizer_bytes, n_copy_bytes : int
@@ -97,6 +99,7 @@ class NetworkSummary:
     n_iter: int
     best_iter: int
     keeps_best: bool
+    validated: bool
     n_statistics: int = 0
     n_optimizer_bytes: int = 0
     n_copy_bytes: int = 0
@@ -126,6 +129,7 @@ class NetworkSummary:
             estimator.n_iter_,
             estimator.best_iter_,
             saved["best_epoch"] is not None,
+            len(getattr(estimator, "validation_loss_curve_", [])) == estimator.n_iter_,
             sum(statistics) // ensemble_size,
             bytes_in(saved["optimizer_state"]),
             bytes_in(saved["vectors"]),
@@ -185,8 +189,9 @@ class NetworkSummary:
     def _sentences(self):
         """Return what is said below the table."""
         epochs = f"{self.n_iter:,} epoch{'s' * (self.n_iter != 1)}"
-        merit = "was best; its weights" if self.keeps_best else "had the lowest training cost; the last weights"
-        sentences = [f"Trained by {self.optimizer} for {epochs}. Epoch {self.best_iter:,} {merit} are kept."]
+        merit = "was best" if self.keeps_best or self.validated else "had the lowest training cost"
+        kept = f"{'its' if self.keeps_best else 'the last'} weights are kept"
+        sentences = [f"Trained by {self.optimizer} for {epochs}. Epoch {self.best_iter:,} {merit}; {kept}."]
         if self.n_statistics:
             share = f"{self.n_statistics:,} parameters of a network"
             sentences.append(f"{share} are running statistics, which are counted, not trained.")

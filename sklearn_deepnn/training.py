@@ -331,6 +331,12 @@ class TrainingState:
             self.best_epoch, self.best_values = self.epoch, self.newest.copy()
             self.best_vector = self.current.vector.copy()
 
+    def best_recorded(self):
+        """Return which epoch of the history is best, by `monitored`, and its values; it need not have been kept."""
+        judgements = judged({name: np.asarray(self.history[name]) for name in self.newest}, self.monitor)
+        best = int(np.nanargmin(judgements))
+        return best + 1, {name: self.history[name][best] for name in self.newest}
+
     def judge_best_by(self, validate):
         """Judge the best epoch so far by this call's validation data, or forget it if it is not kept. Sets: best_*."""
         if not self.keeps_best:

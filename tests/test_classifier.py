@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_deepnn import DeepNNClassifier, classifier, network, training
+from sklearn_deepnn.callbacks import EarlyStopping
 from sklearn_deepnn.classifier import draw_folds, draw_shares
 from sklearn_deepnn.losses import LOSSES
 from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
@@ -628,6 +629,18 @@ def test_the_best_epoch_s_weights_are_kept(kind, weighted):
     assert model.best_loss_ == min(model.validation_loss_curve_)
     assert model.best_iter_ == 1 + np.argmin(model.validation_loss_curve_)
     assert model.best_iter_ < model.n_iter_
+
+
+@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
+def test_the_best_epoch_is_told_by_validation_data_where_the_last_weights_are_kept(scoring):
+    model = net(max_iter=30, learning_rate=0.02, scoring=scoring)
+    model.set_callbacks(EarlyStopping(patience=30, restore_best=False))
+    model.fit(X, Y, X_val=X_VAL, y_val=np.roll(Y_VAL, 1))
+    assert model.best_iter_ == 1 + np.argmax(model.validation_scores_) < model.n_iter_ == 30
+    assert model.best_loss_ == model.validation_loss_curve_[model.best_iter_ - 1]
+    assert np.argmin(model.loss_curve_) + 1 != model.best_iter_
+    last_cost = log_loss(np.roll(Y_VAL, 1), model.predict_proba(X_VAL))
+    assert last_cost == pytest.approx(model.validation_loss_curve_[-1], abs=1e-10)
 
 
 def test_early_stopping_waits_for_the_validation_cost():

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.callbacks import EarlyStopping
 from sklearn_deepnn.network import Network, initialize_parameters
 from sklearn_deepnn.summary import HEADER, NetworkSummary, readable_bytes
 
@@ -146,6 +147,9 @@ def test_the_best_epoch_is_told_with_what_is_kept():
     assert f"for 5 epochs. Epoch {validated.best_iter_} was best; its weights are kept." in flat(validated.summary())
     trained = fitted(max_iter=1, optimizer="sgd")
     assert "Trained by SGD for 1 epoch. Epoch 1 had the lowest training cost; the last" in flat(trained.summary())
+    watched = DeepNNClassifier((5, 4), early_stopping=True, max_iter=5).set_callbacks(EarlyStopping(restore_best=False))
+    best = watched.fit(X, y).best_iter_
+    assert f"for 5 epochs. Epoch {best} was best; the last weights are kept." in flat(watched.summary())
 
 
 def flat(summary):

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,104 @@ def test_building_blocks_arrive_where_the_estimator_does():
 def test_building_blocks_run_without_matplotlib(without):
     output = output_of(run_example("plot_building_blocks.py", python_path=[without("matplotlib")]))
     assert "No plot: matplotlib is not installed" in output
+
+
+def numbers_in(pattern, output):
+    """Return the numbers in the groups of a pattern, a row for each place where it is found."""
+    return np.array(re.findall(pattern, output, re.MULTILINE), dtype=float)
+
+
+def test_watching_a_fit_shows_stops_logs_and_calls_back():
+    output = output_of(run_example("plot_watch_a_fit.py"))
+    assert (numbers_in(r"accuracy on the test set: ([\d.]+)", output) > 0.9).all()
+    assert re.search(r"^epoch +1  cost .*\nepoch +2  cost ", output, re.MULTILINE)
+    assert re.search(r"^the weights of epoch \d+ are kept$", output, re.MULTILINE)
+    assert re.search(r"^dense 1 +64  relu +4,160", output, re.MULTILINE)
+    assert 1 <= numbers_in(r"Stopped after (\d+) of at most 1000 epochs", output)[0] < 1000
+    log = numbers_in(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$", output)
+    np.testing.assert_array_equal(log[:, 0], [1, 6, 11, 16, 20])
+    assert (np.diff(log[:, 1]) > 0).all()
+    assert (np.diff(log[:, 2:], axis=0) < 0).all()
+    (began_without, without_decay), (began_with, with_decay) = numbers_in(r"norm of W1: ([\d.]+) .* ([\d.]+)", output)
+    assert with_decay < began_with < began_without < without_decay
+    assert "No plot" not in output
+    scores = numbers_in(r"accuracy on the training set: [\d.]+ after .*, ([\d.]+) after the last", output)
+    if find_spec("sklearn.callback"):
+        assert len(scores) == 2
+        assert scores.min() > 0.95
+    else:
+        assert len(scores) == 0
+        assert "No ScoringMonitor: it comes with scikit-learn 1.9." in output
+
+
+def assert_resumed(output):
+    """Check that one process was killed, and that another has carried on to the same end."""
+    (exit_code,) = numbers_in(r"ended with code (-?\d+)", output)
+    assert exit_code == (-signal.SIGKILL if os.name == "posix" else 1)
+    ends = dict(re.findall(r"^(Undisturbed|Left|Resumed): (.*)$", output, re.MULTILINE))
+    assert ends["Resumed"] == ends["Undisturbed"] != ends["Left"]
+    epochs = {name: int(end.split()[0]) for name, end in ends.items()}
+    assert 14 <= epochs["Left"] < epochs["Undisturbed"] == 45
+    assert numbers_in(r"Epochs that were missing: (\d+)", output)[0] == 45 - epochs["Left"]
+    assert re.search(r"The same 50826 weights .* to the last bit", output)
+    assert output.count("Started again: 45 epochs, the same to the last bit: True") == 2
+
+
+def test_a_killed_training_is_resumed_to_the_bit():
+    output = output_of(run_example("plot_resume_after_a_crash.py"))
+    assert_resumed(output)
+    assert "No plot" not in output
+
+
+def test_a_killed_training_is_resumed_by_a_gallery_s_code_without_file_or_matplotlib(without, tmp_path):
+    runner = tmp_path / "gallery.py"
+    source = (ROOT / "examples" / "plot_resume_after_a_crash.py").read_text("utf-8")
+    runner.write_text(f"exec(compile({source!r}, 'cell', 'exec'), {{'__name__': '__main__'}})", "utf-8")
+    output = output_of(run_example(runner, python_path=[without("matplotlib")]))
+    assert_resumed(output)
+    assert "No plot: matplotlib is not installed" in output
+
+
+def test_an_overfit_costs_more_than_guessing_and_every_remedy_less():
+    output = output_of(run_example("plot_read_an_overfit.py"))
+    (guessing,) = numbers_in(r"always guessing alike costs ([\d.]+)", output)
+    ((best, last),) = numbers_in(r"validation cost: ([\d.]+) at best, ([\d.]+) after the last", output)
+    assert best < guessing < last
+    rows = re.findall(r"^(\w.*?) {2,}([\d.]+) ± [\d.]+ {2,}([\d.]+) ± [\d.]+$", output, re.MULTILINE)
+    costs = {name: float(cost) for name, cost, _ in rows}
+    assert len(costs) == 6
+    assert costs.pop("none") > guessing > max(costs.values())
+    assert min(float(accuracy) for *_, accuracy in rows) > 0.6
+    assert f"Lowest mean cross-entropy: {min(costs, key=costs.get)}\n" in output
+
+
+def test_a_hidden_layer_tells_digits_apart_and_shares_name_the_pixels_that_matter():
+    output = output_of(run_example("plot_what_a_hidden_layer_sees.py"))
+    accuracy = dict(re.findall(r"^  (pixels|hidden layer \d) +([\d.]+)$", output, re.MULTILINE))
+    assert float(accuracy["hidden layer 2"]) > float(accuracy["pixels"]) > 0.5
+    ((logit, error),) = numbers_in(r"the logit, of ([\d.]+) on average, with an error of ([\d.]+)", output)
+    assert error < 0.05 * logit
+    rows = re.findall(r"^  (random|most ink|largest gradient|largest share) +(.*%)$", output, re.MULTILINE)
+    kept = {name: np.array(shares.replace("%", "").split(), float) for name, shares in rows}
+    assert kept.keys() == {"random", "most ink", "largest gradient", "largest share"}
+    for shares in kept.values():
+        assert shares[0] == 100
+    for name in ("random", "most ink", "largest gradient"):
+        assert (kept["largest share"][1:] < kept[name][1:]).all()
+    assert numbers_in(r"Rank correlation .*: (-?[\d.]+)", output)[0] > 0.5
+
+
+def test_watching_a_fit_runs_without_matplotlib(without):
+    output = output_of(run_example("plot_watch_a_fit.py", python_path=[without("matplotlib")]))
+    assert "No plot: matplotlib is not installed" in output
+
+
+@pytest.mark.parametrize("name", ["plot_read_an_overfit.py", "plot_what_a_hidden_layer_sees.py"])
+def test_examples_that_are_pictures_ask_for_matplotlib_in_a_line(name, without):
+    finished = run_example(name, python_path=[without("matplotlib")])
+    assert finished.returncode == 1
+    assert not finished.stdout
+    assert finished.stderr == "This example draws, which needs matplotlib: python -m pip install matplotlib\n"
 
 
 def test_image_folder_learns_the_digits_by_default():

@@ -24,11 +24,12 @@ LEVELS = [  # a module imports from levels above its own; the modules of a folde
     ["training"],
     ["diagnosis"],
     ["classifier", "plotting"],
-    ["gradient_check"],
+    ["gradient_check", "onnx"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
-OPTIONAL = ["matplotlib", "pandas", "polars", "PIL", "torch"]
+OPTIONAL = ["matplotlib", "pandas", "polars", "PIL", "torch", "onnx", "onnxruntime", "skl2onnx"]
+HOMES_OF_OPTIONAL = ["onnx", "plotting"]
 SECTION = re.compile(r"^(Parameters|Attributes|Returns|Yields|Raises)\n---", re.MULTILINE)
 COURSE = [
     "initialize_parameters", "linear_forward", "linear_activation_forward", "model_forward", "compute_cost",
@@ -121,8 +122,8 @@ def test_nothing_private_of_scikit_learn_is_imported(path):
     assert not private
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "plotting"], ids=module_name)
-def test_optional_packages_are_imported_by_plotting_alone(path):
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem not in HOMES_OF_OPTIONAL], ids=module_name)
+def test_optional_packages_are_imported_by_onnx_and_plotting_alone(path):
     assert not {source.split(".")[0] for source, _ in imports(path)} & set(OPTIONAL)
 
 

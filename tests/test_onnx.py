@@ -1,0 +1,300 @@
+"""Graphs predict what the estimator predicts, whatever its kind, its labels, its inputs and what it is part of."""
+
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_digits, make_classification, make_multilabel_classification
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.activations import ACTIVATIONS
+from sklearn_deepnn.losses import LOSSES
+from sklearn_deepnn.onnx import EXPRESSIONS, LINKS, OLDEST_OPSET, register_converter, to_onnx
+
+onnx = pytest.importorskip("onnx")
+skl2onnx = pytest.importorskip("skl2onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def table(n_classes=3, n_samples=120):
+    """Return a table of float64 with features of different means and sizes, one of them constant."""
+    X, y = make_classification(n_samples, 6, n_informative=4, n_classes=n_classes, random_state=0)
+    return np.c_[X * [1, 10, 0.1, 1, 3, 1] + [0, 50, 1, -2, 0, 5], np.full(n_samples, 7.0)], y
+
+
+def several_labels():
+    X, Y = make_multilabel_classification(120, 6, n_classes=4, random_state=0)
+    return X, Y
+
+
+def deepnn(*dims, **parameters):
+    dims = {"hidden_layer_dims": dims} if dims else {}
+    return DeepNNClassifier(**{"max_iter": 15, "learning_rate": 0.02, "random_state": 0, **dims, **parameters})
+
+
+def run(graph, X, **inputs):
+    """Return what a graph makes of X: all its outputs."""
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, inputs or {"X": X})
+
+
+def check_same(model, X, graph=None):
+    """See that a graph, by default the model's, has the model's labels and its probabilities to 1e-5."""
+    graph = graph or to_onnx(model, X[:1])
+    onnx.checker.check_model(graph, full_check=True)
+    labels, probabilities = run(graph, X)
+    expected = model.predict(X)
+    assert labels.shape == expected.shape
+    assert (labels == expected).all()
+    assert len(np.unique(labels)) > 1
+    assert probabilities.dtype == (np.float64 if X.dtype == np.float64 else np.float32)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-5)
+    assert np.ptp(probabilities) > 0.1
+
+
+# Kinds of networks.
+
+
+KINDS = {
+    "automatic": deepnn(),
+    "one network": deepnn(8, 5),
+    "no hidden layer": deepnn(hidden_layer_dims=()),
+    "batch normalisation": deepnn(8, 5, batch_norm=True),
+    "ensemble with batch normalisation": deepnn(8, batch_norm=True, ensemble_size=3),
+    "mixed activations and dropout": deepnn(8, 5, activation=("tanh", "gelu"), dropout_rate=0.1),
+    "robust scaling": deepnn(8, scale_inputs="robust"),
+    "no scaling": deepnn(8, scale_inputs=None, max_iter=40),
+    "float32": deepnn(8, ensemble_size=2, dtype="float32"),
+}
+TARGETS = {"two classes": lambda: table(2), "three classes": table, "several labels": several_labels}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_graph_predicts_what_the_estimator_predicts(kind, target):
+    X, y = TARGETS[target]()
+    model = clone(KINDS[kind]).fit(X, y)
+    for dtype in (np.float32, np.float64):
+        check_same(model, X.astype(dtype))
+
+
+def test_graph_predicts_what_the_estimator_predicts_on_the_digits():
+    X, y = load_digits(return_X_y=True)
+    model = deepnn(max_iter=5).fit(X, y)
+    for dtype in (np.float32, np.float64, np.int64):
+        check_same(model, X.astype(dtype))
+
+
+def test_one_class_is_certain():
+    X, _ = table()
+    X = X.astype(np.float32)
+    model = deepnn(4, max_iter=1).fit(X, np.full(len(X), "only"))
+    labels, probabilities = run(to_onnx(model, X[:1]), X)
+    assert set(labels) == {"only"}
+    assert (probabilities == 1).all()
+    assert probabilities.shape == (len(X), 1)
+
+
+def test_the_graph_of_an_ensemble_is_no_larger_for_more_members():
+    X, y = table()
+    few, many = (to_onnx(deepnn(4, ensemble_size=n, max_iter=1).fit(X, y), X[:1]) for n in (2, 5))
+    assert [node.op_type for node in few.graph.node] == [node.op_type for node in many.graph.node]
+
+
+def test_a_graph_of_single_precision_holds_no_double():
+    X, y = table()
+    graph = to_onnx(deepnn(4, dtype="float64").fit(X, y), X[:1].astype(np.float32))
+    kinds = {array.data_type for array in graph.graph.initializer}
+    assert kinds == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+
+
+# Activations and links.
+
+
+def test_every_activation_and_every_link_has_an_expression():
+    assert set(EXPRESSIONS) == set(ACTIVATIONS)
+    assert set(LINKS) == {loss.out_activation for loss in LOSSES.values()}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_expression_is_the_activation_near_zero_and_far_away(name, dtype):
+    Z = np.r_[np.linspace(-12, 12, 241), -1e4, -200, 200, 1e4].astype(dtype)
+    model = deepnn(1, activation=name, scale_inputs=None, dtype=dtype, max_iter=1)
+    model.fit(Z[:, np.newaxis] / 1e4, Z > 0)
+    model.parameters_ = {key: np.ones_like(model.parameters_[key]) for key in ("W1", "b1", "W2", "b2")}
+    model.parameters_["b1"][:] = model.parameters_["b2"][:] = 0  # the logit is A
+    graph = to_onnx(model, Z[:1, np.newaxis], options={"raw_scores": True})
+    scores = run(graph, Z[:, np.newaxis])[1]
+    np.testing.assert_allclose(scores[:, 1], ACTIVATIONS[name].forward(Z)[0], rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("target", TARGETS)
+def test_large_logits_give_finite_probabilities_and_scores(target, ensemble_size):
+    X, y = TARGETS[target]()
+    X = X.astype(np.float32)
+    model = deepnn(8, ensemble_size=ensemble_size).fit(X, y)
+    model.parameters_ = {**model.parameters_, "W2": 1e3 * model.parameters_["W2"], "b2": 1e3 * model.parameters_["b2"]}
+    assert np.abs(model.decision_function(X)).max() > 500
+    probabilities = run(to_onnx(model, X[:1]), X)[1]
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=5e-4)  # 1e-7 of the logits
+    scores = run(to_onnx(model, X[:1], options={"raw_scores": True}), X)[1]
+    expected = model.decision_function(X)
+    expected = np.stack([-expected, expected], axis=1) if expected.ndim == 1 else expected
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-2)
+
+
+# Labels.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["setosa", "versicolor", "virginica"],
+        np.array(["a", "bb", "ccc"], dtype=object),
+        ["Käse", "été", "猫"],
+        [-7, 0, 12],
+        [1, 2, 2**40],
+        np.array([1, 2, 200], np.uint8),
+        [1.0, 2.0, 3.0],
+        [False, True],
+    ],
+    ids=["strings", "objects", "accents", "negative", "large", "bytes", "floats", "bools"],
+)
+@pytest.mark.parametrize("ensemble_size", [1, 2])
+def test_labels_come_back_as_they_are(names, ensemble_size):
+    X, y = table(len(names))
+    check_same(deepnn(8, ensemble_size=ensemble_size).fit(X, np.asarray(names)[y]), X.astype(np.float32))
+
+
+# Inputs.
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 120])
+def test_a_graph_takes_any_number_of_rows(n):
+    X, y = table()
+    X = X.astype(np.float32)
+    model = deepnn().fit(X, y)
+    labels, probabilities = run(to_onnx(model, X[:5]), X[:n])
+    assert (labels == model.predict(X[:n])).all()
+    np.testing.assert_allclose(probabilities, model.predict_proba(X[:n]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_])
+def test_whole_numbers_and_bools_are_inputs(dtype):
+    X, y = table()
+    large = np.array([0, 2**25, 0, 0, 0, 0, 0])  # whose units float32 does not count
+    X = np.greater(X, X.mean(axis=0)) if dtype is np.bool_ else np.rint(X + large).astype(dtype)
+    check_same(deepnn(8, max_iter=40).fit(X, y), X)
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_features_far_from_zero_lose_nothing_in_single_precision(batch_norm, ensemble_size):
+    X, y = table()
+    X = (X + 1e4 * X.std(axis=0)).astype(np.float32)
+    model = deepnn(8, ensemble_size=ensemble_size, batch_norm=batch_norm, dtype="float64").fit(X, y)
+    assert np.abs(model.intercepts_[0]).max() > 1000  # in float32, of which 1e-5 would be lost
+    check_same(model, X)
+
+
+# What it is part of.
+
+
+def test_a_pipeline_is_converted_by_skl2onnx_itself_once_the_converter_is_registered():
+    X, y = table()
+    X = X.astype(np.float32)
+    register_converter()
+    register_converter()
+    model = make_pipeline(StandardScaler(), deepnn(8)).fit(X, y)
+    graph = skl2onnx.to_onnx(model, X[:1], options={DeepNNClassifier: {"zipmap": False}})
+    check_same(model, X, graph)
+    check_same(model, X, to_onnx(model, X[:1]))
+
+
+def test_a_search_is_converted():
+    X, y = table()
+    X = X.astype(np.float32)
+    search = GridSearchCV(deepnn(8, max_iter=3), {"activation": ["silu", "tanh"]}, cv=2).fit(X, y)
+    check_same(search, X)
+
+
+def test_a_pipeline_that_encodes_categories_is_converted():
+    X, y = table()
+    colours = np.array([["red"], ["green"], ["blue"]], dtype=object)[(y + (X[:, 0] > 1)) % 3]
+    numbers = X[:, :2].astype(np.float32)
+    columns = make_column_transformer(
+        (StandardScaler(), [0, 1]), (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), [2])
+    )
+    rows = np.concatenate([numbers.astype(object), colours], axis=1)
+    model = make_pipeline(columns, deepnn(8)).fit(rows, y)
+    types = skl2onnx.common.data_types
+    inputs = [(name, types.FloatTensorType([None, 1])) for name in ("width", "height")]
+    graph = to_onnx(model, initial_types=[*inputs, ("colour", types.StringTensorType([None, 1]))])
+    labels, probabilities = run(graph, None, width=numbers[:, [0]], height=numbers[:, [1]], colour=colours)
+    assert (labels == model.predict(rows)).all()
+    np.testing.assert_allclose(probabilities, model.predict_proba(rows), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_calibrated_probabilities_are_those_of_the_calibrated_logits(n_classes):
+    X, y = table(n_classes)
+    X = X.astype(np.float32)
+    model = CalibratedClassifierCV(deepnn(8), cv=2).fit(X, y)
+    check_same(model, X)
+
+
+# Options.
+
+
+def test_probabilities_may_come_as_dicts_and_labels_as_numbers():
+    X, y = table()
+    X = X.astype(np.float32)
+    model = deepnn(8).fit(X, np.array(["a", "b", "c"])[y])
+    probabilities = run(to_onnx(model, X[:1], options={"zipmap": True}), X)[1]
+    assert set(probabilities[0]) == {"a", "b", "c"}
+    assert abs(probabilities[0]["b"] - model.predict_proba(X)[0, 1]) < 1e-5
+    labels = run(to_onnx(model, X[:1], options={"nocl": True}), X)[0]
+    assert (model.classes_[labels] == model.predict(X)).all()
+    names = run(to_onnx(model, X[:1], options={"output_class_labels": True}), X)[2]
+    assert list(names) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("opset", [*range(OLDEST_OPSET, skl2onnx.get_latest_tested_opset_version() + 1), None])
+@pytest.mark.parametrize("target", TARGETS)
+def test_opsets_from_the_oldest_to_the_default_predict_the_same(target, opset):
+    X, y = TARGETS[target]()
+    X = X.astype(np.float32)
+    model = deepnn(activation="gelu", ensemble_size=2).fit(X, y)
+    graph = to_onnx(model, X[:1], target_opset=opset)
+    assert graph.opset_import[0].version <= (opset or skl2onnx.get_latest_tested_opset_version())
+    check_same(model, X, graph)
+
+
+# What is refused.
+
+
+def test_an_opset_that_is_too_old_is_refused():
+    X, y = table()
+    with pytest.raises(ValueError, match=r"target_opset must be an opset from 13 on, got 12\."):
+        to_onnx(deepnn(4, max_iter=1).fit(X, y), X[:1], target_opset=12)
+
+
+def test_an_estimator_that_is_not_fitted_is_refused():
+    with pytest.raises(NotFittedError):
+        to_onnx(DeepNNClassifier(), np.zeros((1, 3), np.float32))
+
+
+@pytest.mark.parametrize("function", [register_converter, lambda: to_onnx(None)])
+def test_who_has_no_skl2onnx_is_told_how_to_install_it(function, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    with pytest.raises(ImportError, match=r"needs skl2onnx: pip install 'sklearn-deepnn\[onnx\]'"):
+        function()

@@ -159,7 +159,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         when it no longer improves. "auto": if there are more than 10 000 samples, if `X_val` is given, or with 40
         samples or more in the automatic network and in ensembles: each member holds out another share, so that each
         sample is learned by some. Without validation data the training cost is what must improve, and the last epoch's
-        weights are kept.
+        weights are kept; with False that is so even if `X_val` is given, which then is only watched.
     validation_fraction : float, default=0.1
         Share of the training set to hold out where no `X_val` is given.
     n_iter_no_change : "auto" or int, default="auto"
@@ -378,7 +378,10 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         hold_out = partial(draft._hold_out, **validation_data)
         resumes = checkpoint is not None
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out, resumes=resumes)
-        recipe = draft._settled(recipe, examples, validates=validation is not None)
+        is_guided = validation is not None and bool(
+            self.early_stopping
+        )  # by the validation data; else they are watched
+        recipe = draft._settled(recipe, examples, validates=is_guided)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
         context, copied = self._init_callback_context(max_subtasks=self.max_iter), partial(draft._copied, state, self)
         tasks = FitTasks(self, context, X, y, sample_weight, validation_data, copied)
@@ -391,7 +394,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 recipe,
                 n_epochs=self.max_iter,
                 validate=validate,
-                callbacks=draft._callbacks(tasks, validates=validate is not None),
+                callbacks=draft._callbacks(tasks, is_guided=is_guided),
                 settings=self.get_params(deep=False),
                 snapshot=partial(draft._snapshot, state),
                 resumable=self.warm_start,
@@ -575,7 +578,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            By the unit that each feature comes in. float32 for float32 input, else float64.
+            By the unit that each feature comes in: multiplied by its standard deviation (`input_scale_`, where that is
+            finite), features can be compared. float32 for float32 input, else float64.
 
         Raises
         ------
@@ -817,12 +821,13 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             label_smoothing=float(label_smoothing),
         )
 
-    def _callbacks(self, tasks, *, validates):
+    def _callbacks(self, tasks, *, is_guided):
         """Return the callbacks of a call of `fit`; those that were set take the place of what parameters ask for."""
         patience, given = self._chosen("n_iter_no_change"), [type(callback) for callback in callbacks_of(self)]
         automatic = []
         if EarlyStopping not in given:
-            automatic.append(EarlyStopping(patience=patience, min_delta=self.tol, restore_best=validates))
+            monitor = "auto" if is_guided else "cost"
+            automatic.append(EarlyStopping(monitor, patience, self.tol, restore_best=is_guided))
         if self.learning_rate_schedule == REDUCE_ON_PLATEAU and ReduceLROnPlateau not in given:
             automatic.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
         return self._with_those_set(*automatic, tasks, display=progress_display if self.verbose == 1 else EpochPrinter)
@@ -1054,8 +1059,6 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if X_val is None or y_val is None:
                 missing = "X_val" if X_val is None else "y_val"
                 raise ValueError(f"X_val and y_val must be given together, got {missing}=None.")
-            if not self.early_stopping:
-                reject("early_stopping", "'auto' or True where X_val is given", self.early_stopping)
             validation = self._read_validation(X_val, y_val, sample_weight_val)
             warn_of_another_scale(examples, validation)
             return examples, validation

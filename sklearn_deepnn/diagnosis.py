@@ -322,6 +322,7 @@ def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_input
         standing = Standing.of(validation if is_held_out else examples, parameters, network)
     ending = Ending(seen, standing, is_held_out, *curves, state.first_epoch, n_epochs, state.best_epoch, examples.n)
     of_units = find_bad_units(seen, network, remedies_for_large_steps(state, recipe))
+    of_overfitting = find_overfitting(ending, network)
     if state.warned:
         return state.warned + of_inputs + of_units
     problem = find_useless(ending, state, recipe, network, of_inputs)
@@ -329,11 +330,13 @@ def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_input
         warn_user(problem, ConvergenceWarning)
         return [problem] if of_inputs else [problem, *of_units]
     of_budget = find_short_budget(ending)
-    if standing.cost > LEARNED * standing.guessing and not of_budget:
+    # and has lost it again, if the last epoch is what is kept
+    has_learned = bool(of_overfitting) and ending.validation_costs.min() < LEARNED * standing.guessing
+    if standing.cost > LEARNED * standing.guessing and not of_budget and not has_learned:
         on_training = Standing.of(examples, parameters, network) if is_held_out else standing
         is_given = is_held_out and validation.X is not examples.X
         return [nothing_learned(ending, on_training, recipe, network, is_given), *of_inputs, *of_units]
-    return of_inputs + of_units + find_overfitting(ending, network) + of_budget
+    return of_inputs + of_units + of_overfitting + of_budget
 
 
 def diagnose_part(state, examples, network, recipe, *, of_inputs=()):
@@ -482,9 +485,10 @@ def find_overfitting(ending, network):
     rise = f"the validation cost rose from {validation_costs[lowest]:.3g} to {validation_costs[-1]:.3g}"
     fall = f"the training cost fell from {costs[lowest]:.3g} to {costs[-1]:.3g}"
     epochs = f"over the last {len(costs) - 1 - lowest} epochs {rise} and {fall}"
-    kept = "" if ending.best_epoch is None else f" Those of epoch {ending.best_epoch} are kept."
-    problem = f"The network, of {n_parameters} parameters, overfits {ending.n} samples: {epochs}.{kept}"
-    return [f"{problem} Try smaller hidden_layer_dims, stronger weight_decay or a dropout_rate."]
+    kept = f"The weights of epoch {ending.best_epoch} are kept" if ending.best_epoch else "The last weights are kept"
+    problem = f"The network, of {n_parameters} parameters, overfits {ending.n} samples: {epochs}. {kept}."
+    early = "" if ending.best_epoch else "to keep the best epoch's (early_stopping=True), "
+    return [f"{problem} Try {early}smaller hidden_layer_dims, stronger weight_decay or a dropout_rate."]
 
 
 def find_short_budget(ending):

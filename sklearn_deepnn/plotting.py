@@ -194,6 +194,7 @@ class TrainingCurveDisplay:
         ax = self.learning_rate_ax_ = panel(self.ax_, RATE_PANEL, twin_behind)
         rates, label = np.asarray(self.learning_rate_curve, float), self._label("learning rate")
         style = {"color": self._color(), "alpha": 0.6, "linestyle": ":", "marker": None if len(rates) > 1 else "."}
+        style["drawstyle"] = "steps-mid"  # a rate holds for an epoch
         self.lines_["learning_rate"] = plot_curve(ax, rates, label=label, **style)
         ax.set_ylabel("learning rate")
         positive = rates[rates > 0]

@@ -840,9 +840,20 @@ def test_held_out_rows_do_not_enter_center_and_scale(scale_inputs):
     assert moved.validation_loss_curve_ != model.validation_loss_curve_
 
 
+@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
+def test_validation_data_are_only_watched_without_early_stopping(scoring):
+    parameters = {"max_iter": 60, "early_stopping": False, "n_iter_no_change": 3, "tol": 0.05}
+    model = net(scoring=scoring, **parameters).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    alone = net(**parameters).fit(X, Y)
+    assert 3 < model.n_iter_ == alone.n_iter_ < 60
+    assert_same(model.parameters_, alone.parameters_)
+    assert len(model.validation_scores_) == len(model.validation_loss_curve_) == model.n_iter_
+    assert model.best_iter_ == 1 + np.argmax(model.validation_scores_)
+
+
 @pytest.mark.parametrize("ensemble_size", [1, 3])
 def test_validation_data_of_their_own_do_not_enter_center_and_scale(ensemble_size):
-    model = net(ensemble_size=ensemble_size).fit(X, Y, X_val=X_VAL + 100, y_val=Y_VAL)
+    model = net(ensemble_size=ensemble_size).fit(X, Y, X_val=X_VAL + 1, y_val=Y_VAL)
     np.testing.assert_allclose(model.input_center_, X.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(model.input_scale_, X.std(axis=0), rtol=1e-12)
 

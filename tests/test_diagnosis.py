@@ -240,12 +240,26 @@ def test_overfitting_is_reported_with_the_epoch_that_is_kept():
     model = DeepNNClassifier((100, 100), early_stopping=True, n_iter_no_change=60, weight_decay=0, random_state=0)
     report = report_of(model, X, y, warns=0)
     found = one(
-        report, r"of (\d+) parameters, overfits 360 samples: .* rose from (\S+) to (\S+) .* Those of epoch (\d+) are"
+        report,
+        r"of (\d+) parameters, overfits 360 samples: .* rose from (\S+) to (\S+) .* The weights of epoch (\d+) are",
     )
     assert int(found[1]) == sum(W.size for W in model.parameters_.values())
     assert float(found[2]) == pytest.approx(min(model.validation_loss_curve_), rel=0.01)
     assert float(found[3]) == pytest.approx(model.validation_loss_curve_[-1], rel=0.01)
     assert int(found[4]) == model.best_iter_
+
+
+def test_overfitting_that_was_watched_but_not_stopped_is_no_lack_of_signal():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 20)), rng.integers(2, size=600)
+    X[:, 0] += 1.5 * y
+    model = DeepNNClassifier(
+        (100, 100), max_iter=80, early_stopping=False, n_iter_no_change=80, weight_decay=0, random_state=0
+    )
+    model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert model.validation_loss_curve_[-1] > np.log(2) > min(model.validation_loss_curve_)
+    found = one(model.report_, r"overfits 200 samples: .* The last weights are kept\. Try (.*)$")
+    assert found[1].startswith("to keep the best epoch's (early_stopping=True)")
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -119,6 +119,10 @@ class Crew:
         return self
 
     def __exit__(self, *_):
+        self.dismiss()
+
+    def dismiss(self):
+        """Let the threads finish what they work on, and end them."""
         if self._pool is not None:
             self._pool.shutdown()
 

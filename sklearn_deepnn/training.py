@@ -226,7 +226,7 @@ class TrainingState:
     moments : Moments or None
         Those of all inputs so far, where they come in parts.
     n_samples : int or None
-        How many the training began with, held-out ones included.
+        How many the last call of `fit` began with, held-out ones included.
     first_epoch : int
         The epoch after which the last call of `train` began, be it cut off since.
     stopped : bool
@@ -342,7 +342,7 @@ class TrainingState:
         if not self.keeps_best:
             self.best_epoch = self.best_values = self.best_vector = None
         elif self.best_vector is not None and validate is not None:
-            self.best_values |= validate(self.kept_parameters())
+            self.best_values = self.best_values | validate(self.kept_parameters())
 
     def kept_parameters(self):
         """Return the best epoch's parameters where epochs were validated, otherwise the `current`."""
@@ -360,11 +360,12 @@ class TrainingState:
         """Return what `return_to` needs, copied: the parameters that count, or if `whole` all that training changes."""
         mark = {name: value for name, value in vars(self).items() if name not in ("parameters", "average", "rng")}
         mark |= {"history": {name: len(curve) for name, curve in self.history.items()}, "newest": self.newest.copy()}
+        mark["rng"] = self.rng.bit_generator.state
         if not whole:
             return mark | {"current": None if self.best_vector is not None else self.current.vector.copy()}
         vectors = [None if part is None else part.vector.copy() for part in (self.parameters, self.average)]
         mark |= copy.deepcopy({"optimizer_state": self.optimizer_state, "memories": self.memories})
-        return mark | {"vectors": vectors, "rng": self.rng.bit_generator.state}
+        return mark | {"vectors": vectors}
 
     def return_to(self, mark):
         """Be as `mark` found it; of what it did not keep, nothing counts. Sets: all."""
@@ -373,8 +374,12 @@ class TrainingState:
         for part, vector in zip(parts, mark.pop("vectors", [current, current])):
             if part is not None and vector is not None:
                 part.vector[...] = vector
-        if "rng" in mark:
-            self.rng.bit_generator.state = mark.pop("rng")
+        self.rng.bit_generator.state = mark.pop("rng")
+        for name, remembered in mark.pop("memories").items():
+            memory = self.memories[name]  # the one that the callback has
+            if memory is not remembered:
+                memory.clear()
+                memory.update(remembered)
         vars(self).update(mark)
         self.history = {name: curve[: lengths[name]] for name, curve in self.history.items() if name in lengths}
 
@@ -1030,6 +1035,7 @@ def train(
                     mark = state.mark(whole=resumable)
             report_failure(state, probe, network, recipe, finished=not is_stream)
         except BaseException:
+            crew.dismiss()  # Ctrl-C leaves the others at work
             state.return_to(mark)
             raise
     return state

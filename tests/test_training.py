@@ -1,5 +1,8 @@
+import copy
 import pickle
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -9,7 +12,7 @@ import reference
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_deepnn import training
+from sklearn_deepnn import threads, training
 from sklearn_deepnn.activations import ACTIVATIONS
 from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.losses import LOSSES, compute_cost
@@ -518,6 +521,133 @@ def test_a_state_that_cannot_be_resumed_is_small(examples, network):
     assert saved["vectors"] == {}
 
 
+# Going back to the last whole epoch, and carrying a call to its end.
+
+WITH_ALL = {"batch_size": 10, "schedule": "cosine", "weight_decay": 1e-3, "averaging_epochs": 1.5}
+
+
+class Remember(Callback):
+    """Remember how many epochs there were."""
+
+    def on_epoch_end(self, run):
+        run.memory["n_epochs"] = run.memory.get("n_epochs", 0) + 1
+
+
+def everything(state):
+    """Return all that a state has, copied, with what callbacks remember."""
+    whole = copy.deepcopy(state.to_dict())
+    assert whole["memories"].keys() == state.memories.keys()
+    return whole
+
+
+@pytest.fixture
+def with_all():
+    """Return a network, examples and a validation that let training change all that it can."""
+    network, others = Network((4, 5, 4, 3), dropout_rate=0.3, batch_norm=True), draw_examples(seed=5)
+    return network, draw_examples(), lambda parameters: {"validation_cost": mean_cost(others, parameters, network)}
+
+
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_returns_to_its_mark_to_the_bit_and_goes_on_from_there(with_all, name, validated):
+    network, examples, validate = with_all
+    recipe, options = recipe_of(name, **WITH_ALL), {"validate": validate if validated else None, "horizon": 8}
+    state = fit(examples, network, recipe, n_epochs=3, callbacks=[Remember()], **options)
+    mark, before = state.mark(whole=True), everything(state)
+    train(state, examples, network, recipe, n_epochs=5, callbacks=[Remember()], **options)
+    after = everything(state)
+    assert not np.array_equal(after["vectors"]["last"], before["vectors"]["last"])
+    assert after["memories"]["Remember 1"]["n_epochs"] == 8
+    state.return_to(mark)
+    np.testing.assert_equal(everything(state), before)
+    train(state, examples, network, recipe, n_epochs=5, callbacks=[Remember()], **options)
+    np.testing.assert_equal(everything(state), after)
+
+
+@pytest.mark.parametrize("averaging_epochs", [0.0, 1.5])
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_small_mark_keeps_the_parameters_that_count(with_all, validated, averaging_epochs):
+    network, examples, validate = with_all
+    recipe = recipe_of("adam", batch_size=10, averaging_epochs=averaging_epochs)
+    options = {"validate": validate if validated else None}
+    state = fit(examples, network, recipe, n_epochs=3, **options)
+    kept, before, mark = Parameters(state.kept_parameters()), state.to_dict(resumable=False), state.mark(whole=False)
+    before, n_vectors = copy.deepcopy(before), sum(isinstance(part, np.ndarray) for part in mark.values())
+    assert n_vectors == 1  # that of the best epoch, which is not copied, or of the current one
+    assert mark["best_vector"] is state.best_vector
+    train(state, examples, network, recipe, n_epochs=5, **options)
+    state.return_to(mark)
+    np.testing.assert_array_equal(state.kept_parameters().vector, kept.vector)
+    np.testing.assert_equal(state.to_dict(resumable=False), before)
+
+
+def test_a_mark_does_not_change_with_the_state(examples, network):
+    state = fit(examples, network, recipe_of("adam", averaging_epochs=2.0), validate=validate_by(range(5)))
+    mark = state.mark(whole=True)
+    before = copy.deepcopy(mark)
+    train(state, examples, network, recipe_of("adam", averaging_epochs=2.0), n_epochs=3, validate=validate_by([-9] * 9))
+    np.testing.assert_equal(mark, before)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_after_an_error_callbacks_and_state_are_at_the_last_whole_epoch(examples, network, error, whole):
+    class Fail(Remember):
+        def on_epoch_end(self, run):
+            super().on_epoch_end(run)
+            if run.state.epoch == 4:
+                raise error
+
+        def on_train_end(self, run):
+            seen.append((run.state.epoch, run.memory["n_epochs"], run.state.memories["Fail 1"] is run.memory))
+
+    state, recipe, seen = start(network, recipe_of("adam")), recipe_of("adam", batch_size=10), []
+    with pytest.raises(error):
+        train(state, examples, network, recipe, n_epochs=6, callbacks=[Fail()], resumable=whole)
+    wanted = fit(examples, network, recipe, n_epochs=3)
+    np.testing.assert_array_equal(state.parameters.vector, wanted.parameters.vector)
+    assert state.history == wanted.history
+    assert state.rng.bit_generator.state == wanted.rng.bit_generator.state
+    assert seen == [(3, 3 if whole else 4, True)]  # what is not to be resumed is not copied
+
+
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("earlier", [0, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_call_that_was_cut_off_is_carried_to_its_end(with_all, name, earlier, validated):
+    class Save(Callback):
+        def on_epoch_end(self, run):
+            saved.append(pickle.dumps((run.state.to_dict(), dict(run.state.kept_parameters()))))
+
+    network, examples, validate = with_all
+    recipe, saved, options = recipe_of(name, **WITH_ALL), [], {"validate": validate if validated else None}
+    state = start(network, recipe)
+    if earlier:
+        train(state, examples, network, recipe, n_epochs=earlier, callbacks=[Save()], **options)
+        saved.clear()
+    train(state, examples, network, recipe, n_epochs=5, callbacks=[Save()], **options)
+    assert (state.first_epoch, state.epoch, len(saved)) == (earlier, earlier + 5, 5)
+    for part in saved:
+        resumed = TrainingState.from_dict(*pickle.loads(part))
+        train(resumed, examples, network, recipe, n_epochs=5, callbacks=[Callback()], resume=True, **options)
+        np.testing.assert_equal(everything(resumed) | {"memories": {}}, everything(state) | {"memories": {}})
+
+
+def test_a_call_that_had_been_stopped_trains_no_more_when_it_is_resumed(examples, network):
+    class StopAt(Callback):
+        def on_epoch_end(self, run):
+            return run.state.epoch == 3
+
+    recipe = recipe_of("adam")
+    state = fit(examples, network, recipe, n_epochs=9, callbacks=[StopAt()])
+    assert (state.epoch, state.stopped) == (3, True)
+    resumed = TrainingState.from_dict(state.to_dict(), dict(state.parameters))
+    train(resumed, examples, network, recipe, n_epochs=9, resume=True)
+    assert resumed.epoch == 3
+    train(resumed, examples, network, recipe, n_epochs=2)
+    assert (resumed.epoch, resumed.stopped) == (5, False)
+
+
 # Validation.
 
 
@@ -732,6 +862,42 @@ def test_cutting_covers_every_position_once(n, n_parts):
         np.testing.assert_array_equal(np.concatenate(pieces), everything[5 : 5 + n])
         assert len(pieces) == min(n, n_parts)
         assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_threads_at_work_write_nothing_after_ctrl_c(examples, network, cut_into, monkeypatch, validated):
+    recipe, validate = recipe_of("sgd"), {"validate": validate_by(range(9))} if validated else {}
+    cut_into(2)
+    wanted = fit(examples, network, recipe, n_epochs=3, **validate)
+    update, wait, main = SGD.update, threads.wait, threading.main_thread()
+    helping, updates, interrupted = threading.Event(), [], []
+
+    def slow_update(self, *arguments):
+        updates.append(arguments)
+        if len(updates) > 3 * 2:
+            if threading.current_thread() is main:
+                assert helping.wait(10)
+            else:
+                helping.set()
+                while not interrupted:
+                    time.sleep(0.001)
+                time.sleep(0.05)  # so that the state would have gone back before
+        update(self, *arguments)
+
+    def wait_interrupted(helpers):
+        if helping.is_set() and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return wait(helpers)
+
+    monkeypatch.setattr(SGD, "update", slow_update)
+    monkeypatch.setattr(threads, "wait", wait_interrupted)
+    state = start(network, recipe)
+    validate = {"validate": validate_by(range(9))} if validated else {}
+    with pytest.raises(KeyboardInterrupt):
+        train(state, examples, network, recipe, n_epochs=9, resumable=True, **validate)
+    np.testing.assert_array_equal(state.parameters.vector, wanted.parameters.vector)
+    assert state.history == wanted.history
 
 
 # Updates in blocks.

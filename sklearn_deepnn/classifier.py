@@ -385,6 +385,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
         context, copied = self._init_callback_context(max_subtasks=self.max_iter), partial(draft._copied, state, self)
         tasks = FitTasks(self, context, X, y, sample_weight, validation_data, copied)
+        first_epoch = 0 if resumes else state.epoch
         tasks.begin()
         try:
             train(
@@ -400,14 +401,14 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 resumable=self.warm_start,
                 resume=resumes,
             )
+            draft.report_ = diagnose(
+                state, examples, validation, network, recipe, n_epochs=self.max_iter, of_inputs=draft.report_
+            )
+            self._adopt(draft, state, resumable=self.warm_start)
         except KeyboardInterrupt:
-            if state.epoch:
+            if state.epoch > first_epoch:
                 self._adopt(draft, state, resumable=self.warm_start)
             raise
-        draft.report_ = diagnose(
-            state, examples, validation, network, recipe, n_epochs=self.max_iter, of_inputs=draft.report_
-        )
-        self._adopt(draft, state, resumable=self.warm_start)
         tasks.end()
         return self
 

@@ -737,9 +737,12 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return the estimator that a checkpoint holds, or None in a folder that has none."""
         if not isinstance(path, (str, os.PathLike)):
             reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
-        found = newest_checkpoint(path)
-        checkpoint = None if found is None else load_checkpoint(found)
-        if not isinstance(checkpoint, (type(self), type(None))):
+        if newest_checkpoint(path) is None:
+            return None
+        with naming("resume_from"):
+            checkpoint = load_checkpoint(path)
+        # an estimator saved otherwise may lack what training goes on from
+        if not isinstance(checkpoint, type(self)) or not getattr(checkpoint, "training_state_", {}).get("vectors"):
             reject("resume_from", f"the checkpoint of a {type(self).__name__}", path)
         return checkpoint
 
@@ -904,7 +907,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if resumes and examples.n != state.n_samples:
             rule = f"of a fit on as many samples as X has (with a weight above zero), {examples.n}"
             raise ValueError(f"resume_from must be {rule}, got one on {state.n_samples}.")
-        state.n_samples = state.n_samples or examples.n
+        state.n_samples = examples.n
         if hold_out is not None:
             examples, validation = hold_out(examples, network, state.split_seed)
         if state.weight_scale is None or not in_parts:
@@ -1538,5 +1541,6 @@ def check_unchanged(name, before, now):
     """
     if before != now:
         raise ValueError(
-            f"Training cannot go on: {name} must stay {before!r}, got {now!r}. Set warm_start=False to start anew."
+            f"Training cannot go on: {name} must stay {before!r}, got {now!r}. Set warm_start=False, or leave out "
+            "resume_from, to start anew."
         )

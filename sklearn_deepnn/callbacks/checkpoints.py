@@ -1,10 +1,12 @@
 """Checkpoints: what a training writes so that it can go on after its process has died."""
 
+import math
 import os
+import pickle
 import re
 import secrets
-import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import joblib
@@ -12,12 +14,12 @@ import joblib
 from ..checks import check_flag, check_integer, reject, warn_user
 from .protocol import Callback
 
-NAME = re.compile(r"(?P<run>\d{8}-\d{6}-[0-9a-f]{6})-epoch-(?P<epoch>\d+)\.joblib")
+NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-[0-9a-f]{6})-epoch-(?P<epoch>\d+)\.joblib")
 
 
 def new_run():
     """Return a name for a training, of the moment when it began: names sort by it. No two are the same."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
 
 
 def checkpoints_in(folder, run=None):
@@ -36,6 +38,11 @@ def checkpoints_in(folder, run=None):
     names = [NAME.fullmatch(path.name) for path in folder.glob("*.joblib")]
     found = sorted((name["run"], int(name["epoch"]), name.string) for name in names if name)
     return [folder / name for of_run, _, name in found if run in (None, of_run)]
+
+
+def epoch_of(path):
+    """Return the epoch of a checkpoint, by its name."""
+    return int(NAME.fullmatch(path.name)["epoch"])
 
 
 def newest_checkpoint(path):
@@ -57,9 +64,9 @@ def newest_checkpoint(path):
     path = Path(path)
     if path.is_file():
         return path
-    if NAME.fullmatch(path.name):
+    if path.suffix == ".joblib" and not path.is_dir():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
-    return max(checkpoints_in(path), default=None, key=lambda found: NAME.fullmatch(found.name).group("run", "epoch"))
+    return next(reversed(checkpoints_in(path)), None)
 
 
 def load_checkpoint(path):
@@ -70,7 +77,8 @@ def load_checkpoint(path):
     Parameters
     ----------
     path : path-like
-        A checkpoint, or a folder, of which the newest is taken: the last epoch of the training that began last.
+        A checkpoint, or a folder, of which the newest is taken: the last epoch of the training that began last. Where
+        that cannot be read, as a damaged disk may leave it, the one before is, with a warning.
 
     Returns
     -------
@@ -81,11 +89,27 @@ def load_checkpoint(path):
     ------
     FileNotFoundError
         If there is none.
+    ValueError
+        If none can be read.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the newest cannot be read.
     """
-    found = newest_checkpoint(path)
-    if found is None:
+    newest = newest_checkpoint(path)
+    if newest is None:
         raise FileNotFoundError(f"There is no checkpoint in {path}.")
-    return joblib.load(found)
+    found = [newest] if Path(path) == newest else checkpoints_in(newest.parent)
+    while True:
+        newest = found.pop()
+        try:
+            return joblib.load(newest)
+        except Exception as error:  # a damaged pickle may raise any
+            problem = f"The checkpoint {newest} cannot be read: {type(error).__name__}: {error}"
+            if not found:
+                raise ValueError(problem) from error
+            warn_user(f"{problem} The one before is taken.", RuntimeWarning)
 
 
 def write_atomically(path, write):
@@ -114,6 +138,27 @@ def write_atomically(path, write):
             os.close(folder)
 
 
+def is_best(run):
+    """Say whether the newest epoch is the best so far, be it kept for that or not. Sets: run.memory["lowest"]."""
+    state, memory = run.state, run.memory
+    lowest = memory.get("lowest", math.inf)
+    memory["lowest"] = min(lowest, state.monitored)
+    return state.best_epoch == state.epoch if state.keeps_best else state.monitored < lowest
+
+
+def check_saveable(name, value):
+    """Raise if a parameter's value cannot be saved.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    try:
+        pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        reject(name, "a value that can be pickled, which a lambda cannot, where a ModelCheckpoint is to save it", value)
+
+
 @dataclass(frozen=True)
 class ModelCheckpoint(Callback):
     """Save the training to a folder as it goes: ``fit(X, y, resume_from=path)`` goes on with it, to the bit.
@@ -124,7 +169,8 @@ class ModelCheckpoint(Callback):
     finished, interrupted or failed. Files are named after the time when the training began and the epoch; several
     trainings, such as those of a search, may share a folder.
 
-    If a file cannot be written, the training goes on, with a warning.
+    If a file cannot be written, the training goes on, with a warning. A training that is resumed from an older
+    checkpoint than its newest writes files of a new name beside those that there are.
 
     Parameters
     ----------
@@ -135,7 +181,8 @@ class ModelCheckpoint(Callback):
     keep : int or None, default=2
         Checkpoints of this training to keep; None keeps all.
     save_best_only : bool, default=False
-        Whether to write only after epochs that are the best so far.
+        Whether to write only after epochs that are the best so far: by the validation data, or without by the training
+        cost.
 
     Raises
     ------
@@ -157,20 +204,31 @@ class ModelCheckpoint(Callback):
         check_flag("save_best_only", self.save_best_only)
 
     def on_train_begin(self, run):
-        """Make the folder; find out now, not hours later, whether files can be written there."""
+        """Make the folder; find out now, not hours later, whether all can be saved and files can be written there.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of the estimator cannot be saved.
+        OSError
+        """
         memory = run.memory
         memory.setdefault("run", new_run())
         memory.setdefault("saved", 0)
+        for name, value in run.settings.items():
+            check_saveable(name, value)
         folder = Path(self.path)
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(f".{memory['run']}-*.tmp"):  # of a process that died
+        for unfinished in folder.glob(f".{memory['run']}*.tmp"):  # of a process that died
             unfinished.unlink(missing_ok=True)
+        if any(epoch_of(path) > run.state.epoch for path in checkpoints_in(folder, memory["run"])):
+            memory["run"] = new_run()
         write_atomically(folder / f"{memory['run']}.probe", lambda file: None)
         (folder / f"{memory['run']}.probe").unlink()
 
     def on_epoch_end(self, run):
         """Save, if it is time to."""
-        due = run.state.best_epoch == run.state.epoch if self.save_best_only else run.state.epoch % self.every == 0
+        due = is_best(run) if self.save_best_only else run.state.epoch % self.every == 0
         if due and run.state.finite:
             self._save(run)
 

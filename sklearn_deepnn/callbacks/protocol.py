@@ -79,6 +79,8 @@ class Run:
     snapshot : callable
         Returns the estimator as `fit` would if it stopped now, fitted, with all that training goes on from. To be saved
         at once: what it holds is not copied.
+    resumed : bool
+        Whether a training goes on that was cut off.
     """
 
     state: Any
@@ -88,10 +90,8 @@ class Run:
     settings: dict
     snapshot: Any = None
 
-    @property
-    def resumed(self):
-        """Whether a training goes on that was cut off."""
-        return self.state.epoch > self.state.first_epoch
+    def __post_init__(self):
+        self.resumed = self.state.epoch > self.state.first_epoch
 
 
 class Callback:

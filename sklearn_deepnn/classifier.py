@@ -68,6 +68,7 @@ AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs of epochs
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
 
@@ -417,7 +418,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         The order of samples, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts
         go on from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops
-        early. Nothing is held out. Sample weights are relative to the mean weight of the first call.
+        early. Nothing is held out. Sample weights are relative to the mean weight of the first call. An `EarlyStopping`
+        or `ReduceLROnPlateau` that was set has no say: costs of different parts do not compare.
 
         Parameters
         ----------
@@ -454,7 +456,7 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             recipe,
             n_epochs=1,
             horizon=self.max_iter,
-            callbacks=draft._with_those_set(),
+            callbacks=[each for each in draft._with_those_set() if not isinstance(each, COMPARING)],
             settings=self.get_params(deep=False),
             snapshot=partial(draft._snapshot, state),
         )

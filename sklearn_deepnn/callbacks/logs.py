@@ -4,7 +4,9 @@ import csv
 import json
 import math
 import os
+import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -15,6 +17,29 @@ from .checkpoints import new_run
 from .protocol import Callback
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
+
+
+def warn_unwritten(what, error):
+    """Warn that something was not written down."""
+    warn_user(f"{what}, and training goes on without: {error}", RuntimeWarning)
+
+
+def create_with(path, text):
+    """Create a file that has a text from the moment it is there; leave it as it is if it is there already.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        os.link(draft, path)
+    except OSError:  # it is there, or it cannot be done in one go here: the first line is then appended
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -67,12 +92,14 @@ class HistoryLogger(Callback):
         memory.setdefault("seconds", 0.0)
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
+        heading = self._line(FIELDS) if self._is_csv else ""
+        if heading and not path.exists():
+            create_with(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if run.resumed:
             epochs = (epoch for of_run, epoch in self._entries(text) if of_run == memory["run"])
             memory["logged"] = max(epochs, default=0)
-        heading = self._line(FIELDS) if self._is_csv and not text else ""
-        self._append(("\n" if text and not text.endswith("\n") else "") + heading)
+        self._append("" if text.endswith("\n") else "\n" if text else heading)
 
     def on_epoch_end(self, run):
         """Write the epoch's line."""
@@ -85,8 +112,7 @@ class HistoryLogger(Callback):
         try:
             self._append(self._line([entry.get(name, "") for name in FIELDS]) if self._is_csv else self._object(entry))
         except OSError as error:
-            message = f"Epoch {state.epoch} could not be written to {self.path}, and training goes on without: {error}"
-            warn_user(message, RuntimeWarning)
+            warn_unwritten(f"Epoch {state.epoch} could not be written to {self.path}", error)
 
     def _append(self, text):
         """Append in one system call, which other processes cannot come between."""
@@ -124,6 +150,8 @@ class MLflowLogger(Callback):
     The estimator's parameters become the run's parameters, unless there are some of these names. Needs mlflow, or
     mlflow-skinny, which is imported when the training begins.
 
+    If an epoch cannot be logged, the training goes on, with a warning.
+
     Raises
     ------
     ImportError
@@ -135,26 +163,34 @@ class MLflowLogger(Callback):
         mlflow = self._mlflow()
         active = mlflow.active_run()
         if active is not None:
-            run.memory["run"] = active.info.run_id
+            run.memory |= {"run": active.info.run_id, "is_own": False}
         elif "run" not in run.memory:
             run.memory |= {"run": mlflow.start_run().info.run_id, "is_own": True}
             mlflow.end_run("RUNNING")
         client, run_id = mlflow.MlflowClient(), run.memory["run"]
         known = client.get_run(run_id).data.params
-        for name, value in run.settings.items():
-            if name not in known:
-                client.log_param(run_id, name, value)
+        new = [mlflow.entities.Param(name, str(v)) for name, v in run.settings.items() if name not in known]
+        client.log_batch(run_id, params=new)
 
     def on_epoch_end(self, run):
         """Log what is new."""
-        mlflow, state = self._mlflow(), run.state
-        mlflow.log_metrics(state.newest, step=state.epoch, run_id=run.memory["run"])
+        mlflow, epoch = self._mlflow(), run.state.epoch
+        with self._going_on(f"Epoch {epoch} could not be logged to MLflow"):
+            mlflow.log_metrics(run.state.newest, step=epoch, run_id=run.memory["run"])
 
     def on_train_end(self, run):
         """End the run, if it was started here."""
-        if run.memory.get("is_own"):
-            whole = run.state.stopped or run.state.epoch >= run.last_epoch
-            self._mlflow().MlflowClient().set_terminated(run.memory["run"], "FINISHED" if whole else "FAILED")
+        if run.memory["is_own"]:
+            status = "FINISHED" if run.state.stopped or run.state.epoch >= run.last_epoch else "FAILED"
+            with self._going_on(f"The run could not be ended as {status} in MLflow"):
+                self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
+
+    @contextmanager
+    def _going_on(self, what):
+        try:
+            yield
+        except (self._mlflow().MlflowException, OSError) as error:
+            warn_unwritten(what, error)
 
     @staticmethod
     def _mlflow():

@@ -1,6 +1,7 @@
 """What `verbose` shows."""
 
 import multiprocessing
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +9,8 @@ from importlib.util import find_spec
 from .protocol import Callback
 
 STEPS = (1, 2, 5)  # times a power of ten: the epochs of which a line is printed
+SHORT = {"cost": "cost", "validation_cost": "validation", "validation_score": "score", "learning_rate": "rate"}
+BAR_COLUMNS = 22  # of a line, for what stands before the costs: "100/200 |     | 00:31, "
 
 
 def labelled(values):
@@ -53,6 +56,14 @@ class EpochPrinter(Callback):
         self._printed = run.state.epoch
 
 
+def brief(values, n_columns):
+    """Return the entries of an epoch as one short text: those that fit, the costs first."""
+    entries = [f"{short} {values[name]:.3g}" for name, short in SHORT.items() if name in values]
+    while len(", ".join(entries)) > n_columns:
+        entries.pop()
+    return ", ".join(entries)
+
+
 class ProgressLine(Callback):
     """Show a bar with the epoch, the time left and the newest costs, score and rate, which moves as the training does.
 
@@ -67,18 +78,29 @@ class ProgressLine(Callback):
 
     def on_train_begin(self, run):
         """Draw the bar."""
-        self.bar = self.make_bar(total=run.last_epoch, initial=run.state.epoch, unit="epoch", file=sys.stdout)
+        about = {"total": run.last_epoch, "initial": run.state.epoch, "unit": "epoch", "file": sys.stdout}
+        self.bar = self.make_bar(bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}", **about)
 
     def on_epoch_end(self, run):
-        """Move the bar on."""
-        self.bar.set_postfix(labelled(run.state.newest), refresh=False)
+        """Move the bar on; after the last epoch leave the line to what is printed then."""
+        n_columns = shutil.get_terminal_size().columns - BAR_COLUMNS
+        self.bar.set_postfix_str(brief(run.state.newest, n_columns), refresh=False)
         self.bar.update()
+        if run.state.stopped or run.state.epoch == run.last_epoch:
+            self._close(run)
 
     def on_train_end(self, run):
         """Leave the bar as it is; print which epoch is kept."""
-        self.bar.close()
+        self._close(run)
         if run.state.best_epoch is not None:
             print(f"the weights of epoch {run.state.best_epoch} are kept", flush=True)
+
+    def _close(self, run):
+        """Let the bar tell the time that it took; a training that has stopped is done, which notebooks show green."""
+        if run.state.stopped and run.state.finite:
+            self.bar.total = self.bar.n
+        self.bar.bar_format = f"{self.bar.n}/{run.last_epoch} |{{bar}}| {{elapsed}}{{postfix}}"
+        self.bar.close()
 
 
 def progress_display():
@@ -92,7 +114,8 @@ def progress_display():
     """
     in_notebook = type(sys.stdout).__module__.startswith("ipykernel")
     is_worker = multiprocessing.current_process().name != "MainProcess"
-    if find_spec("tqdm") is None or is_worker or not (in_notebook or sys.stdout.isatty()):
+    in_terminal = getattr(sys.stdout, "isatty", bool)()  # there may be no stdout at all
+    if find_spec("tqdm") is None or is_worker or not (in_notebook or in_terminal):
         return EpochPrinter(every=None)
     if in_notebook and find_spec("ipywidgets") is not None:
         from tqdm.notebook import tqdm

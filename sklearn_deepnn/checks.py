@@ -8,7 +8,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
-BETWEEN = {__name__.split(".")[0], "sklearn", "numpy", "contextlib"}  # packages between users and what they called
+# packages between users and what they called
+BETWEEN = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "contextlib"}
 
 
 class InvalidParameterError(ValueError, TypeError):

@@ -1,7 +1,21 @@
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_deepnn.checks import InvalidParameterError, check_choice, check_flag, check_integer, check_real, reject
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.checks import (
+    InvalidParameterError,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    reject,
+    warn_user,
+)
 
 
 def test_messages_name_parameter_rule_and_value():
@@ -80,3 +94,59 @@ def test_check_choice_returns_one_of_the_names():
 def test_check_choice_lists_the_names(value):
     with pytest.raises(InvalidParameterError, match=r"^loss must be one of \['a', 'b'\] or a callable, got "):
         check_choice("loss", value, {"a": 1, "b": 2}, otherwise=" or a callable")
+
+
+# Warnings.
+
+
+def warn():
+    warn_user("look here", UserWarning)
+
+
+def as_if_in(package, call):
+    """Return a function of a package that makes a call."""
+    return eval("lambda: call()", {"__name__": f"{package}.module", "call": call})
+
+
+def lines_warned_of(call):
+    """Return file, line and text of what a call warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [(warning.filename, warning.lineno, str(warning.message)) for warning in caught]
+
+
+def test_a_warning_points_at_the_line_of_the_user():
+    first_line = warn.__code__.co_firstlineno
+    assert lines_warned_of(warn) == [(__file__, first_line + 1, "look here")]
+
+
+@pytest.mark.parametrize("packages", [["sklearn_deepnn"], ["sklearn_deepnn", "joblib", "sklearn", "contextlib"]])
+def test_a_warning_points_past_packages_between(packages):
+    call = eval("lambda: warn_user('look here', UserWarning)", {"__name__": packages[0], "warn_user": warn_user})
+    for package in packages[1:]:
+        call = as_if_in(package, call)
+
+    def user():
+        call()
+
+    assert lines_warned_of(as_if_in("sklearn", user)) == [(__file__, user.__code__.co_firstlineno + 1, "look here")]
+
+
+@pytest.mark.parametrize("within", ["alone", "pipeline", "search"])
+def test_a_warning_of_fit_points_at_the_line_that_called_fit(within):
+    model = DeepNNClassifier((4,), optimizer="sgd", learning_rate=1e4, scale_inputs=None, max_iter=15, random_state=0)
+    if within != "alone":
+        model = make_pipeline(FunctionTransformer(), model)
+    if within == "search":
+        model = GridSearchCV(model, {}, cv=2, n_jobs=1, refit=False)
+    X, y = 100 * np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+
+    def user():
+        model.fit(X, y)
+
+    found = lines_warned_of(user)
+    assert len(found) == (2 if within == "search" else 1)
+    for filename, line, text in found:
+        assert (filename, line) == (__file__, user.__code__.co_firstlineno + 1)
+        assert text.startswith("Training diverged")

@@ -858,6 +858,34 @@ def test_validation_data_of_their_own_do_not_enter_center_and_scale(ensemble_siz
     np.testing.assert_allclose(model.input_scale_, X.std(axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+def test_validation_data_on_another_scale_are_warned_of(container, weighted):
+    far = 50 * X_VAL + 7  # as if a pipeline had transformed X alone
+    weights = {"sample_weight": 3 * np.ones(90), "sample_weight_val": 0.2 * np.ones(90)} if weighted else {}
+    distance = np.median(np.sqrt(((far - X.mean(axis=0)) ** 2).mean(axis=0)) / X.std(axis=0))
+    told = re.escape(f"X_val is on another scale than X: a typical feature of it is {distance:.2g} standard deviations")
+    with pytest.warns(UserWarning, match=told + r'.* where 1 is usual\. .*transform_input=\["X_val"\]') as caught:
+        net().fit(container(X), Y, X_val=container(far), y_val=Y_VAL, **weights)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_only_samples_that_weigh_something_tell_the_scale():
+    far, weight = np.vstack([X_VAL, 1e6 * X_VAL]), np.repeat([1.0, 0.0], 90)
+    net().fit(X, Y, X_val=far, y_val=np.tile(Y_VAL, 2), sample_weight_val=weight)
+    with pytest.warns(UserWarning, match="X_val is on another scale than X"):
+        net().fit(X, Y, X_val=far, y_val=np.tile(Y_VAL, 2))
+
+
+def test_the_scale_of_large_sets_is_told_by_a_sample_of_them(monkeypatch):
+    sizes, given = [], classifier.input_moments
+    monkeypatch.setattr(classifier, "MANY_SAMPLES", 20)
+    monkeypatch.setattr(classifier, "input_moments", lambda examples: sizes.append(examples.n) or given(examples))
+    with pytest.warns(UserWarning, match="X_val is on another scale than X"):
+        net().fit(X, Y, X_val=50 * X_VAL + 7, y_val=Y_VAL)
+    assert sizes[:2] == [20, 20]
+
+
 @pytest.mark.parametrize("container", [np.array, sp.csr_array])
 def test_partial_fit_keeps_running_statistics(container):
     model = net(ensemble_size=2)
@@ -1538,7 +1566,7 @@ def test_the_global_random_state_is_used_where_none_is_given():
     assert net(random_state=None).fit(X, Y).loss_ == first.loss_
 
 
-@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 11), (True, 11), (2, 21)])
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 13), (True, 13), (2, 21)])
 def test_verbose_prints_lines(capsys, verbose, n_lines):
     net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     printed = capsys.readouterr()

@@ -12,6 +12,7 @@ from sklearn_deepnn.scaling import (
     fold_scaling,
     fold_scaling_backward,
     input_moments,
+    on_another_scale,
     robust_scaling,
     unfold_scaling,
 )
@@ -143,6 +144,53 @@ def test_the_scaling_of_moments_is_to_mean_0_and_variance_1():
     center, scale = moments.scaling()
     np.testing.assert_array_equal(center, [[3], [0]])
     np.testing.assert_array_equal(scale, [[2], [0.5]])
+
+
+# Validation data on another scale.
+
+
+def distance_of(X, X_val, container=np.asarray):
+    return on_another_scale(*(input_moments(examples_of(container(each))) for each in (X, X_val)))
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csr_array])
+def test_examples_of_one_kind_are_on_one_scale(container):
+    X = draw_inputs(m=200)
+    for size in (1, 2, 5, 200):
+        for seed in range(1, 6):
+            assert distance_of(X, draw_inputs(seed, size), container) is None
+
+
+@pytest.mark.parametrize("container", [np.array, sparse.csr_array])
+def test_raw_data_are_on_another_scale_than_scaled_ones_and_the_reverse(container):
+    X = draw_inputs(m=200)
+    center, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
+    scaled = (X - center) / deviation
+    of_each = np.sqrt((X**2).mean(axis=1))  # in deviations of the scaled ones, which are 1, from their mean, 0
+    assert distance_of(scaled, X, container) == pytest.approx(np.median(of_each))
+    assert distance_of(scaled, scaled / 100, container) == pytest.approx(0.01)
+    assert distance_of(scaled, scaled * 2, container) is None
+
+
+@pytest.mark.parametrize(("n_moved", "is_found"), [(0, False), (1, False), (2, True), (3, True)])
+def test_most_features_tell_the_scale_not_a_few(n_moved, is_found):
+    X, moved = draw_inputs(m=100)[:3], draw_inputs(1, m=100)[:3]
+    moved[:n_moved] += 100 * X[:n_moved].std(axis=1, keepdims=True)
+    assert (distance_of(X, moved) is not None) == is_found
+
+
+def test_features_that_do_not_vary_tell_nothing():
+    X = draw_inputs(m=100)
+    constant, others = np.ones((9, 100)), 1000 * np.ones((9, 100))
+    assert distance_of(np.vstack([X, constant]), np.vstack([X, others])) is None
+    assert distance_of(constant, others) is None
+
+
+def test_rare_words_that_few_validation_samples_lack_are_no_other_scale():
+    words = np.zeros((50, 400))
+    words[np.arange(50), np.arange(50)] = 1.0
+    words[0] = np.arange(400) % 2
+    assert distance_of(words, words[:, 200:205], sparse.csr_array) is None
 
 
 # Quantiles.

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import joblib
@@ -25,7 +26,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from sklearn_deepnn import DeepNNClassifier
@@ -262,6 +263,17 @@ def test_routing_takes_weights_and_transformed_validation_data_through_a_pipelin
     )  # fmt: skip
     np.testing.assert_array_equal(model.predict_proba(X), by_hand.predict_proba(scaler.transform(X)))
     assert model[-1].validation_loss_curve_ == by_hand.validation_loss_curve_
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("transformed", [False, True])
+def test_validation_data_that_a_pipeline_does_not_transform_are_warned_of(iris, transformed):
+    X, y = iris
+    steps = [("scaler", MinMaxScaler()), ("deepnn", deepnn().set_fit_request(X_val=True, y_val=True))]
+    model = Pipeline(steps, transform_input=["X_val"] if transformed else None)
+    expected = nullcontext() if transformed else pytest.warns(UserWarning, match="X_val is on another scale than X")
+    with expected:
+        model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
 
 
 @pytest.mark.usefixtures("routing")

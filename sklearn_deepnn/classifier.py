@@ -743,8 +743,8 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return None
         with naming("resume_from"):
             checkpoint = load_checkpoint(path)
-        # an estimator saved otherwise may lack what training goes on from
-        if not isinstance(checkpoint, type(self)) or not getattr(checkpoint, "training_state_", {}).get("vectors"):
+        # an estimator saved otherwise lacks what its call would go on from
+        if not isinstance(checkpoint, type(self)) or "first_epoch" not in getattr(checkpoint, "training_state_", {}):
             reject("resume_from", f"the checkpoint of a {type(self).__name__}", path)
         return checkpoint
 

@@ -187,7 +187,7 @@ def checked_rate(schedule, step):
 
 # the fields of TrainingState that are saved in another form, follow from others, or are chosen anew by each call
 NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
-NOT_PLAIN |= {"memories", "monitor", "keeps_best", "warned"}
+NOT_PLAIN |= {"monitor", "keeps_best", "warned", "memories", "lasting_memories"}
 OF_A_CALL = {"n_samples", "first_epoch", "stopped", "start_cost", "peak_cost"}
 
 
@@ -237,8 +237,8 @@ class TrainingState:
         What tells the best epoch; see `judged_by`.
     keeps_best : bool
         Whether its parameters are kept.
-    memories : dict of str to dict
-        What callbacks remember.
+    memories, lasting_memories : dict of str to dict
+        What callbacks remember during a call, and from one call to the next.
     warned : list of str
         What the last call of `train` warned of.
     """
@@ -268,6 +268,7 @@ class TrainingState:
     monitor: str = "auto"
     keeps_best: bool = False
     memories: dict = field(default_factory=dict)
+    lasting_memories: dict = field(default_factory=dict)
     warned: list = field(default_factory=list)
 
     @property
@@ -297,17 +298,18 @@ class TrainingState:
             self.optimizer_state, self.optimizer_name = optimizer.init(self.parameters.trainable), name
 
     def begin(self, start_cost):
-        """Begin a call of `train`. Sets: first_epoch, stopped, start_cost, peak_cost."""
-        self.first_epoch, self.stopped = self.epoch, False
+        """Begin a call of `train`. Sets: first_epoch, stopped, start_cost, peak_cost, memories."""
+        self.first_epoch, self.stopped, self.memories = self.epoch, False, {}
         self.start_cost = self.peak_cost = start_cost
 
     def watched_by(self, callbacks, **about):
-        """Return callbacks, each with the `Run` to call it with. Sets: memories."""
+        """Return callbacks, each with the `Run` to call it with. Sets: memories, lasting_memories."""
         watched, n_of_class = [], Counter()
         for callback in callbacks:
             name = type(callback).__name__
             n_of_class[name] += 1
-            memory = self.memories.setdefault(f"{name} {n_of_class[name]}", {})
+            memories = self.lasting_memories if callback.remembers_for_good else self.memories
+            memory = memories.setdefault(f"{name} {n_of_class[name]}", {})
             watched.append((callback, Run(self, memory=memory, **about)))
         return watched
 
@@ -364,8 +366,8 @@ class TrainingState:
         if not whole:
             return mark | {"current": None if self.best_vector is not None else self.current.vector.copy()}
         vectors = [None if part is None else part.vector.copy() for part in (self.parameters, self.average)]
-        mark |= copy.deepcopy({"optimizer_state": self.optimizer_state, "memories": self.memories})
-        return mark | {"vectors": vectors}
+        changing = "optimizer_state", "memories", "lasting_memories"
+        return mark | copy.deepcopy({name: getattr(self, name) for name in changing}) | {"vectors": vectors}
 
     def return_to(self, mark):
         """Be as `mark` found it; of what it did not keep, nothing counts. Sets: all."""
@@ -375,11 +377,12 @@ class TrainingState:
             if part is not None and vector is not None:
                 part.vector[...] = vector
         self.rng.bit_generator.state = mark.pop("rng")
-        for name, remembered in mark.pop("memories").items():
-            memory = self.memories[name]  # the one that the callback has
-            if memory is not remembered:
-                memory.clear()
-                memory.update(remembered)
+        for kind in ("memories", "lasting_memories"):
+            for name, remembered in mark.pop(kind).items():
+                memory = getattr(self, kind)[name]  # the one that the callback has
+                if memory is not remembered:
+                    memory.clear()
+                    memory.update(remembered)
         vars(self).update(mark)
         self.history = {name: curve[: lengths[name]] for name, curve in self.history.items() if name in lengths}
 
@@ -406,7 +409,8 @@ class TrainingState:
         if self.average is not None:
             vectors["average"] = self.average.vector
         saved["vectors"] = vectors if resumable else {}
-        saved["memories"] = {name: memory for name, memory in self.memories.items() if memory and resumable}
+        for kind, kept in (("memories", cut_off), ("lasting_memories", resumable)):
+            saved[kind] = {name: memory for name, memory in getattr(self, kind).items() if memory and kept}
         for name in ("scaling", "moments"):
             arrays = getattr(self, name)
             saved[name] = None if arrays is None else arrays._asdict()
@@ -1012,7 +1016,8 @@ def train(
     resumable = resumable or any(callback.needs_snapshot for callback in callbacks)
     about = {"last_epoch": last_epoch, "validates": validate is not None, "snapshot": snapshot}
     with ExitStack() as at_end, crew_for(network, batches, state.parameters) as crew:
-        mark, watched = state.mark(whole=resumable), state.watched_by(callbacks, settings=settings or {}, **about)
+        watched = state.watched_by(callbacks, settings=settings or {}, **about)
+        mark = state.mark(whole=resumable)
         try:
             for callback, run in watched:
                 callback.on_train_begin(run)

@@ -194,6 +194,7 @@ class ModelCheckpoint(Callback):
     keep: int | None = 2
     save_best_only: bool = False
     needs_snapshot = True
+    remembers_for_good = True
 
     def __post_init__(self):
         if not isinstance(self.path, (str, os.PathLike)):

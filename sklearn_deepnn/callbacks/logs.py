@@ -76,6 +76,7 @@ class HistoryLogger(Callback):
     """
 
     path: str | os.PathLike
+    remembers_for_good = True
 
     def __post_init__(self):
         if not isinstance(self.path, (str, os.PathLike)) or Path(self.path).suffix not in (".csv", ".jsonl"):
@@ -157,6 +158,8 @@ class MLflowLogger(Callback):
     ImportError
         If MLflow is not installed.
     """
+
+    remembers_for_good = True
 
     def on_train_begin(self, run):
         """Find the run to log to, or start one; log the parameters."""

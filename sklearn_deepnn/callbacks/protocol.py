@@ -72,8 +72,9 @@ class Run:
     validates : bool
         Whether epochs are validated.
     memory : dict
-        Of this callback alone, empty at first. It goes into checkpoints, and so it is to hold numbers and strings, and
-        what it holds need not be the callback's: one callback may then watch several fits at once.
+        Of this callback alone, empty when `fit` begins (but see `Callback.remembers_for_good`). It goes into checkpoints,
+        and so it is to hold numbers and strings. What is held here and not by the callback itself lets one callback
+        watch several fits at once.
     settings : dict
         The parameters of the estimator.
     snapshot : callable
@@ -101,9 +102,12 @@ class Callback:
     ----------
     needs_snapshot : bool
         Whether it asks for `Run.snapshot`, and comes after those that do not.
+    remembers_for_good : bool
+        Whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit` to go on with.
     """
 
     needs_snapshot = False
+    remembers_for_good = False
 
     def on_train_begin(self, run):
         """Prepare, before the first epoch of a call of `fit`.
@@ -136,8 +140,6 @@ class Callback:
 
     def on_train_end(self, run):
         """Clean up. Also called if the training has failed or was interrupted, in the state of the last whole epoch.
-
-        Callbacks end in the opposite order of their beginning.
 
         Parameters
         ----------

@@ -95,10 +95,6 @@ class EarlyStopping(Callback):
         value = run.state.judged_by(self.monitor)
         return runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta)
 
-    def on_train_end(self, run):
-        """Forget how long it has waited."""
-        run.memory.clear()
-
 
 @dataclass(frozen=True)
 class ReduceLROnPlateau(Callback):
@@ -142,10 +138,6 @@ class ReduceLROnPlateau(Callback):
             run.state.rate_factor *= self.factor
             run.memory.clear()
 
-    def on_train_end(self, run):
-        """Forget how long it has waited."""
-        run.memory.clear()
-
 
 @dataclass(frozen=True)
 class TimeBudget(Callback):
@@ -178,7 +170,3 @@ class TimeBudget(Callback):
         memory["spent"], memory["longest"] = memory.get("spent", 0.0) + took, max(memory.get("longest", 0.0), took)
         memory["at"] = now
         return memory["spent"] + memory["longest"] > self.seconds
-
-    def on_train_end(self, run):
-        """Forget the time."""
-        run.memory.clear()

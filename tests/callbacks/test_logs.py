@@ -71,8 +71,8 @@ def test_what_is_not_recorded_is_left_out(tmp_path, suffix, value):
 def test_pandas_reads_a_csv_as_numbers(tmp_path):
     path = tmp_path / "history.csv"
     models = [net(random_state=seed).set_callbacks(HistoryLogger(path)).fit(X, Y) for seed in range(2)]
-    frame = pd.read_csv(path, float_precision="round_trip")
-    assert frame["cost"].tolist() == models[0].loss_curve_ + models[1].loss_curve_
+    frame = pd.read_csv(path)
+    np.testing.assert_allclose(frame["cost"], models[0].loss_curve_ + models[1].loss_curve_, rtol=1e-12)
     assert frame["run"].nunique() == 2
     assert frame["validation_cost"].isna().all()
 

@@ -133,15 +133,18 @@ def test_each_callback_has_a_memory_of_its_own_that_every_fit_empties():
     assert seen == [1, 1, 3, 3] * 2
 
 
-def test_a_warm_start_goes_on_with_the_memory_and_counts_on():
+@pytest.mark.parametrize(("for_good", "counts"), [(False, [1, 2, 1, 2]), (True, [1, 2, 3, 4])])
+def test_a_warm_start_goes_on_with_a_memory_that_is_kept_for_good(for_good, counts):
     def count(run):
         run.memory["n"] = run.memory.get("n", 0) + 1
         seen.append((run.memory["n"], run.state.epoch, run.last_epoch))
 
     seen = []
-    model = net(max_iter=2, warm_start=True).set_callbacks(Calling(count)).fit(X, Y)
-    pickle.loads(pickle.dumps(model.set_callbacks())).set_callbacks(Calling(count)).fit(X, Y)
-    assert seen == [(1, 1, 2), (2, 2, 2), (3, 3, 4), (4, 4, 4)]
+    counting = Calling(count)
+    counting.remembers_for_good = for_good
+    model = net(max_iter=2, warm_start=True).set_callbacks(counting).fit(X, Y)
+    pickle.loads(pickle.dumps(model.set_callbacks())).set_callbacks(counting).fit(X, Y)
+    assert seen == list(zip(counts, [1, 2, 3, 4], [2, 2, 4, 4]))
 
 
 def test_partial_fit_calls_the_hooks_once_for_each_part():

@@ -1281,6 +1281,9 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
 
 
+__test__ = {"DeepNNClassifier": DeepNNClassifier}  # doctest goes by __module__, which is the package's
+
+
 def checked_optimizer(optimizer):
     """Return an optimizer given by its name, its class or as it is.
 

@@ -72,9 +72,10 @@ def rooms_imported(path):
 def public_objects():
     """Yield (name, object) for every public function, class and method that this package defines."""
     for path in FILES:
-        module = importlib.import_module(module_name(path))
+        module, imported = importlib.import_module(module_name(path)), {name for _, name in imports(path)}
         for name, value in vars(module).items():
-            if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            homes = (module.__name__, ROOT.name)  # classes that are exported call the package their home
+            if name.startswith("_") or name in imported or getattr(value, "__module__", None) not in homes:
                 continue
             if inspect.isfunction(value):
                 yield f"{module.__name__}.{name}", value

@@ -180,7 +180,7 @@ def test_tags_say_what_holds():
 def test_a_fitted_model_holds_plain_values_alone():
     class Trusting(pickle.Unpickler):
         def find_class(self, module, name):
-            ours = (module, name) == ("sklearn_deepnn.classifier", "DeepNNClassifier")
+            ours = (module, name) == ("sklearn_deepnn", "DeepNNClassifier")
             assert ours or module.split(".")[0] in ("numpy", "_codecs", "builtins"), f"{module}.{name}"
             return super().find_class(module, name)
 

@@ -44,6 +44,7 @@ from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, in
 from .losses import LOSSES, joint_logits
 from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits, map_pieces
 from .optimizers import OPTIMIZERS
+from .saving import SavingMixin, fitted_curves
 from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
 from .schedules import SCHEDULES
 from .summary import NetworkSummary
@@ -72,7 +73,7 @@ COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
 
-class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseEstimator):
     """Deep neural network classifier: an L-layer fully connected network trained by backpropagation.
 
     It minimises the cross-entropy of its predictions: of a sigmoid for two classes or for several labels at once, of a
@@ -1157,20 +1158,15 @@ class DeepNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         history = state.history
         cost = history["cost"]
         best_iter, best = (state.best_epoch, state.best_values) if state.best_epoch else state.best_recorded()
-        fitted = {
+        return {
             "training_state_": state.to_dict(resumable=resumable, cut_off=cut_off),
             "parameters_": dict(fold_scaling(state.kept_parameters(), state.scaling)),
             "n_iter_": state.epoch,
-            "loss_curve_": cost,
-            "learning_rate_curve_": history["learning_rate"],
             "loss_": cost[-1],
             "best_iter_": best_iter,
             "best_loss_": best.get("validation_cost", best["cost"]),
+            **fitted_curves(history),
         }
-        if "validation_cost" in history:
-            scores = history.get("validation_score", [-cost for cost in history["validation_cost"]])
-            fitted |= {"validation_loss_curve_": history["validation_cost"], "validation_scores_": scores}
-        return fitted
 
     def _snapshot(self, state):
         """Return the estimator as `fit` would if it stopped now, without callbacks. What it holds is not copied."""

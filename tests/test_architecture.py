@@ -18,7 +18,7 @@ from sklearn_deepnn import DeepNNClassifier
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
     ["checks", "threads", "activations", "initializers", "schedules"],
-    ["losses", "regularizers", "parameters", "layers", "optimizers"],
+    ["losses", "regularizers", "parameters", "layers", "optimizers", "saving"],
     ["network"],
     ["callbacks", "scaling", "inspection", "summary"],
     ["training"],
@@ -34,7 +34,16 @@ MAY_IMPORT = {
     "callbacks/logs.py": {"mlflow"},
     "onnx.py": {"onnx", "skl2onnx"},
 }
-OPTIONAL = ["pandas", "polars", "PIL", "torch", "rich", "onnxruntime", *sorted(set().union(*MAY_IMPORT.values()))]
+OPTIONAL = [
+    "pandas",
+    "polars",
+    "PIL",
+    "torch",
+    "rich",
+    "onnxruntime",
+    "skops",
+    *sorted(set().union(*MAY_IMPORT.values())),
+]
 SECTION = re.compile(r"^(Parameters|Attributes|Returns|Yields|Raises)\n---", re.MULTILINE)
 COURSE = [
     "initialize_parameters", "linear_forward", "linear_activation_forward", "model_forward", "compute_cost",

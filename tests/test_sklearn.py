@@ -1,4 +1,4 @@
-"""The contract with scikit-learn: its checks, and its meta-estimators, configuration and persistence around ours."""
+"""The contract with scikit-learn: its checks, and its meta-estimators and configuration around ours."""
 
 import inspect
 import os
@@ -10,7 +10,6 @@ import tomllib
 from contextlib import nullcontext
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -368,66 +367,7 @@ def test_a_refit_without_names_forgets_them(iris):
     assert not hasattr(model.fit(X, y), "feature_names_in_")
 
 
-# Persistence.
-
-
-@pytest.mark.parametrize("library", [pickle, joblib], ids=["pickle", "joblib"])
-def test_a_saved_model_predicts_the_same_in_another_process(tmp_path, named_iris, library):
-    X, y = named_iris
-    model = scaled().fit(X, y)
-    with open(tmp_path / "model", "wb") as file:
-        library.dump(model, file)
-    X.to_pickle(tmp_path / "X")
-    run_python(
-        f"""
-        import sys, {library.__name__}, numpy as np, pandas as pd
-        folder = sys.argv[1]
-        with open(folder + "/model", "rb") as file:
-            model = {library.__name__}.load(file)
-        X = pd.read_pickle(folder + "/X")
-        np.savez(folder + "/there.npz", proba=model.predict_proba(X), labels=model.predict(X).astype("U"))
-        """,
-        tmp_path,
-    )
-    there = np.load(tmp_path / "there.npz")
-    np.testing.assert_array_equal(there["proba"], model.predict_proba(X))
-    np.testing.assert_array_equal(there["labels"], model.predict(X))
-
-
-def test_training_goes_on_in_another_process_as_it_would_have_here(tmp_path, iris):
-    X, y = iris
-    model = deepnn(warm_start=True, max_iter=3, batch_size=20).fit(X, y)
-    joblib.dump((model, X, y), tmp_path / "model")
-    run_python(
-        """
-        import sys, joblib
-        model, X, y = joblib.load(sys.argv[1])
-        joblib.dump(model.fit(X, y), sys.argv[1])
-        """,
-        tmp_path / "model",
-    )
-    np.testing.assert_array_equal(joblib.load(tmp_path / "model").predict_proba(X), model.fit(X, y).predict_proba(X))
-
-
-@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}, {"dtype": "float32"}], ids=str)
-def test_a_model_in_a_read_only_memory_map_predicts(tmp_path, iris, parameters):
-    X, y = iris
-    model = deepnn(**parameters).fit(X, y)
-    joblib.dump(model, tmp_path / "model")
-    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
-    assert not mapped.parameters_["W1"].flags.writeable
-    np.testing.assert_array_equal(mapped.predict(X), model.predict(X))
-    np.testing.assert_array_equal(mapped.predict_proba(X), model.predict_proba(X))
-    np.testing.assert_array_equal(mapped.predict_log_proba(X), model.predict_log_proba(X))
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_model_in_a_read_only_memory_map_can_train_on(tmp_path, iris, optimizer):
-    X, y = iris
-    model = deepnn(warm_start=True, max_iter=3, optimizer=optimizer).fit(X, y)
-    joblib.dump(model, tmp_path / "model")
-    mapped = joblib.load(tmp_path / "model", mmap_mode="r").fit(X, y)
-    np.testing.assert_array_equal(mapped.predict_proba(X), model.fit(X, y).predict_proba(X))
+# Data in a memory map.
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

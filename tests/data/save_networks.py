@@ -1,0 +1,58 @@
+"""Write format_<number>.pickle: networks in the present format, what they predict, and what they predict trained on.
+
+To be run when the format has got a new number, with the oldest supported versions; the files of old formats stay:
+python tests/data/save_networks.py
+"""
+
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from sklearn_deepnn import Adam, DeepNNClassifier
+from sklearn_deepnn.callbacks import ModelCheckpoint, load_checkpoint
+from sklearn_deepnn.saving import FORMAT
+
+
+def examples():
+    """Return X (40, 4), and targets of several kinds by the name of the network that is to learn them."""
+    rng, numbers = np.random.default_rng(0), np.arange(40) % 3
+    X = rng.normal(size=(40, 4)) + numbers[:, np.newaxis]
+    names = np.array(["setosa", "versicolor", "virginica"])[numbers]
+    labels = np.eye(3, dtype=int)[numbers]
+    targets = {"ensemble": names, "one": numbers, "two classes": numbers == 1, "cut off": numbers, "in parts": labels}
+    return X, targets
+
+
+def fitted(X, targets):
+    """Return networks by name, all of which can be trained on."""
+    several = {"batch_norm": True, "dropout_rate": 0.1, "early_stopping": True, "optimizer": Adam(beta_1=0.8)}
+    given = {"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0}
+    networks = {
+        "ensemble": DeepNNClassifier((4,), ensemble_size=2, **given),
+        "one": DeepNNClassifier((6, 5), **several, **given),
+        "two classes": DeepNNClassifier((5,), optimizer="lbfgs", **given),
+    }
+    networks = {name: network.fit(X, targets[name]) for name, network in networks.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        DeepNNClassifier((5,), **given).set_callbacks(ModelCheckpoint(folder)).fit(X, targets["cut off"])
+        networks["cut off"] = load_checkpoint(folder)
+    return networks | {"in parts": DeepNNClassifier((5,), **given).partial_fit(X, targets["in parts"])}
+
+
+def main():
+    """Write the file."""
+    X, targets = examples()
+    networks = fitted(X, targets)
+    saved = {"X": X, "targets": targets, "networks": pickle.loads(pickle.dumps(networks))}
+    saved["probabilities"] = {name: network.predict_proba(X) for name, network in networks.items()}
+    for method in ("fit", "partial_fit"):
+        copies = pickle.loads(pickle.dumps(networks))
+        later = {name: getattr(network, method)(X, targets[name]) for name, network in copies.items()}
+        saved[method] = {name: network.predict_proba(X) for name, network in later.items()}
+    (Path(__file__).parent / f"format_{FORMAT}.pickle").write_bytes(pickle.dumps(saved, protocol=4))
+
+
+if __name__ == "__main__":
+    main()

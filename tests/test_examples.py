@@ -240,7 +240,7 @@ def test_image_folder_says_how_to_install_pillow(pets, without):
 
 
 def test_readme_and_docs_have_python_blocks():
-    assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "watching.md"}
+    assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "saving.md", "watching.md"}
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -72,9 +72,9 @@ class Run:
     validates : bool
         Whether epochs are validated.
     memory : dict
-        Of this callback alone, empty when `fit` begins (but see `Callback.remembers_for_good`). It goes into checkpoints,
-        and so it is to hold numbers and strings. What is held here and not by the callback itself lets one callback
-        watch several fits at once.
+        Of this callback alone, empty when `fit` begins, but see `Callback.remembers_for_good`. It is part of
+        checkpoints, so it is to hold numbers and strings. What is held here, and not by the callback itself, lets one
+        callback watch several fits at once.
     settings : dict
         The parameters of the estimator.
     snapshot : callable

@@ -69,6 +69,7 @@ AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+FREE_TO_CHANGE = {"verbose", "warm_start", "max_iter"}  # while a call of `fit` is carried on
 COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs of epochs
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
@@ -353,8 +354,8 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         sample_weight_val : array-like of shape (n_val,), default=None
         resume_from : path-like, default=None
             A checkpoint, or the folder of a `ModelCheckpoint`, whose newest is taken: the fit that wrote it is carried
-            on to its end, as if it had never been cut off; so X, y and all parameters have to be what they were. A
-            folder without a checkpoint starts from the beginning.
+            on to its end, as if it had never been cut off; so X, y and all parameters have to be what they were, but
+            for `max_iter`, `verbose` and `warm_start`. A folder without a checkpoint starts from the beginning.
 
         Returns
         -------
@@ -380,6 +381,8 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         hold_out = partial(draft._hold_out, **validation_data)
         resumes = checkpoint is not None
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out, resumes=resumes)
+        if resumes:
+            warn_of_other_parameters(checkpoint.get_params(deep=False), self.get_params(deep=False))
         is_guided = validation is not None and bool(
             self.early_stopping
         )  # by the validation data; else they are watched
@@ -398,7 +401,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
                 n_epochs=self.max_iter,
                 validate=validate,
                 callbacks=draft._callbacks(tasks, is_guided=is_guided),
-                settings=self.get_params(deep=False),
+                settings=self._settings(),
                 snapshot=partial(draft._snapshot, state),
                 resumable=self.warm_start,
                 resume=resumes,
@@ -458,7 +461,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             n_epochs=1,
             horizon=self.max_iter,
             callbacks=[each for each in draft._with_those_set() if not isinstance(each, COMPARING)],
-            settings=self.get_params(deep=False),
+            settings=self._settings(),
             snapshot=partial(draft._snapshot, state),
         )
         draft.report_ = diagnose_part(state, examples, network, recipe, of_inputs=draft.report_)
@@ -838,6 +841,10 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         if self.learning_rate_schedule == REDUCE_ON_PLATEAU and ReduceLROnPlateau not in given:
             automatic.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
         return self._with_those_set(*automatic, tasks, display=progress_display if self.verbose == 1 else EpochPrinter)
+
+    def _settings(self):
+        """Return the parameters for callbacks, if there are any: to gather them takes longer than a small step."""
+        return self.get_params(deep=False) if callbacks_of(self) else {}
 
     def _with_those_set(self, *callbacks, display=EpochPrinter):
         """Return callbacks, those of this package that were set, and the display, if there is to be one."""
@@ -1520,6 +1527,37 @@ def weights_by_class(class_weight, classes, codes, sample_weight):
     if unknown:
         raise ValueError(f"class_weight must have labels among {classes.tolist()}, got {unknown}.")
     return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+
+
+def warn_of_other_parameters(saved, given):
+    """Warn if a call of `fit` that was cut off is carried on with other parameters, as far as their values tell.
+
+    Parameters
+    ----------
+    saved, given : dict
+
+    Warns
+    -----
+    UserWarning
+    """
+    pairs = {
+        name: (saved[name], value) for name, value in given.items() if name in saved and name not in FREE_TO_CHANGE
+    }
+    changes = [
+        f"{name} from {before!r} to {now!r}"
+        for name, (before, now) in pairs.items()
+        if is_plain(before) and is_plain(now) and before != now
+    ]
+    if changes:
+        message = "goes on with other parameters, and so does not end as it would have: changed are"
+        warn_user(f"The fit of resume_from {message} {', '.join(changes)}.", UserWarning)
+
+
+def is_plain(value):
+    """Say whether values of a parameter can be compared by ==, before and after they were saved."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, (str, Number, *OPTIMIZERS.values()))
 
 
 def check_same_network(network, fitted):

@@ -360,9 +360,9 @@ class TrainingState:
 
     def mark(self, *, whole):
         """Return what `return_to` needs, copied: the parameters that count, or if `whole` all that training changes."""
-        mark = {name: value for name, value in vars(self).items() if name not in ("parameters", "average", "rng")}
-        mark |= {"history": {name: len(curve) for name, curve in self.history.items()}, "newest": self.newest.copy()}
-        mark["rng"] = self.rng.bit_generator.state
+        # what an epoch does not replace but change is the vectors, the curves and the stream
+        mark = vars(self) | {"history": tuple(self.history), "rng": self.rng.bit_generator.state}
+        del mark["parameters"], mark["average"]
         if not whole:
             return mark | {"current": None if self.best_vector is not None else self.current.vector.copy()}
         vectors = [None if part is None else part.vector.copy() for part in (self.parameters, self.average)]
@@ -371,7 +371,7 @@ class TrainingState:
 
     def return_to(self, mark):
         """Be as `mark` found it; of what it did not keep, nothing counts. Sets: all."""
-        lengths, current = mark.pop("history"), mark.pop("current", None)
+        names, current = mark.pop("history"), mark.pop("current", None)
         parts = (self.parameters, self.average)
         for part, vector in zip(parts, mark.pop("vectors", [current, current])):
             if part is not None and vector is not None:
@@ -384,7 +384,7 @@ class TrainingState:
                     memory.clear()
                     memory.update(remembered)
         vars(self).update(mark)
-        self.history = {name: curve[: lengths[name]] for name, curve in self.history.items() if name in lengths}
+        self.history = {name: self.history[name][: self.epoch] for name in names}
 
     def to_dict(self, *, resumable=True, cut_off=False):
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
@@ -1039,7 +1039,9 @@ def train(
                 if state.finite:
                     mark = state.mark(whole=resumable)
             report_failure(state, probe, network, recipe, finished=not is_stream)
-        except BaseException:
+        except BaseException as error:
+            for _, run in watched:
+                run.failed = not isinstance(error, KeyboardInterrupt)
             crew.dismiss()  # Ctrl-C leaves the others at work
             state.return_to(mark)
             raise

@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_deepnn import DeepNNClassifier, classifier, threads, training
+from sklearn_deepnn import Adam, DeepNNClassifier, classifier, threads, training
 from sklearn_deepnn.callbacks import (
     Callback,
     EarlyStopping,
@@ -525,7 +525,7 @@ def test_going_back_to_an_older_checkpoint_leaves_the_newer_ones_and_becomes_the
     checkpoint = ModelCheckpoint(tmp_path)
     net().set_callbacks(checkpoint, ModelCheckpoint(tmp_path / "all", keep=None)).fit(X, Y)
     back = checkpoints_in(tmp_path / "all")[1]
-    other = net(learning_rate=0.1, max_iter=4).set_callbacks(checkpoint).fit(X, Y, resume_from=back)
+    other = net(max_iter=4).set_callbacks(checkpoint).fit(X, Y, resume_from=back)
     assert epochs_in(tmp_path) == [5, 6, 3, 4]
     assert_same(load_checkpoint(tmp_path).loss_curve_, other.loss_curve_)
 
@@ -750,6 +750,23 @@ def test_what_does_not_go_with_a_checkpoint_is_an_error_and_an_earlier_fit_stays
         with pytest.raises(ValueError, match=message):
             model.set_params(**parameters).fit(**{"X": X, "y": Y, "resume_from": resume_from, **data})
         assert_same(fitted(model), before)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seen"),
+    [
+        ({"learning_rate": 0.5, "tol": 0.0}, "learning_rate from 'auto' to 0.5, tol from 0.0001 to 0.0"),
+        ({"optimizer": Adam(beta_1=0.5)}, r"optimizer from 'adam' to Adam\(beta_1=0.5"),
+    ],
+)
+def test_to_go_on_with_other_parameters_warns(parameters, seen, checkpoint):
+    with pytest.warns(UserWarning, match=f"The fit of resume_from goes on with other parameters.*{seen}"):
+        net(**parameters).fit(X, Y, resume_from=checkpoint)
+
+
+@pytest.mark.parametrize("parameters", [{"verbose": 2}, {"warm_start": True}, {"max_iter": 20}])
+def test_to_go_on_with_parameters_that_are_free_to_change_does_not_warn(parameters, checkpoint):
+    assert net(**parameters).fit(X, Y, resume_from=checkpoint).n_iter_ >= 6
 
 
 @pytest.mark.parametrize("name", ["{run}-epoch-000003.joblib", "renamed.joblib"])

@@ -19,6 +19,12 @@ def labelled(values):
     return {name.replace("_", " "): f"{value:.4g}" for name, value in in_order}
 
 
+def print_kept(run):
+    """Print which epoch's weights are kept, if it is not the last and the training has not failed."""
+    if run.state.best_epoch is not None and not run.failed:
+        print(f"the weights of epoch {run.state.best_epoch} are kept", flush=True)
+
+
 @dataclass
 class EpochPrinter(Callback):
     """Print a line for every so many epochs: epoch, costs, score, learning rate.
@@ -47,8 +53,7 @@ class EpochPrinter(Callback):
         state = run.state
         if state.epoch > self._printed:
             self._print(run)
-        if state.best_epoch is not None:
-            print(f"the weights of epoch {state.best_epoch} are kept", flush=True)
+        print_kept(run)
 
     def _print(self, run):
         newest = "  ".join(f"{name} {value:<9}" for name, value in labelled(run.state.newest).items())
@@ -92,8 +97,7 @@ class ProgressLine(Callback):
     def on_train_end(self, run):
         """Leave the bar as it is; print which epoch is kept."""
         self._close(run)
-        if run.state.best_epoch is not None:
-            print(f"the weights of epoch {run.state.best_epoch} are kept", flush=True)
+        print_kept(run)
 
     def _close(self, run):
         """Let the bar tell the time that it took; a training that has stopped is done, which notebooks show green."""

@@ -82,6 +82,8 @@ class Run:
         at once: what it holds is not copied.
     resumed : bool
         Whether a training goes on that was cut off.
+    failed : bool
+        Whether an error has ended it, and nothing is kept; Ctrl-C is none.
     """
 
     state: Any
@@ -90,6 +92,7 @@ class Run:
     memory: dict
     settings: dict
     snapshot: Any = None
+    failed: bool = False
 
     def __post_init__(self):
         self.resumed = self.state.epoch > self.state.first_epoch

@@ -16,7 +16,7 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.exceptions import ConvergenceWarning
 
 import sklearn_deepnn
-from sklearn_deepnn.callbacks import EpochPrinter, Run, progress, progress_display
+from sklearn_deepnn.callbacks import Callback, EpochPrinter, Run, progress, progress_display
 from sklearn_deepnn.callbacks.progress import brief
 from sklearn_deepnn.training import TrainingState
 
@@ -288,3 +288,17 @@ network.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert epochs == sorted(epochs)
     assert kept.startswith("the weights of epoch")
     assert end == ""
+
+
+def test_a_training_that_has_failed_does_not_say_which_weights_are_kept(capsys):
+    class Fail(Callback):
+        def on_epoch_end(self, run):
+            if run.state.epoch == 3:
+                raise LookupError
+
+    model = net(verbose=2, early_stopping=True).set_callbacks(Fail())
+    with pytest.raises(LookupError):
+        model.fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert not [line for line in lines if "kept" in line]

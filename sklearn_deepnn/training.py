@@ -328,8 +328,9 @@ class TrainingState:
 
     def keep_if_best(self):
         """Keep a copy of the parameters if `monitored` is the lowest so far, and they are kept at all. Sets: best_*."""
-        beaten = self.best_values is None or not judged(self.best_values, self.monitor) <= self.monitored
-        if self.keeps_best and beaten and np.isfinite(self.monitored):
+        if not self.keeps_best or not np.isfinite(self.monitored):
+            return
+        if self.best_values is None or not judged(self.best_values, self.monitor) <= self.monitored:
             self.best_epoch, self.best_values = self.epoch, self.newest.copy()
             self.best_vector = self.current.vector.copy()
 
@@ -1030,13 +1031,14 @@ def train(
                     callback.on_epoch_begin(run)
                 cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
                 state.end_epoch(cost=cost, learning_rate=learning_rate)
-                if state.finite and validate is not None:
+                is_finite = state.finite
+                if is_finite and validate is not None:
                     state.record(validate(state.current))
                 state.keep_if_best()
-                state.stopped = not state.finite or bool(state.optimizer_state.get("converged"))
+                state.stopped = not is_finite or bool(state.optimizer_state.get("converged"))
                 for callback, run in watched:
                     state.stopped |= bool(callback.on_epoch_end(run))
-                if state.finite:
+                if is_finite:
                     mark = state.mark(whole=resumable)
             report_failure(state, probe, network, recipe, finished=not is_stream)
         except BaseException as error:

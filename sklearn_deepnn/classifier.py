@@ -6,10 +6,12 @@ Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets
 import copy
 import math
 import os
+import pickle
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
 
+import joblib
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -18,15 +20,9 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from .callbacks import (
-    Callback,
-    EarlyStopping,
-    EpochPrinter,
-    ReduceLROnPlateau,
-    load_checkpoint,
-    newest_checkpoint,
-    progress_display,
-)
+from .callbacks import Callback, EarlyStopping, ReduceLROnPlateau, load_checkpoint
+from .callbacks.checkpoints import is_overtaken, newest_checkpoint
+from .callbacks.progress import EpochPrinter, progress_display
 from .callbacks.protocol import CallbackSupportMixin, FitTasks, callbacks_of, with_callbacks
 from .checks import (
     InvalidParameterError,
@@ -42,7 +38,7 @@ from .diagnosis import diagnose, diagnose_part, find_bad_inputs
 from .initializers import INITIALIZERS
 from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, input_gradient, integrated_gradient
 from .losses import LOSSES, joint_logits
-from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits, map_pieces
+from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits, map_pieces, take_columns
 from .optimizers import OPTIMIZERS
 from .saving import SavingMixin, fitted_curves
 from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
@@ -69,6 +65,7 @@ AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+N_SEEN = 1000  # samples that tell X from another
 FREE_TO_CHANGE = {"verbose", "warm_start", "max_iter"}  # while a call of `fit` is carried on
 COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs of epochs
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
@@ -353,9 +350,10 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             ``Pipeline(..., transform_input=["X_val"])`` and metadata routing.
         sample_weight_val : array-like of shape (n_val,), default=None
         resume_from : path-like, default=None
-            A checkpoint, or the folder of a `ModelCheckpoint`, whose newest is taken: the fit that wrote it is carried
-            on to its end, as if it had never been cut off; so X, y and all parameters have to be what they were, but
-            for `max_iter`, `verbose` and `warm_start`. A folder without a checkpoint starts from the beginning.
+            The folder of a `ModelCheckpoint`, of which the newest checkpoint of a fit with these data and parameters is
+            taken; `max_iter`, `verbose` and `warm_start` may differ. That fit is carried on to its end as if it had
+            never been cut off. If there is none, training starts from the beginning. Or the path of one checkpoint:
+            then other data are an error, and other parameters warn.
 
         Returns
         -------
@@ -374,18 +372,25 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         ConvergenceWarning
             If the training diverges, yet leaves something to keep, or has clearly learned nothing; see `report_`.
         """
-        checkpoint = None if resume_from is None else self._checkpoint(resume_from)
+        validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        data_hash, key = "", ""
+        if resume_from is not None or callbacks_of(self):
+            self._check_parameters()
+            data_hash, key = self._hashes(X, y, sample_weight, **validation_data)
+        checkpoint = None if resume_from is None else self._checkpoint(resume_from, key)
         draft = self._draft(checkpoint or (self if self.warm_start else None))
         recipe = draft._check_parameters()
-        validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         hold_out = partial(draft._hold_out, **validation_data)
         resumes = checkpoint is not None
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out, resumes=resumes)
         if resumes:
+            if state.data_hash != data_hash:
+                raise ValueError("resume_from must be of a fit on the same data, X, y, weights and X_val; got another.")
             warn_of_other_parameters(checkpoint.get_params(deep=False), self.get_params(deep=False))
-        is_guided = validation is not None and bool(
-            self.early_stopping
-        )  # by the validation data; else they are watched
+            state.name = "" if is_overtaken(resume_from) else state.name
+        state.data_hash, state.key = data_hash, key
+        # by the validation data, which otherwise are only watched
+        is_guided = validation is not None and bool(self.early_stopping)
         recipe = draft._settled(recipe, examples, validates=is_guided)
         validate = None if validation is None else draft._validator(network, validation, state.parameters)
         context, copied = self._init_callback_context(max_subtasks=self.max_iter), partial(draft._copied, state, self)
@@ -739,14 +744,31 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         draft.__dict__.update({name: v for name, v in vars(fitted or draft).items() if name.endswith("_")})
         return draft
 
-    def _checkpoint(self, path):
-        """Return the estimator that a checkpoint holds, or None in a folder that has none."""
+    def _hashes(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val):
+        """Return what tells the data, and the data with the parameters, from others; of X a sample is looked at."""
+        draft = self._draft()
+        sets = [draft._read(X, y, sample_weight, draft._classes_in)]
+        if X_val is not None and y_val is not None:
+            sets.append(draft._read_validation(X_val, y_val, sample_weight_val))
+        samples = [take_columns(each.X, each.spread_sample(N_SEEN).columns, None) for each in sets]
+        data_hash = joblib.hash([draft.classes_, samples, [(each.n, each.Y, each.sample_weight) for each in sets]])
+        parameters = [data_hash]
+        for name, value in sorted(self.get_params(deep=False).items()):
+            if name not in FREE_TO_CHANGE:
+                try:
+                    parameters.append((name, joblib.hash(list(value) if isinstance(value, tuple) else value)))
+                except (pickle.PicklingError, AttributeError, TypeError):  # a lambda
+                    parameters.append((name, type(value).__name__))
+        return data_hash, joblib.hash(parameters)
+
+    def _checkpoint(self, path, key):
+        """Return the estimator that a checkpoint holds, or None in a folder that has none of such a fit."""
         if not isinstance(path, (str, os.PathLike)):
             reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
-        if newest_checkpoint(path) is None:
+        if newest_checkpoint(path, key) is None:
             return None
         with naming("resume_from"):
-            checkpoint = load_checkpoint(path)
+            checkpoint = load_checkpoint(path, key)
         # an estimator saved otherwise lacks what its call would go on from
         if not isinstance(checkpoint, type(self)) or "first_epoch" not in getattr(checkpoint, "training_state_", {}):
             reject("resume_from", f"the checkpoint of a {type(self).__name__}", path)
@@ -833,12 +855,13 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
     def _callbacks(self, tasks, *, is_guided):
         """Return the callbacks of a call of `fit`; those that were set take the place of what parameters ask for."""
-        patience, given = self._chosen("n_iter_no_change"), [type(callback) for callback in callbacks_of(self)]
+        patience, given = self._chosen("n_iter_no_change"), callbacks_of(self)
         automatic = []
-        if EarlyStopping not in given:
+        if not any(isinstance(callback, EarlyStopping) for callback in given):
             monitor = "auto" if is_guided else "cost"
             automatic.append(EarlyStopping(monitor, patience, self.tol, restore_best=is_guided))
-        if self.learning_rate_schedule == REDUCE_ON_PLATEAU and ReduceLROnPlateau not in given:
+        has_reducer = any(isinstance(callback, ReduceLROnPlateau) for callback in given)
+        if self.learning_rate_schedule == REDUCE_ON_PLATEAU and not has_reducer:
             automatic.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
         return self._with_those_set(*automatic, tasks, display=progress_display if self.verbose == 1 else EpochPrinter)
 
@@ -1313,8 +1336,9 @@ def warn_of_another_scale(examples, validation):
     -----
     UserWarning
     """
-    sets = (each.scaled_by(each.mean_weight()).spread_sample(MANY_SAMPLES) for each in (examples, validation))
-    distance = on_another_scale(*map(input_moments, sets))
+    samples = (each.spread_sample(N_SEEN) for each in (examples, validation))
+    X, X_val = (take_columns(sample.X, sample.columns, None) for sample in samples)
+    distance = on_another_scale(X, X_val)
     if distance is not None:
         seen = (
             f"a typical feature of it is {distance:.2g} standard deviations of X from the mean of X, where 1 is usual"
@@ -1546,11 +1570,11 @@ def warn_of_other_parameters(saved, given):
     changes = [
         f"{name} from {before!r} to {now!r}"
         for name, (before, now) in pairs.items()
-        if is_plain(before) and is_plain(now) and before != now
+        if is_plain(before) and is_plain(now) and as_lists(before) != as_lists(now)
     ]
     if changes:
-        message = "goes on with other parameters, and so does not end as it would have: changed are"
-        warn_user(f"The fit of resume_from {message} {', '.join(changes)}.", UserWarning)
+        message = "The fit of resume_from had other parameters, and so it does not end as it would have: changed are"
+        warn_user(f"{message} {', '.join(changes)}.", UserWarning)
 
 
 def is_plain(value):
@@ -1558,6 +1582,11 @@ def is_plain(value):
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
     return value is None or isinstance(value, (str, Number, *OPTIMIZERS.values()))
+
+
+def as_lists(value):
+    """Return a value with lists in place of tuples, which mean the same in parameters."""
+    return list(map(as_lists, value)) if isinstance(value, (list, tuple)) else value
 
 
 def check_same_network(network, fitted):

@@ -33,6 +33,7 @@ SQUEEZED = 1e-3  # standard deviations that nine tenths of a feature's values li
 WILD_RATIO = 1000.0  # of the largest to the smallest range of a feature
 WILD_VALUE = 1000.0  # or its inverse
 OVERFIT, MEMORISED = 1.5, 0.5  # times the lowest validation cost; times the training cost that went with it
+EXCESS, BY_HEART = 100, 0.5  # parameters for each sample; times the cost of guessing
 STILL_FALLS = 0.01  # of the cost of guessing, over a tenth of the epochs
 
 BOUNDS = {name: activation.flat_at for name, activation in ACTIVATIONS.items() if len(activation.flat_at) == 2}
@@ -322,16 +323,16 @@ def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_input
         standing = Standing.of(validation if is_held_out else examples, parameters, network)
     ending = Ending(seen, standing, is_held_out, *curves, state.first_epoch, n_epochs, state.best_epoch, examples.n)
     of_units = find_bad_units(seen, network, remedies_for_large_steps(state, recipe))
-    of_overfitting = find_overfitting(ending, network)
+    of_overfitting = find_overfitting(ending, network) or find_excess(ending, network)
     if state.warned:
         return state.warned + of_inputs + of_units
     problem = find_useless(ending, state, recipe, network, of_inputs)
     if problem:
         warn_user(problem, ConvergenceWarning)
         return [problem] if of_inputs else [problem, *of_units]
-    of_budget = find_short_budget(ending)
+    of_budget = [] if of_overfitting else find_short_budget(ending)
     # and has lost it again, if the last epoch is what is kept
-    has_learned = bool(of_overfitting) and ending.validation_costs.min() < LEARNED * standing.guessing
+    has_learned = bool(of_overfitting) and min(ending.validation_costs, default=0) < LEARNED * standing.guessing
     if standing.cost > LEARNED * standing.guessing and not of_budget and not has_learned:
         on_training = Standing.of(examples, parameters, network) if is_held_out else standing
         is_given = is_held_out and validation.X is not examples.X
@@ -378,7 +379,8 @@ def find_useless(ending, state, recipe, network, of_inputs):
         return "All weights are 0, and so are all gradients but those of biases. Try another weight_init."
     fall = abs(costs[0] - costs[-1])
     excess = max(costs[-1] - guessing, STUCK * guessing)
-    if not ending.first_epoch and len(costs) > FEW_EPOCHS and fall < STUCK * excess:
+    is_same_for_all = ending.seen.is_constant or ending.seen.is_blank  # which a learning rate does not mend
+    if not ending.first_epoch and len(costs) > FEW_EPOCHS and fall < STUCK * excess and not is_same_for_all:
         course = f"the cost was {costs[0]:.3g} in the first epoch and {costs[-1]:.3g} in the last, number {len(costs)}"
         remedies = remedies_by_rate(recipe, "higher") or ["another weight_init"]
         return f"Training has changed nothing: {course}; guessing costs {guessing:.3g}. Try {any_of(remedies)}."
@@ -489,6 +491,27 @@ def find_overfitting(ending, network):
     problem = f"The network, of {n_parameters} parameters, overfits {ending.n} samples: {epochs}. {kept}."
     early = "" if ending.best_epoch else "to keep the best epoch's (early_stopping=True), "
     return [f"{problem} Try {early}smaller hidden_layer_dims, stronger weight_decay or a dropout_rate."]
+
+
+def find_excess(ending, network):
+    """Return a finding if a network far too large for its samples learned them by heart, with none held out to tell.
+
+    Parameters
+    ----------
+    ending : Ending
+    network : Network
+
+    Returns
+    -------
+    list of str
+    """
+    n_parameters = sum(n * (n_prev + 1) for n_prev, n in pairwise(network.layer_dims))
+    cost, guessing = ending.standing
+    if len(ending.validation_costs) or n_parameters < EXCESS * ending.n or cost > BY_HEART * guessing:
+        return []
+    problem = f"The network has {n_parameters} parameters for {ending.n} samples and has learned these by heart"
+    costs = f"at a cost of {cost:.3g}, where guessing costs {guessing:.3g}, with none held out to tell what it is worth"
+    return [f"{problem}, {costs}. Try early_stopping=True, or smaller hidden_layer_dims."]
 
 
 def find_short_budget(ending):

@@ -15,7 +15,8 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from .network import names_of, take_columns
 
 CHUNK_ELEMENTS = 2**16  # of X, looked at at once
-NEAREST, FARTHEST = 0.1, 3.0  # standard deviations from the mean; of data like those of the mean it is 1
+MANY_VALUES = 10  # of a feature that tells on what scale it is
+FAR_OFF, VERY_FAR_OFF, FEW_OTHERS = 2.0, 10.0, 20  # times the distance that is usual; with few examples the latter
 
 
 class Scaling(NamedTuple):
@@ -93,28 +94,32 @@ class Moments(NamedTuple):
         return Scaling(self.mean, np.where(varies, deviation, np.inf))
 
 
-def on_another_scale(moments, others):
-    """Say how far examples are from where others lie, if that is too far for data of one kind.
+def on_another_scale(X, others):
+    """Say how far examples are from where others lie, if that is too far, or too near, for data of one kind.
 
     Parameters
     ----------
-    moments, others : Moments
+    X, others : ndarrays or sparse arrays of shapes (n_0, m) and (n_0, n)
+        Samples of them.
 
     Returns
     -------
     float or None
-        The distance of the others from the mean, root mean square, in standard deviations of a typical feature; None
-        from `NEAREST` to `FARTHEST`.
+        The distance of the others from the mean of X, root mean square, in standard deviations of a typical feature;
+        None if it is near 1, and they vary by as much.
     """
-    varies = moments.variance > 0
-    center, variance = moments.mean[varies], moments.variance[varies]
-    distance = np.sqrt(((others.mean[varies] - center) ** 2 + others.variance[varies]) / variance)
-    shared = distance[others.variance[varies] > 0]  # a rare word that is in none of few examples is near its mean
-    if len(distance) and np.median(distance) > FARTHEST:
-        return float(np.median(distance))
-    if len(shared) and np.median(shared) < NEAREST:
-        return float(np.median(shared))
-    return None
+    X, others = (np.asarray(each.toarray() if issparse(each) else each, np.float64) for each in (X, others))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # rare words and categories are in none or too many of few examples: only what takes many values tells
+        n_values = np.count_nonzero(np.diff(np.sort(X, axis=1), axis=1), axis=1)
+        tells = (n_values >= MANY_VALUES) & (np.ptp(others, axis=1) > 0)
+        X, others = X[tells], others[tells]
+        center, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1)
+        distance = np.sqrt(np.square(others - center).mean(axis=1)) / deviation
+        ratios = distance, others.std(axis=1) / deviation
+        off = max((np.median(np.abs(np.log(ratio))) for ratio in ratios if len(ratio)), default=0.0)
+    limit = FAR_OFF if others.shape[1] >= FEW_OTHERS else VERY_FAR_OFF
+    return float(np.median(distance)) if off > np.log(limit) else None
 
 
 def input_moments(examples):

@@ -89,6 +89,8 @@ class NetworkSummary:
         What is kept to go on training, beside the weights that predict: the optimizer's state; and the last epoch's
         weights with the best ones and their moving average, where there are such. 0 if training cannot go on.
     notes : tuple of str
+    stopped_by : str
+        What ended the training before its last epoch, if anything did.
     """
 
     title: str
@@ -104,6 +106,7 @@ class NetworkSummary:
     n_optimizer_bytes: int = 0
     n_copy_bytes: int = 0
     notes: tuple = ()
+    stopped_by: str = ""
 
     @classmethod
     def of(cls, estimator):
@@ -134,6 +137,7 @@ class NetworkSummary:
             bytes_in(saved["optimizer_state"]),
             bytes_in(saved["vectors"]),
             tuple(getattr(estimator, "report_", [])),
+            saved.get("stopped_by", ""),
         )
 
     @property
@@ -191,7 +195,8 @@ class NetworkSummary:
         epochs = f"{self.n_iter:,} epoch{'s' * (self.n_iter != 1)}"
         merit = "was best" if self.keeps_best or self.validated else "had the lowest training cost"
         kept = f"{'its' if self.keeps_best else 'the last'} weights are kept"
-        sentences = [f"Trained by {self.optimizer} for {epochs}. Epoch {self.best_iter:,} {merit}; {kept}."]
+        stop = f", stopped by {self.stopped_by}" if self.stopped_by else ""
+        sentences = [f"Trained by {self.optimizer} for {epochs}{stop}. Epoch {self.best_iter:,} {merit}; {kept}."]
         if self.n_statistics:
             share = f"{self.n_statistics:,} parameters of a network"
             sentences.append(f"{share} are running statistics, which are counted, not trained.")

@@ -20,7 +20,9 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches, gen_even_slices
 
-from .callbacks import EpochPrinter, Run
+from .callbacks import Run
+from .callbacks.progress import EpochPrinter
+from .callbacks.protocol import title_of
 from .checks import check_integer, check_real, warn_user
 from .losses import LOSSES, compute_cost, joint_logits
 from .network import (
@@ -187,8 +189,8 @@ def checked_rate(schedule, step):
 
 # the fields of TrainingState that are saved in another form, follow from others, or are chosen anew by each call
 NOT_PLAIN = {"parameters", "optimizer_state", "rng", "newest", "best_vector", "average", "moments", "scaling"}
-NOT_PLAIN |= {"monitor", "keeps_best", "warned", "memories", "lasting_memories"}
-OF_A_CALL = {"n_samples", "first_epoch", "stopped", "start_cost", "peak_cost"}
+NOT_PLAIN |= {"monitor", "keeps_best", "warned", "memories", "lasting_memories", "key"}
+OF_A_CALL = {"n_samples", "data_hash", "first_epoch", "start_cost", "peak_cost"}
 
 
 @dataclass
@@ -229,8 +231,12 @@ class TrainingState:
         How many the last call of `fit` began with, held-out ones included.
     first_epoch : int
         The epoch after which the last call of `train` began, be it cut off since.
-    stopped : bool
-        Whether a callback or the optimizer has ended it.
+    stopped_by : str
+        What has ended it before its last epoch: the class of a callback, "convergence" or "divergence"; or empty.
+    data_hash, key : str
+        What tells its data, and its data and parameters, from others; empty if nobody asks.
+    name : str
+        What logs and checkpoints call the training; empty if nobody asks.
     start_cost, peak_cost : float
         The cost before that call, and the highest of an epoch since.
     monitor : str
@@ -262,7 +268,10 @@ class TrainingState:
     moments: Moments | None = None
     n_samples: int | None = None
     first_epoch: int = 0
-    stopped: bool = False
+    stopped_by: str = ""
+    data_hash: str = ""
+    key: str = ""
+    name: str = ""
     start_cost: float = math.nan
     peak_cost: float = math.nan
     monitor: str = "auto"
@@ -298,8 +307,8 @@ class TrainingState:
             self.optimizer_state, self.optimizer_name = optimizer.init(self.parameters.trainable), name
 
     def begin(self, start_cost):
-        """Begin a call of `train`. Sets: first_epoch, stopped, start_cost, peak_cost, memories."""
-        self.first_epoch, self.stopped, self.memories = self.epoch, False, {}
+        """Begin a call of `train`. Sets: first_epoch, stopped_by, start_cost, peak_cost, memories."""
+        self.first_epoch, self.stopped_by, self.memories = self.epoch, "", {}
         self.start_cost = self.peak_cost = start_cost
 
     def watched_by(self, callbacks, **about):
@@ -346,6 +355,8 @@ class TrainingState:
             self.best_epoch = self.best_values = self.best_vector = None
         elif self.best_vector is not None and validate is not None:
             self.best_values = self.best_values | validate(self.kept_parameters())
+        elif self.best_vector is not None and "validation_cost" in self.best_values:  # which nothing compares with now
+            self.best_epoch = self.best_values = self.best_vector = None
 
     def kept_parameters(self):
         """Return the best epoch's parameters where epochs were validated, otherwise the `current`."""
@@ -410,6 +421,7 @@ class TrainingState:
         if self.average is not None:
             vectors["average"] = self.average.vector
         saved["vectors"] = vectors if resumable else {}
+        saved["name"] = self.name if resumable else ""
         for kind, kept in (("memories", cut_off), ("lasting_memories", resumable)):
             saved[kind] = {name: memory for name, memory in getattr(self, kind).items() if memory and kept}
         for name in ("scaling", "moments"):
@@ -1022,11 +1034,12 @@ def train(
         try:
             for callback, run in watched:
                 callback.on_train_begin(run)
-                at_end.callback(callback.on_train_end, run)
+                at_end.callback(end_watch, callback, run)
             state.judge_best_by(validate)
+            mark = state.mark(whole=resumable)
             kind = SearchStep if recipe.optimizer.full_batch else GradientStep
             take_step = kind(state, batches, network, recipe, crew)
-            while state.epoch < last_epoch and not state.stopped:
+            while state.epoch < last_epoch and not state.stopped_by:
                 for callback, run in watched:
                     callback.on_epoch_begin(run)
                 cost, learning_rate = run_epoch(state, batches, take_step, schedule, callable(recipe.schedule))
@@ -1034,10 +1047,13 @@ def train(
                 is_finite = state.finite
                 if is_finite and validate is not None:
                     state.record(validate(state.current))
-                state.keep_if_best()
-                state.stopped = not is_finite or bool(state.optimizer_state.get("converged"))
+                if is_finite:
+                    state.keep_if_best()
+                has_converged = "convergence" if state.optimizer_state.get("converged") else ""
+                state.stopped_by = has_converged if is_finite else "divergence"
                 for callback, run in watched:
-                    state.stopped |= bool(callback.on_epoch_end(run))
+                    if callback.on_epoch_end(run) and not state.stopped_by:
+                        state.stopped_by = title_of(callback)
                 if is_finite:
                     mark = state.mark(whole=resumable)
             report_failure(state, probe, network, recipe, finished=not is_stream)
@@ -1048,6 +1064,15 @@ def train(
             state.return_to(mark)
             raise
     return state
+
+
+def end_watch(callback, run):
+    """Call a callback's `on_train_end`; what goes wrong there must not lose a training, nor hide its error."""
+    try:
+        callback.on_train_end(run)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        warn_user(f"{title_of(callback)} failed at the end of training: {what}", RuntimeWarning)
 
 
 def report_failure(state, probe, network, recipe, *, finished):

@@ -10,6 +10,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -27,11 +28,11 @@ from sklearn_deepnn.callbacks import (
     EarlyStopping,
     ModelCheckpoint,
     ReduceLROnPlateau,
+    Run,
     TimeBudget,
     load_checkpoint,
-    newest_checkpoint,
 )
-from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, epoch_of, new_run, write_atomically
+from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, newest_checkpoint, write_atomically
 from sklearn_deepnn.optimizers import OPTIMIZERS
 from sklearn_deepnn.schedules import SCHEDULES, inverse_scaling
 from sklearn_deepnn.training import OF_A_CALL, TrainingState
@@ -59,7 +60,7 @@ SEVERAL = np.stack([Y == 0, Y > 0, X[:, 0] > 1], axis=1) * 1
 def fitted(model):
     """Return what fitting has set, less what only a checkpoint holds."""
     attributes = {name: value for name, value in vars(model).items() if name.endswith("_")}
-    left_out = OF_A_CALL | {"memories", "lasting_memories"}
+    left_out = OF_A_CALL | {"memories", "lasting_memories", "name"}
     state = {name: value for name, value in attributes["training_state_"].items() if name not in left_out}
     return attributes | {"training_state_": state}
 
@@ -88,6 +89,15 @@ def assert_same_fit(a, b, X=X, *, finished=True):
         fit["report_"] = fit["report_"] if finished else []
     assert_same(*fits)
     assert_same(a.predict_proba(X), b.predict_proba(X))
+
+
+def new_run(key="0123abcd"):
+    """Return what a training that begins now is called."""
+    return Run(SimpleNamespace(epoch=0, first_epoch=0, name="", key=key), 1, False, {}, {}).name
+
+
+def epoch_of(path):
+    return int(NAME.fullmatch(path.name)["epoch"])
 
 
 def epochs_in(folder):
@@ -317,8 +327,9 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_deepnn import DeepNNClassifier, optimizers
-from sklearn_deepnn.callbacks import ModelCheckpoint, checkpoints, load_checkpoint, newest_checkpoint
-from test_checkpoints import X, Y, assert_same_fit, net
+from sklearn_deepnn.callbacks import ModelCheckpoint, checkpoints, load_checkpoint
+from sklearn_deepnn.callbacks.checkpoints import newest_checkpoint
+from test_checkpoints import X, Y, assert_same_fit, epoch_of, net
 
 folder, draw = Path(sys.argv[1]), random.Random(0)
 N_LIVES, N_EPOCHS = 24, 150
@@ -350,18 +361,17 @@ def die_within(owner, name, n_calls, after):
 
 def die_half_written(n_calls):
     '''Die when half of a file is written.'''
-    dump, calls = checkpoints.joblib.dump, iter(range(1, 1_000_000))
+    dump, calls = checkpoints.pickle.dump, iter(range(1, 1_000_000))
 
-    def deadly(model, file):
+    def deadly(model, file, **options):
         if next(calls) < n_calls:
-            return dump(model, file)
-        whole = folder.parent / "whole"
-        dump(model, whole)
-        file.write(whole.read_bytes()[: draw.randrange(1, whole.stat().st_size)])
+            return dump(model, file, **options)
+        whole = checkpoints.pickle.dumps(model, **options)
+        file.write(whole[: draw.randrange(1, len(whole))])
         file.flush()
         die()
 
-    checkpoints.joblib.dump = deadly
+    checkpoints.pickle.dump = deadly
 
 
 def slow_down():
@@ -412,7 +422,7 @@ for number in range(N_LIVES):
     newest = newest_checkpoint(folder)
     if newest is not None:
         model = load_checkpoint(folder)
-        assert model.n_iter_ == checkpoints.epoch_of(newest) >= epoch, (model.n_iter_, newest, epoch)
+        assert model.n_iter_ == epoch_of(newest) >= epoch, (model.n_iter_, newest, epoch)
         epoch = model.n_iter_
 assert n_killed == N_LIVES, n_killed
 assert 0 < epoch < N_EPOCHS, epoch
@@ -485,10 +495,13 @@ def test_several_trainings_share_a_folder_and_each_keeps_its_own(tmp_path):
 
 
 def test_names_of_trainings_sort_by_the_time_and_differ():
-    names = [new_run() for _ in range(100)]
-    assert len({name[-6:] for name in names}) == 100
-    time.sleep(0.05)  # less than a second
-    assert max(names)[:-6] < new_run()[:-6]
+    names = []
+    for key in ("fedcba98", "01234567", ""):
+        names.append(new_run(key))
+        time.sleep(0.001)
+    assert names == sorted(names)
+    assert names[1].endswith("-01234567")
+    assert len({new_run("") for _ in range(100)}) == 100
 
 
 def test_the_newest_is_that_of_the_last_epoch_by_its_number(tmp_path):
@@ -608,9 +621,10 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_training(tmp_path
     before = copy.deepcopy(fitted(model))
     epochs = fail_at(monkeypatch, training, "run_epoch", lambda n: False)
     (tmp_path / "file").touch()
-    for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OSError, match="file"):
-            model.set_callbacks(ModelCheckpoint(path)).fit(X, Y)
+    with pytest.raises(ValueError, match="path must be that of a folder, got .*file"):
+        model.set_callbacks(ModelCheckpoint(tmp_path / "file")).fit(X, Y)
+    with pytest.raises(OSError, match="file"):
+        model.set_callbacks(ModelCheckpoint(tmp_path / "file" / "below")).fit(X, Y)
     with monkeypatch.context() as patch:
         fail_at(patch, os, "fsync", lambda n: True)
         with pytest.raises(OSError, match="No space"):
@@ -744,12 +758,65 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_does_not_go_with_a_checkpoint_is_an_error_and_an_earlier_fit_stays(kind, checkpoint):
     parameters, data, message = WRONG[kind]
-    for resume_from in (checkpoint, checkpoint.parent):
-        model = net().fit(X_VAL, Y_VAL)
-        before = copy.deepcopy(fitted(model))
-        with pytest.raises(ValueError, match=message):
-            model.set_params(**parameters).fit(**{"X": X, "y": Y, "resume_from": resume_from, **data})
-        assert_same(fitted(model), before)
+    model = net().fit(X_VAL, Y_VAL)
+    before = copy.deepcopy(fitted(model))
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**parameters).fit(**{"X": X, "y": Y, "resume_from": checkpoint, **data})
+    assert_same(fitted(model), before)
+
+
+OTHER_FITS = {
+    "samples": ({}, {"X": X[:50], "y": Y[:50]}),
+    "features": ({}, {"X": X[:, :3]}),
+    "values": ({}, {"X": X + 1}),
+    "labels": ({}, {"y": (Y + 1) % 3}),
+    "weights": ({}, {"sample_weight": WEIGHT}),
+    "validation": ({}, {"X_val": X_VAL, "y_val": Y_VAL}),
+    "dims": ({"hidden_layer_dims": (7,)}, {}),
+    "rate": ({"learning_rate": 0.5}, {}),
+    "optimizer": ({"optimizer": Adam(beta_1=0.5)}, {}),
+    "schedule": ({"learning_rate_schedule": partial(inverse_scaling, learning_rate=0.1, n_steps=9)}, {}),
+    "seed": ({"random_state": 5}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_FITS)
+def test_in_a_folder_only_checkpoints_of_the_same_data_and_parameters_are_taken(kind, checkpoint):
+    parameters, data = OTHER_FITS[kind]
+    data = {"X": X, "y": Y, **data}
+    resumed = net(**parameters).fit(**data, resume_from=checkpoint.parent)
+    assert_same_fit(resumed, net(**parameters).fit(**data), X=data["X"])
+
+
+def test_each_fit_of_a_search_that_was_cut_off_finds_its_own_checkpoints(tmp_path):
+    def search(max_iter):
+        model = net(max_iter=max_iter).set_callbacks(ModelCheckpoint(tmp_path))
+        return GridSearchCV(model, {"learning_rate": [0.001, 0.01, 0.1]}, cv=3, refit=False)
+
+    search(3).fit(X, Y)
+    resumed = search(6).fit(X, Y, resume_from=tmp_path).cv_results_
+    whole = GridSearchCV(net(), {"learning_rate": [0.001, 0.01, 0.1]}, cv=3, refit=False).fit(X, Y).cv_results_
+    for k in range(3):
+        np.testing.assert_array_equal(resumed[f"split{k}_test_score"], whole[f"split{k}_test_score"])
+
+
+def test_a_checkpoint_of_other_data_is_an_error(checkpoint):
+    with pytest.raises(ValueError, match="resume_from must be of a fit on the same data"):
+        net().fit(X + 1, Y, resume_from=checkpoint)
+
+
+def test_a_budget_of_time_that_had_run_out_goes_on_with_more(tmp_path):
+    def fit(seconds):
+        return (
+            net(max_iter=9)
+            .set_callbacks(TimeBudget(seconds), ModelCheckpoint(tmp_path))
+            .fit(X, Y, resume_from=tmp_path)
+        )
+
+    first = fit(1e-9)
+    assert (first.n_iter_, first.training_state_["stopped_by"]) == (1, "TimeBudget")
+    assert fit(1e-9).n_iter_ == 1
+    assert_same_fit(fit(60), net(max_iter=9).fit(X, Y))
 
 
 @pytest.mark.parametrize(
@@ -760,7 +827,7 @@ def test_what_does_not_go_with_a_checkpoint_is_an_error_and_an_earlier_fit_stays
     ],
 )
 def test_to_go_on_with_other_parameters_warns(parameters, seen, checkpoint):
-    with pytest.warns(UserWarning, match=f"The fit of resume_from goes on with other parameters.*{seen}"):
+    with pytest.warns(UserWarning, match=f"The fit of resume_from had other parameters.*{seen}"):
         net(**parameters).fit(X, Y, resume_from=checkpoint)
 
 
@@ -1036,8 +1103,31 @@ def test_ctrl_c_when_a_resumed_fit_begins_leaves_its_checkpoint(checkpoint):
     assert_same_fit(model.set_callbacks(), net(max_iter=2, warm_start=True).fit(X, Y), finished=False)
 
 
+@pytest.mark.parametrize("saving", [False, True])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_an_error_at_the_end_of_training_neither_loses_it_nor_hides_ctrl_c(error, saving, tmp_path):
+    class Fail(Callback):
+        def on_train_begin(self, run):
+            run.memory["began"] = True
+
+        def on_epoch_end(self, run):
+            if error is not None and run.state.epoch == 1:
+                raise error
+
+        def on_train_end(self, run):
+            raise OSError(f"began: {run.memory['began']}")
+
+    model = net().set_callbacks(Fail(), *[ModelCheckpoint(tmp_path)] * saving)
+    with pytest.warns(RuntimeWarning, match="Fail failed at the end of training: OSError: began: True"):
+        if error is None:
+            assert_same_fit(model.fit(X, Y), net().fit(X, Y))
+        else:
+            with pytest.raises(error):
+                model.fit(X, Y)
+
+
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, SystemExit])
-@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"])
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
 def test_an_error_leaves_an_earlier_fit(hook, error):
     class Fail(Callback):
         pass

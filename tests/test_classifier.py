@@ -858,12 +858,17 @@ def test_only_samples_that_weigh_something_tell_the_scale():
 
 
 def test_the_scale_of_large_sets_is_told_by_a_sample_of_them(monkeypatch):
-    sizes, given = [], classifier.input_moments
-    monkeypatch.setattr(classifier, "MANY_SAMPLES", 20)
-    monkeypatch.setattr(classifier, "input_moments", lambda examples: sizes.append(examples.n) or given(examples))
+    sizes, given = [], classifier.on_another_scale
+    monkeypatch.setattr(classifier, "N_SEEN", 20)
+
+    def seen(*sets):
+        sizes.extend(each.shape for each in sets)
+        return given(*sets)
+
+    monkeypatch.setattr(classifier, "on_another_scale", seen)
     with pytest.warns(UserWarning, match="X_val is on another scale than X"):
         net().fit(X, Y, X_val=50 * X_VAL + 7, y_val=Y_VAL)
-    assert sizes[:2] == [20, 20]
+    assert sizes == [(X.shape[1], 20), (X.shape[1], 20)]
 
 
 @pytest.mark.parametrize("container", [np.array, sp.csr_array])

@@ -640,12 +640,12 @@ def test_a_call_that_had_been_stopped_trains_no_more_when_it_is_resumed(examples
 
     recipe = recipe_of("adam")
     state = fit(examples, network, recipe, n_epochs=9, callbacks=[StopAt()])
-    assert (state.epoch, state.stopped) == (3, True)
+    assert (state.epoch, state.stopped_by) == (3, "StopAt")
     resumed = TrainingState.from_dict(state.to_dict(cut_off=True), dict(state.parameters))
     train(resumed, examples, network, recipe, n_epochs=9, resume=True)
     assert resumed.epoch == 3
     train(resumed, examples, network, recipe, n_epochs=2)
-    assert (resumed.epoch, resumed.stopped) == (5, False)
+    assert (resumed.epoch, resumed.stopped_by) == (5, "")
 
 
 # Validation.

@@ -4,24 +4,19 @@ A callback of your own is a subclass of `Callback` with the hooks that it wants.
 1.9 on) work as well; they see data and an estimator ready to predict, those here the numbers of the training.
 """
 
-from .checkpoints import ModelCheckpoint, load_checkpoint, newest_checkpoint
+from .checkpoints import ModelCheckpoint, load_checkpoint
 from .logs import HistoryLogger, MLflowLogger
-from .progress import EpochPrinter, ProgressLine, progress_display
 from .protocol import Callback, Run
 from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget
 
 __all__ = [
     "Callback",
     "EarlyStopping",
-    "EpochPrinter",
     "HistoryLogger",
     "MLflowLogger",
     "ModelCheckpoint",
-    "ProgressLine",
     "ReduceLROnPlateau",
     "Run",
     "TimeBudget",
     "load_checkpoint",
-    "newest_checkpoint",
-    "progress_display",
 ]

@@ -4,9 +4,7 @@ import math
 import os
 import pickle
 import re
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import joblib
@@ -14,43 +12,37 @@ import joblib
 from ..checks import check_flag, check_integer, reject, warn_user
 from .protocol import Callback
 
-NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-[0-9a-f]{6})-epoch-(?P<epoch>\d+)\.joblib")
+NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-(?P<key>[0-9a-f]{8}))-epoch-(?P<epoch>\d+)\.joblib")
 
 
-def new_run():
-    """Return a name for a training, of the moment when it began: names sort by it. No two are the same."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}"
-
-
-def checkpoints_in(folder, run=None):
+def checkpoints_in(folder, run=None, key=None):
     """Return the paths of the checkpoints in a folder, the newest last.
 
     Parameters
     ----------
     folder : Path
     run : str, optional
-        The training that wrote them; by default any.
+        The name of the training that wrote them; by default any.
+    key : str, optional
+        That of the data and parameters of the training; by default any.
 
     Returns
     -------
     list of Path
     """
-    names = [NAME.fullmatch(path.name) for path in folder.glob("*.joblib")]
-    found = sorted((name["run"], int(name["epoch"]), name.string) for name in names if name)
-    return [folder / name for of_run, _, name in found if run in (None, of_run)]
+    names = filter(None, (NAME.fullmatch(path.name) for path in folder.glob("*.joblib")))
+    names = [name for name in names if run in (None, name["run"]) and (key is None or key.startswith(name["key"]))]
+    return [folder / name.string for name in sorted(names, key=lambda name: (name["run"], int(name["epoch"])))]
 
 
-def epoch_of(path):
-    """Return the epoch of a checkpoint, by its name."""
-    return int(NAME.fullmatch(path.name)["epoch"])
-
-
-def newest_checkpoint(path):
+def newest_checkpoint(path, key=None):
     """Return the path of a checkpoint: this one, or if it is a folder the newest there, None if there is none.
 
     Parameters
     ----------
     path : path-like
+    key : str, optional
+        As in `checkpoints_in`.
 
     Returns
     -------
@@ -66,10 +58,10 @@ def newest_checkpoint(path):
         return path
     if path.suffix == ".joblib" and not path.is_dir():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
-    return next(reversed(checkpoints_in(path)), None)
+    return next(reversed(checkpoints_in(path, key=key)), None)
 
 
-def load_checkpoint(path):
+def load_checkpoint(path, key=None):
     """Return the network that a checkpoint holds, fitted, as of its epoch.
 
     Load only files that you trust: as any pickle, they may run code.
@@ -79,6 +71,8 @@ def load_checkpoint(path):
     path : path-like
         A checkpoint, or a folder, of which the newest is taken: the last epoch of the training that began last. Where
         that cannot be read, as a damaged disk may leave it, the one before is, with a warning.
+    key : str, optional
+        As in `checkpoints_in`.
 
     Returns
     -------
@@ -97,10 +91,12 @@ def load_checkpoint(path):
     RuntimeWarning
         If the newest cannot be read.
     """
-    newest = newest_checkpoint(path)
+    newest = newest_checkpoint(path, key)
     if newest is None:
         raise FileNotFoundError(f"There is no checkpoint in {path}.")
-    found = [newest] if Path(path) == newest else checkpoints_in(newest.parent)
+    found = [newest]
+    if Path(path) != newest:  # the training's earlier ones
+        found = checkpoints_in(newest.parent, run=NAME.fullmatch(newest.name)["run"])
     while True:
         newest = found.pop()
         try:
@@ -110,6 +106,23 @@ def load_checkpoint(path):
             if not found:
                 raise ValueError(problem) from error
             warn_user(f"{problem} The one before is taken.", RuntimeWarning)
+
+
+def is_overtaken(path):
+    """Say whether a checkpoint's training has written later ones.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bool
+        False for a folder, whose newest is meant.
+    """
+    path = Path(path)
+    name = NAME.fullmatch(path.name)
+    return name is not None and path != checkpoints_in(path.parent, run=name["run"])[-1]
 
 
 def write_atomically(path, write):
@@ -169,8 +182,10 @@ class ModelCheckpoint(Callback):
     finished, interrupted or failed. Files are named after the time when the training began and the epoch; several
     trainings, such as those of a search, may share a folder.
 
-    If a file cannot be written, the training goes on, with a warning. A training that is resumed from an older
-    checkpoint than its newest writes files of a new name beside those that there are.
+    Names also hold a key of data and parameters, by which `resume_from` finds in a folder what belongs to a call of
+    `fit`. A training that is resumed from an older checkpoint than its newest gets a new name.
+
+    If a file cannot be written, the training goes on, with a warning.
 
     Parameters
     ----------
@@ -181,8 +196,8 @@ class ModelCheckpoint(Callback):
     keep : int or None, default=2
         Checkpoints of this training to keep; None keeps all.
     save_best_only : bool, default=False
-        Whether to write only after epochs that are the best so far: by the validation data, or without by the training
-        cost.
+        Whether to write after epochs that are the best so far, and only then, whatever `every` says: best by the
+        validation data, or without by the training cost.
 
     Raises
     ------
@@ -213,19 +228,17 @@ class ModelCheckpoint(Callback):
             If a parameter of the estimator cannot be saved.
         OSError
         """
-        memory = run.memory
-        memory.setdefault("run", new_run())
-        memory.setdefault("saved", 0)
+        run.memory.setdefault("saved", 0)
         for name, value in run.settings.items():
             check_saveable(name, value)
         folder = Path(self.path)
+        if folder.exists() and not folder.is_dir():
+            reject("path", "that of a folder", self.path)
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(f".{memory['run']}*.tmp"):  # of a process that died
+        for unfinished in folder.glob(f".{run.name}*.tmp"):  # of a process that died
             unfinished.unlink(missing_ok=True)
-        if any(epoch_of(path) > run.state.epoch for path in checkpoints_in(folder, memory["run"])):
-            memory["run"] = new_run()
-        write_atomically(folder / f"{memory['run']}.probe", lambda file: None)
-        (folder / f"{memory['run']}.probe").unlink()
+        write_atomically(folder / f"{run.name}.probe", lambda file: None)
+        (folder / f"{run.name}.probe").unlink()
 
     def on_epoch_end(self, run):
         """Save, if it is time to."""
@@ -243,12 +256,12 @@ class ModelCheckpoint(Callback):
         folder, memory, epoch = Path(self.path), run.memory, run.state.epoch
         before, memory["saved"] = memory["saved"], epoch
         try:
-            path = folder / f"{memory['run']}-epoch-{epoch:06d}.joblib"
-            write_atomically(path, lambda file: joblib.dump(run.snapshot(), file))
+            path = folder / f"{run.name}-epoch-{epoch:06d}.joblib"
+            write_atomically(path, lambda file: pickle.dump(run.snapshot(), file, protocol=5))  # joblib's is slower
         except OSError as error:
             memory["saved"] = before
             message = f"The checkpoint of epoch {epoch} could not be written, and training goes on without: {error}"
             warn_user(message, RuntimeWarning)
             return
-        for old in checkpoints_in(folder, memory["run"])[: -self.keep if self.keep else 0]:
+        for old in checkpoints_in(folder, run.name)[: -self.keep] if self.keep else []:
             old.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from io import StringIO
 from pathlib import Path
 
 from ..checks import reject, warn_user
-from .checkpoints import new_run
 from .protocol import Callback
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
@@ -89,7 +88,6 @@ class HistoryLogger(Callback):
     def on_train_begin(self, run):
         """Open the file; end a line that a process left unfinished; find which epochs are there."""
         path, memory = Path(self.path), run.memory
-        memory.setdefault("run", new_run())
         memory.setdefault("seconds", 0.0)
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +96,7 @@ class HistoryLogger(Callback):
             create_with(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if run.resumed:
-            epochs = (epoch for of_run, epoch in self._entries(text) if of_run == memory["run"])
+            epochs = (epoch for of_run, epoch in self._entries(text) if of_run == run.name)
             memory["logged"] = max(epochs, default=0)
         self._append("" if text.endswith("\n") else "\n" if text else heading)
 
@@ -109,7 +107,7 @@ class HistoryLogger(Callback):
         if state.epoch <= memory["logged"]:
             return
         now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
-        entry = {"run": memory["run"], "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
+        entry = {"run": run.name, "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
         try:
             self._append(self._line([entry.get(name, "") for name in FIELDS]) if self._is_csv else self._object(entry))
         except OSError as error:
@@ -184,7 +182,7 @@ class MLflowLogger(Callback):
     def on_train_end(self, run):
         """End the run, if it was started here."""
         if run.memory["is_own"]:
-            status = "FINISHED" if run.state.stopped or run.state.epoch >= run.last_epoch else "FAILED"
+            status = "FINISHED" if run.state.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
             with self._going_on(f"The run could not be ended as {status} in MLflow"):
                 self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
 

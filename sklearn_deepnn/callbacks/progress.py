@@ -19,10 +19,20 @@ def labelled(values):
     return {name.replace("_", " "): f"{value:.4g}" for name, value in in_order}
 
 
-def print_kept(run):
-    """Print which epoch's weights are kept, if it is not the last and the training has not failed."""
-    if run.state.best_epoch is not None and not run.failed:
-        print(f"the weights of epoch {run.state.best_epoch} are kept", flush=True)
+def print_outcome(run):
+    """Print what has stopped the training, and which epoch's weights are kept; nothing if it has failed."""
+    state = run.state
+    stop = f"stopped by {state.stopped_by} after {state.epoch} epochs" if state.stopped_by else ""
+    kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch is not None else ""
+    if (stop or kept) and not run.failed:
+        print("; ".join(filter(None, (stop, kept))), flush=True)
+
+
+def print_resumed(run):
+    """Print where a training goes on that was cut off."""
+    if run.resumed:
+        n_left = 0 if run.state.stopped_by else run.last_epoch - run.state.epoch
+        print(f"resumed after epoch {run.state.epoch}, at most {n_left} to go", flush=True)
 
 
 @dataclass
@@ -40,6 +50,7 @@ class EpochPrinter(Callback):
     def on_train_begin(self, run):
         """Remember that nothing has been printed."""
         self._printed = run.state.epoch
+        print_resumed(run)
 
     def on_epoch_end(self, run):
         """Print the newest entries of the history, if it is time to."""
@@ -53,7 +64,7 @@ class EpochPrinter(Callback):
         state = run.state
         if state.epoch > self._printed:
             self._print(run)
-        print_kept(run)
+        print_outcome(run)
 
     def _print(self, run):
         newest = "  ".join(f"{name} {value:<9}" for name, value in labelled(run.state.newest).items())
@@ -83,6 +94,7 @@ class ProgressLine(Callback):
 
     def on_train_begin(self, run):
         """Draw the bar."""
+        print_resumed(run)
         about = {"total": run.last_epoch, "initial": run.state.epoch, "unit": "epoch", "file": sys.stdout}
         self.bar = self.make_bar(bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}", **about)
 
@@ -91,17 +103,17 @@ class ProgressLine(Callback):
         n_columns = shutil.get_terminal_size().columns - BAR_COLUMNS
         self.bar.set_postfix_str(brief(run.state.newest, n_columns), refresh=False)
         self.bar.update()
-        if run.state.stopped or run.state.epoch == run.last_epoch:
+        if run.state.stopped_by or run.state.epoch == run.last_epoch:
             self._close(run)
 
     def on_train_end(self, run):
         """Leave the bar as it is; print which epoch is kept."""
         self._close(run)
-        print_kept(run)
+        print_outcome(run)
 
     def _close(self, run):
         """Let the bar tell the time that it took; a training that has stopped is done, which notebooks show green."""
-        if run.state.stopped and run.state.finite:
+        if run.state.stopped_by and run.state.finite:
             self.bar.total = self.bar.n
         self.bar.bar_format = f"{self.bar.n}/{run.last_epoch} |{{bar}}| {{elapsed}}{{postfix}}"
         self.bar.close()

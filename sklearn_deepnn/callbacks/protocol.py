@@ -1,6 +1,8 @@
 """What callbacks are, and the one place that touches `sklearn.callback`, which is new and experimental in 1.9."""
 
+import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 try:
@@ -78,8 +80,8 @@ class Run:
     settings : dict
         The parameters of the estimator.
     snapshot : callable
-        Returns the estimator as `fit` would if it stopped now, fitted, with all that training goes on from. To be saved
-        at once: what it holds is not copied.
+        From the end of the first epoch on, returns the estimator as `fit` would if it stopped now, fitted, with all
+        that training goes on from. To be saved at once: what it holds is not copied.
     resumed : bool
         Whether a training goes on that was cut off.
     failed : bool
@@ -96,6 +98,17 @@ class Run:
 
     def __post_init__(self):
         self.resumed = self.state.epoch > self.state.first_epoch
+
+    @property
+    def name(self):
+        """What logs and checkpoints call this training: the time when it began, and a key of its data and parameters.
+
+        Names sort by the time. They stay with `warm_start`, `partial_fit` and when a training is resumed.
+        """
+        if not self.state.name:
+            key = self.state.key or secrets.token_hex(4)
+            self.state.name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{key[:8]}"
+        return self.state.name
 
 
 class Callback:
@@ -172,6 +185,11 @@ class Callback:
 
     def on_fit_task_end(self, estimator, context):
         """Have nothing to do."""
+
+
+def title_of(callback):
+    """Return what a callback is called where it stops a training or fails: its class, or that it is scikit-learn's."""
+    return "a callback of scikit-learn" if isinstance(callback, FitTasks) else type(callback).__name__
 
 
 class FitTasks(Callback):

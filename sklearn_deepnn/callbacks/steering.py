@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from ..checks import check_choice, check_flag, check_integer, check_real, reject
-from .protocol import Callback
+from .protocol import Callback, title_of
 
 MONITORS = ("auto", "cost", "validation_cost", "validation_score")
 
@@ -160,8 +160,10 @@ class TimeBudget(Callback):
         check_real("seconds", self.seconds, 0, closed="neither")
 
     def on_train_begin(self, run):
-        """Look at the clock."""
+        """Look at the clock; go on if an earlier budget had run out and this has not. May set: state.stopped_by."""
         run.memory["at"] = time.perf_counter()
+        if run.state.stopped_by == title_of(self) and not self._has_run_out(run.memory):
+            run.state.stopped_by = ""
 
     def on_epoch_end(self, run):
         """Return True if another epoch would take too long."""
@@ -169,4 +171,7 @@ class TimeBudget(Callback):
         took = now - memory["at"]
         memory["spent"], memory["longest"] = memory.get("spent", 0.0) + took, max(memory.get("longest", 0.0), took)
         memory["at"] = now
-        return memory["spent"] + memory["longest"] > self.seconds
+        return self._has_run_out(memory)
+
+    def _has_run_out(self, memory):
+        return memory.get("spent", 0.0) + memory.get("longest", 0.0) > self.seconds

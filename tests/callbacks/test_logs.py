@@ -35,8 +35,8 @@ def entries(path):
 
 def logged_run(path, epoch=0, first_epoch=0, run=None):
     """Return a run that logs to a path, and has come to an epoch."""
-    memory = {} if run is None else {"run": run, "seconds": 5.0}
-    state = TrainingState(None, None, epoch=epoch, first_epoch=first_epoch)
+    memory = {} if run is None else {"seconds": 5.0}
+    state = TrainingState(None, None, epoch=epoch, first_epoch=first_epoch, name=run or "")
     return Run(state, last_epoch=9, validates=False, memory=memory, settings={})
 
 

@@ -16,8 +16,8 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.exceptions import ConvergenceWarning
 
 import sklearn_deepnn
-from sklearn_deepnn.callbacks import Callback, EpochPrinter, Run, progress, progress_display
-from sklearn_deepnn.callbacks.progress import brief
+from sklearn_deepnn.callbacks import Callback, Run, progress
+from sklearn_deepnn.callbacks.progress import EpochPrinter, brief, progress_display
 from sklearn_deepnn.training import TrainingState
 
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
@@ -127,7 +127,7 @@ def test_lines_go_on_counting_in_a_warm_start_and_in_partial_fit(capsys):
 
 
 def test_the_printer_prints_the_newest_entry_of_every_curve(capsys):
-    state = TrainingState(None, None, epoch=3, best_epoch=2)
+    state = TrainingState(None, None, epoch=3, first_epoch=3, best_epoch=2)
     run, printer = Run(state, 9, True, {}, {}), EpochPrinter(every=2)
     printer.on_train_begin(run)
     state.end_epoch(cost=0.25, learning_rate=0.01)
@@ -177,8 +177,9 @@ def test_a_bar_goes_on_where_a_warm_start_does():
 def test_a_bar_of_a_training_that_has_stopped_is_full_and_tells_the_epoch():
     with terminal() as screen:
         net(max_iter=100, verbose=1).set_callbacks(Noting([], stops_at=16)).fit(X, Y)
-    (bar,) = lines_on(screen)
+    bar, outcome = lines_on(screen)
     assert re.match(r"16/100 \|#+\| 00:0\d, cost ", bar)
+    assert outcome == "stopped by Noting after 16 epochs"
 
 
 @needs_tqdm

@@ -7,6 +7,7 @@ import copy
 import math
 import os
 import pickle
+import re
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
@@ -98,8 +99,9 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
     Parameters
     ----------
-    hidden_layer_dims : "auto", int or sequence of int, default="auto"
-        Units of each hidden layer. May be empty: logistic regression.
+    hidden_layer_dims : "auto", int, sequence of int or str, default="auto"
+        Units of each hidden layer. May be empty: logistic regression. "128-64" is (128, 64), for searches that take no
+        tuples, such as Bayesian ones.
     activation : str or sequence of str, default="auto"
         Activation of the hidden layers, one for all or one for each: "relu", "leaky_relu", "elu", "selu", "gelu",
         "silu", "mish", "softplus", "tanh", "sigmoid" or "identity".
@@ -881,10 +883,12 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         if self._is_automatic():
             going_on = hasattr(self, "network_")
             dims = self.network_["layer_dims"][1:-1] if going_on else [n << n_doublings(n_samples) for n in dims]
+        if isinstance(dims, str) and re.fullmatch("[0-9]+(-[0-9]+)*", dims):
+            dims = [int(n) for n in dims.split("-")]
         if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
         if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
-            rule = "'auto', an integer of at least 1 or a sequence of such"
+            rule = "'auto', an integer of at least 1, a sequence of such or a string of such like '128-64'"
             reject("hidden_layer_dims", rule, self.hidden_layer_dims)
         return (n_features, *dims, n_outputs)
 

@@ -1565,7 +1565,10 @@ def test_verbose_prints_lines(capsys, verbose, n_lines):
 # Bad input: one clear error, before any training, and what was fitted stays.
 
 BAD_PARAMETERS = {
-    "hidden_layer_dims": [0, -1, 2.5, "10", None, True, (4, 0), (4, 1.5), (True,), np.nan, (4, (3,)), {4}],
+    "hidden_layer_dims": [
+        *[0, -1, 2.5, None, True, (4, 0), (4, 1.5), (True,), np.nan, (4, (3,)), {4}],
+        *["", "0", "4-0", "128-x", "128-", "-128", "128--64", "128 64", "4.5", ("4", "3"), ("4-3",)],
+    ],
     "activation": ["rely", "logistic", 3, None, ("relu", "relu"), ("rely",), True, ()],
     "ensemble_size": [0, -1, 2.5, "many", None, True, np.nan],
     "scale_inputs": ["minmax", True, False, 1, np.nan],

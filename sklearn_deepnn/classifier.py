@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .callbacks import Callback, EarlyStopping, ReduceLROnPlateau, load_checkpoint
 from .callbacks.checkpoints import is_overtaken, newest_checkpoint
@@ -36,6 +36,7 @@ from .checks import (
     warn_user,
 )
 from .diagnosis import diagnose, diagnose_part, find_bad_inputs
+from .frames import checked_inputs
 from .initializers import INITIALIZERS
 from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, input_gradient, integrated_gradient
 from .losses import LOSSES, joint_logits
@@ -974,7 +975,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
     def _read(self, X, y, sample_weight, choose_classes):
         """Check the training set; return it as examples. Sets: multilabel_, classes_."""
         going_on = hasattr(self, "parameters_")
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype="numeric", multi_output=True, reset=not going_on)
+        X, y = checked_inputs(self, X, y, multi_output=True, reset=not going_on)
         y, multilabel = check_labels(y)
         if going_on and multilabel != self.multilabel_:
             raise ValueError(
@@ -1120,7 +1121,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
     def _read_validation(self, X_val, y_val, sample_weight_val):
         with naming("X_val", "like X"):
-            X_val = validate_data(self, X_val, accept_sparse="csr", dtype="numeric", reset=False)
+            X_val = checked_inputs(self, X_val, name="X_val", reset=False)
         with naming("y_val", "like y"):
             y_val, multilabel = check_labels(check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None))
             check_consistent_length(X_val, y_val)
@@ -1294,7 +1295,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         return rows
 
     def _validated(self, X):
-        return validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        return checked_inputs(self, X, reset=False)
 
     def _is_plain(self, X):
         """Say whether X has all that is wanted but perhaps finite numbers: to validate it takes longer than one row."""

@@ -17,7 +17,7 @@ from sklearn_deepnn import DeepNNClassifier
 
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
-    ["checks", "threads", "activations", "initializers", "schedules"],
+    ["checks", "frames", "threads", "activations", "initializers", "schedules"],
     ["losses", "regularizers", "parameters", "layers", "optimizers", "saving"],
     ["network"],
     ["callbacks", "scaling", "inspection", "summary"],

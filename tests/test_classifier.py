@@ -1708,7 +1708,7 @@ BAD_DATA = {
     "X without columns": ({"X": X[:, :0]}, r"0 feature\(s\) .*minimum of 1 is required"),
     "one-dimensional X": ({"X": X[:, 0]}, "Expected 2D array, got 1D array"),
     "complex X": ({"X": X + 1j}, "Complex data not supported"),
-    "X of strings": ({"X": np.full((90, 4), "a")}, "not compatible with arrays of bytes/strings"),
+    "X of strings": ({"X": np.full((90, 4), "a")}, "text or categories in columns 0, 1, 2, 3"),
     "no y": ({"y": None}, "requires y to be passed"),
     "short y": ({"y": Y[:80]}, r"inconsistent numbers of samples: \[90, 80\]"),
     "continuous y": ({"y": X[:, 0]}, "Unknown label type: continuous"),

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "plotting.py": {"matplotlib"},
     "callbacks/progress.py": {"tqdm"},
     "callbacks/logs.py": {"mlflow"},
+    "callbacks/tuning.py": {"optuna"},
     "onnx.py": {"onnx", "skl2onnx"},
 }
 OPTIONAL = [

@@ -8,6 +8,7 @@ from .checkpoints import ModelCheckpoint, load_checkpoint
 from .logs import HistoryLogger, MLflowLogger
 from .protocol import Callback, Run
 from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget
+from .tuning import OptunaPruning
 
 __all__ = [
     "Callback",
@@ -15,6 +16,7 @@ __all__ = [
     "HistoryLogger",
     "MLflowLogger",
     "ModelCheckpoint",
+    "OptunaPruning",
     "ReduceLROnPlateau",
     "Run",
     "TimeBudget",

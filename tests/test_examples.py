@@ -77,6 +77,19 @@ def test_quickstart_searches_saves_and_predicts_the_same_in_a_second_process():
     assert max(map(len, output.splitlines())) <= 80
 
 
+def test_a_mixed_table_is_refused_as_it_is_and_learned_behind_encoders():
+    output = output_of(run_example("mixed_table.py", "--quick"))
+    assert "442 patients, 10 columns, 121 missing values" in output
+    refused = " ".join(re.search(r"^The table as it is: (.*?)\n ?\n", output, re.MULTILINE | re.DOTALL)[1].split())
+    assert refused.startswith("X must have numbers in every column, got text or categories in columns 'sex', 'weight'")
+    assert "missing values (Input X contains NaN) in columns 'bp', 's5', which SimpleImputer" in refused
+    assert re.search(r"^  hidden_layer_dims +\d+(-\d+)*$", output, re.MULTILINE)
+    cost, area, accuracy = numbers_in(r"^network, searched +([\d.]+) +([\d.]+) +([\d.]+)$", output)[0]
+    assert cost < 0.6
+    assert area > 0.75
+    assert accuracy > 0.65
+
+
 def test_building_blocks_arrive_where_the_estimator_does():
     output = output_of(run_example("plot_building_blocks.py"))
     costs = [float(cost) for cost in re.findall(r"iteration +\d+ +cost ([\d.]+)", output)]

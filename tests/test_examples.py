@@ -253,13 +253,14 @@ def test_image_folder_says_how_to_install_pillow(pets, without):
 
 
 def test_readme_and_docs_have_python_blocks():
-    assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "saving.md", "watching.md"}
+    assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "saving.md", "toolbox.md", "watching.md"}
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_block_of_readme_or_docs_runs(name, tmp_path, monkeypatch):
-    if "onnx" in BLOCKS[name]:
-        pytest.importorskip("skl2onnx")
+    for needed, package in (("onnx", "skl2onnx"), ("optuna", "optuna")):
+        if needed in BLOCKS[name]:
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     with threadpool_limits(1):

@@ -200,16 +200,16 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
     multilabel_ : bool
         Whether the targets were an indicator matrix.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Where X had names, all of them strings.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of the network that predicts from inputs as they come: entry i lies between layers i and i + 1. Scaling
         and batch normalisation are folded in. Of an ensemble (ensemble_size, n_in, n_out).
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
-    input_center_ : ndarray of shape (n_features_in_,)
+    input_center_ : ndarray of shape (`n_features_in_`,)
         What is subtracted from each feature. Missing without scaling.
-    input_scale_ : ndarray of shape (n_features_in_,)
+    input_scale_ : ndarray of shape (`n_features_in_`,)
         What it is then divided by: infinity if it did not vary. Missing without scaling.
     parameters_ : dict of str to ndarray
         "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for inputs as they come. Of an ensemble, the members'

@@ -1,0 +1,88 @@
+"""Sphinx's settings. CONTRIBUTING.md has the command that builds the site; it needs no network."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ["MPLBACKEND"] = "agg"
+
+import sklearn_deepnn  # noqa: E402
+
+project = "sklearn_deepnn"
+author = "the sklearn_deepnn developers"
+release = version = sklearn_deepnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "myst_parser",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates", "gallery/**/*.ipynb", "gallery/**/*.py", "benchmarks/notes.md"]
+default_role = "py:obj"  # `model_forward` in a docstring is a link if there is such a thing, otherwise code
+suppress_warnings = ["config.cache"]  # the gallery's settings hold a class, which is not kept between builds
+
+# Markdown
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+# API
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+numpydoc_show_class_members = False  # pages list methods in full
+
+# Gallery
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(ROOT / "examples"),
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"^(?!plot_)",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "doc_module": ("sklearn_deepnn",),
+    "reference_url": {"sklearn_deepnn": None},  # names in examples lead to their API pages
+    "copyfile_regex": "",
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+# HTML
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_deepnn"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_sidebars = {"start": [], "building_blocks": [], "coming_from": [], "design": [], "contributing": [], "changelog": []}
+html_theme_options = {
+    "logo": {"text": "sklearn_deepnn"},
+    "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": True,
+}
+copyright = "the sklearn_deepnn developers, BSD 3-Clause"
+
+
+def leave_out_what_scikit_learn_generates(app, what, name, obj, skip, options):
+    """Skip `set_fit_request` and its like: their docstrings link into scikit-learn's own pages."""
+    return True if name.startswith("set_") and name.endswith("_request") else skip
+
+
+def setup(app):
+    """Connect what is not a setting."""
+    app.connect("autodoc-skip-member", leave_out_what_scikit_learn_generates)

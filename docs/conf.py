@@ -1,6 +1,7 @@
 """Sphinx's settings. CONTRIBUTING.md has the command that builds the site; it needs no network."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # pages list methods in full
 
 # Gallery
@@ -52,7 +54,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "doc_module": ("sklearn_deepnn",),
     "reference_url": {"sklearn_deepnn": None},  # names in examples lead to their API pages
-    "copyfile_regex": "",
+    "capture_repr": ("_repr_html_",),
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
@@ -65,7 +67,8 @@ html_title = "sklearn_deepnn"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
-html_sidebars = {"start": [], "building_blocks": [], "coming_from": [], "design": [], "contributing": [], "changelog": []}
+WITHOUT_SIDEBAR = "start", "building_blocks", "coming_from", "benchmarks/*", "design", "contributing", "changelog"
+html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
 html_theme_options = {
     "logo": {"text": "sklearn_deepnn"},
     "header_links_before_dropdown": 6,
@@ -78,11 +81,17 @@ html_theme_options = {
 copyright = "the sklearn_deepnn developers, BSD 3-Clause"
 
 
-def leave_out_what_scikit_learn_generates(app, what, name, obj, skip, options):
+def leave_out_generated_methods(app, what, name, obj, skip, options):
     """Skip `set_fit_request` and its like: their docstrings link into scikit-learn's own pages."""
     return True if name.startswith("set_") and name.endswith("_request") else skip
 
 
+def lead_to_the_gallery(app, docname, source):
+    """Let links to examples, which lead to the scripts where pages are read in the repository, lead to their pages."""
+    source[0] = re.sub(r"\(\.\./examples/(plot_\w+)\.py\)", r"(gallery/\1.rst)", source[0])
+
+
 def setup(app):
     """Connect what is not a setting."""
-    app.connect("autodoc-skip-member", leave_out_what_scikit_learn_generates)
+    app.connect("source-read", lead_to_the_gallery)
+    app.connect("autodoc-skip-member", leave_out_generated_methods)

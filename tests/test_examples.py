@@ -116,7 +116,8 @@ def test_watching_a_fit_shows_stops_logs_and_calls_back():
     output = output_of(run_example("plot_watch_a_fit.py"))
     assert (numbers_in(r"accuracy on the test set: ([\d.]+)", output) > 0.9).all()
     assert re.search(r"^epoch +1  cost .*\nepoch +2  cost ", output, re.MULTILINE)
-    assert re.search(r"^stopped by EarlyStopping after \d+ epochs; the weights of epoch \d+ are kept$", output, re.MULTILINE)
+    outcome = r"^stopped by EarlyStopping after \d+ epochs; the weights of epoch \d+ are kept$"
+    assert re.search(outcome, output, re.MULTILINE)
     assert re.search(r"^dense 1 +64  relu +4,160", output, re.MULTILINE)
     assert 1 <= numbers_in(r"Stopped after (\d+) of at most 1000 epochs", output)[0] < 1000
     log = numbers_in(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$", output)

@@ -465,6 +465,11 @@ def find_bad_units(seen, network, remedies):
     return findings
 
 
+def number_of_parameters(network):
+    """Return how many weights and biases one network has."""
+    return sum(n * (n_prev + 1) for n_prev, n in pairwise(network.layer_dims))
+
+
 def find_overfitting(ending, network):
     """Return a finding if the validation cost rose a lot while the training cost went on to fall.
 
@@ -483,7 +488,7 @@ def find_overfitting(ending, network):
     lowest = validation_costs.argmin()
     if validation_costs[-1] <= OVERFIT * validation_costs[lowest] or costs[-1] > MEMORISED * costs[lowest]:
         return []
-    n_parameters = sum(n * (n_prev + 1) for n_prev, n in pairwise(network.layer_dims))
+    n_parameters = number_of_parameters(network)
     rise = f"the validation cost rose from {validation_costs[lowest]:.3g} to {validation_costs[-1]:.3g}"
     fall = f"the training cost fell from {costs[lowest]:.3g} to {costs[-1]:.3g}"
     epochs = f"over the last {len(costs) - 1 - lowest} epochs {rise} and {fall}"
@@ -505,7 +510,7 @@ def find_excess(ending, network):
     -------
     list of str
     """
-    n_parameters = sum(n * (n_prev + 1) for n_prev, n in pairwise(network.layer_dims))
+    n_parameters = number_of_parameters(network)
     cost, guessing = ending.standing
     if len(ending.validation_costs) or n_parameters < EXCESS * ending.n or cost > BY_HEART * guessing:
         return []

@@ -120,3 +120,22 @@ def central_differences(function, at, step=1e-6):
 def relative_error(found, wanted):
     """Return the norm of the difference by the sum of the norms."""
     return np.linalg.norm(found - wanted) / (np.linalg.norm(found) + np.linalg.norm(wanted))
+
+
+def assert_same(a, b):
+    """Check that nested dicts, lists and arrays are equal to the bit."""
+    assert type(a) is type(b) or {type(a), type(b)} == {np.ndarray, np.memmap}
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert_same(a[name], b[name])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for one, other in zip(a, b):
+            assert_same(one, other)
+    elif isinstance(a, np.ndarray):
+        np.testing.assert_array_equal(a, b, strict=True)
+        if a.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(a), np.signbit(b))  # of zeros
+    else:
+        assert a == b or (a != a and b != b)

@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from reference import assert_same
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -64,23 +65,6 @@ def fitted(model):
     left_out = OF_A_CALL | {"memories", "lasting_memories", "name"}
     state = {name: value for name, value in attributes["training_state_"].items() if name not in left_out}
     return attributes | {"training_state_": state}
-
-
-def assert_same(a, b):
-    """Check that nested dicts, lists and arrays are equal to the bit."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for name in a:
-            assert_same(a[name], b[name])
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b)
-        for one, other in zip(a, b):
-            assert_same(one, other)
-    elif isinstance(a, np.ndarray):
-        assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
-    else:
-        assert a == b or (a != a and b != b)
 
 
 def assert_same_fit(a, b, X=X, *, finished=True):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from reference import assert_same
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -65,24 +66,6 @@ def fitted(model):
 def learned(model):
     """Return what fitting has set, but for what it says of the last call."""
     return {name: value for name, value in fitted(model).items() if name != "report_"}
-
-
-def assert_same(a, b):
-    """Check that nested dicts, lists and arrays are equal to the bit."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for name in a:
-            assert_same(a[name], b[name])
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b)
-        for one, other in zip(a, b):
-            assert_same(one, other)
-    elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b or (a != a and b != b)
 
 
 def pickled(model):

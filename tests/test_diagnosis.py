@@ -249,6 +249,21 @@ def test_overfitting_is_reported_with_the_epoch_that_is_kept():
     assert int(found[4]) == model.best_iter_
 
 
+@pytest.mark.parametrize(("dims", "is_found"), [((200, 200), True), ((30,), False)])
+def test_a_network_far_too_large_for_samples_that_it_learned_by_heart_is_reported(dims, is_found):
+    rng = np.random.default_rng(0)
+    model = DeepNNClassifier(dims, max_iter=60, learning_rate=0.01, random_state=0)
+    report = report_of(model, rng.normal(size=(40, 5)), rng.integers(2, size=40), warns=0)
+    assert model.loss_ < 0.3
+    if not is_found:
+        assert not [finding for finding in report if "by heart" in finding]
+        return
+    found = one(
+        report, r"has (\d+) parameters for 40 samples and has learned these by heart, .* Try early_stopping=True"
+    )
+    assert int(found[1]) == sum(W.size for W in model.parameters_.values())
+
+
 def test_overfitting_that_was_watched_but_not_stopped_is_no_lack_of_signal():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(600, 20)), rng.integers(2, size=600)

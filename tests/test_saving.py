@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from reference import assert_same
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -90,24 +91,6 @@ def fitted(name):
     model = object.__new__(DeepNNClassifier)
     model.__dict__.update(copy.deepcopy(vars(fitted_once(name))))  # without what is tested here
     return model
-
-
-def assert_same(a, b):
-    """Check that nested dicts, lists and arrays are equal to the bit, and of the same types."""
-    assert type(a) is type(b) or {type(a), type(b)} == {np.ndarray, np.memmap}
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for name in a:
-            assert_same(a[name], b[name])
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b)
-        for one, other in zip(a, b):
-            assert_same(one, other)
-    elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b or (a != a and b != b)
 
 
 def through_file(library, model, **options):

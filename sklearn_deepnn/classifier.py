@@ -67,6 +67,7 @@ AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
 AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+KEY_OF_PARTS = 8 * "0"  # of a training whose data come in parts
 N_SEEN = 1000  # samples that tell X from another
 FREE_TO_CHANGE = {"verbose", "warm_start", "max_iter"}  # while a call of `fit` is carried on
 COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs of epochs
@@ -390,8 +391,9 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             if state.data_hash != data_hash:
                 raise ValueError("resume_from must be of a fit on the same data, X, y, weights and X_val; got another.")
             warn_of_other_parameters(checkpoint.get_params(deep=False), self.get_params(deep=False))
-            state.name = "" if is_overtaken(resume_from) else state.name
         state.data_hash, state.key = data_hash, key
+        if (resumes and is_overtaken(resume_from)) or not state.name.endswith(key[:8]):
+            state.name = ""  # it goes another way than the training that had it
         # by the validation data, which otherwise are only watched
         is_guided = validation is not None and bool(self.early_stopping)
         recipe = draft._settled(recipe, examples, validates=is_guided)
@@ -460,6 +462,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             reject("scale_inputs", "'standard' or None for partial_fit, where quantiles cannot be kept", "robust")
         choose_classes = partial(draft._given_classes, classes)
         examples, _, network, state = draft._prepare(X, y, sample_weight, choose_classes=choose_classes, in_parts=True)
+        state.key, state.name = KEY_OF_PARTS, state.name if state.name.endswith(KEY_OF_PARTS) else ""
         recipe = draft._settled(recipe, examples, validates=False)
         train(
             state,
@@ -753,16 +756,14 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         sets = [draft._read(X, y, sample_weight, draft._classes_in)]
         if X_val is not None and y_val is not None:
             sets.append(draft._read_validation(X_val, y_val, sample_weight_val))
-        samples = [take_columns(each.X, each.spread_sample(N_SEEN).columns, None) for each in sets]
-        data_hash = joblib.hash([draft.classes_, samples, [(each.n, each.Y, each.sample_weight) for each in sets]])
-        parameters = [data_hash]
-        for name, value in sorted(self.get_params(deep=False).items()):
-            if name not in FREE_TO_CHANGE:
-                try:
-                    parameters.append((name, joblib.hash(list(value) if isinstance(value, tuple) else value)))
-                except (pickle.PicklingError, AttributeError, TypeError):  # a lambda
-                    parameters.append((name, type(value).__name__))
-        return data_hash, joblib.hash(parameters)
+        samples = [take_columns(each.X, each.spread_sample(N_SEEN).columns, np.float64) for each in sets]
+        samples = [sample.tocoo().toarray() if issparse(sample) else np.ascontiguousarray(sample) for sample in samples]
+        others = [(each.n, each.Y, each.sample_weight) for each in sets]
+        data_hash = joblib.hash([draft.classes_.tolist(), samples, others])
+        given = {name: v for name, v in self.get_params(deep=False).items() if name not in FREE_TO_CHANGE}
+        parameters = [(name, hash_of_value(value)) for name, value in sorted(given.items())]
+        steering = [repr(callback) for callback in callbacks_of(self) if isinstance(callback, COMPARING)]
+        return data_hash, joblib.hash([data_hash, parameters, steering])
 
     def _checkpoint(self, path, key):
         """Return the estimator that a checkpoint holds, or None in a folder that has none of such a fit."""
@@ -1590,8 +1591,17 @@ def is_plain(value):
 
 
 def as_lists(value):
-    """Return a value with lists in place of tuples, which mean the same in parameters."""
+    """Return a value with lists in place of tuples, and Python's numbers for NumPy's, which mean the same."""
+    value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
     return list(map(as_lists, value)) if isinstance(value, (list, tuple)) else value
+
+
+def hash_of_value(value):
+    """Return what tells the value of a parameter from others; of generators and of what cannot be saved, the kind."""
+    try:
+        return type(value).__name__ if isinstance(value, np.random.RandomState) else joblib.hash(as_lists(value))
+    except (pickle.PicklingError, AttributeError, TypeError):  # a lambda
+        return type(value).__name__
 
 
 def check_same_network(network, fitted):

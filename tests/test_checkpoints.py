@@ -34,7 +34,7 @@ from sklearn_deepnn.callbacks import (
     TimeBudget,
     load_checkpoint,
 )
-from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, newest_checkpoint, write_atomically
+from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, epoch_of, newest_checkpoint, write_atomically
 from sklearn_deepnn.optimizers import OPTIMIZERS
 from sklearn_deepnn.schedules import SCHEDULES, inverse_scaling
 from sklearn_deepnn.training import OF_A_CALL, TrainingState
@@ -79,10 +79,6 @@ def assert_same_fit(a, b, X=X, *, finished=True):
 def new_run(key="0123abcd"):
     """Return what a training that begins now is called."""
     return Run(SimpleNamespace(epoch=0, first_epoch=0, name="", key=key), 1, False, {}, {}).name
-
-
-def epoch_of(path):
-    return int(NAME.fullmatch(path.name)["epoch"])
 
 
 def epochs_in(folder):
@@ -499,14 +495,14 @@ def test_the_newest_is_that_of_the_last_epoch_by_its_number(tmp_path):
     assert epoch_of(newest_checkpoint(tmp_path)) == 1_000_000
 
 
-def test_calls_of_partial_fit_and_warm_starts_are_one_training(tmp_path):
-    checkpoint = ModelCheckpoint(tmp_path, keep=None)
-    model = net().set_callbacks(checkpoint)
+def test_calls_of_partial_fit_are_one_training_and_so_are_warm_starts_on_the_same_data(tmp_path):
+    model = net(warm_start=True, max_iter=2).set_callbacks(ModelCheckpoint(tmp_path, keep=None))
     for _ in range(3):
         model.partial_fit(X, Y, classes=[0, 1, 2])
-    model.set_params(warm_start=True, max_iter=2).fit(X, Y)
-    assert epochs_in(tmp_path) == [1, 2, 3, 4, 5]
-    assert len({NAME.fullmatch(path.name)["run"] for path in checkpoints_in(tmp_path)}) == 1
+    for _ in range(2):
+        model.fit(X, Y)
+    assert epochs_in(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
+    assert len({NAME.fullmatch(path.name)["run"] for path in checkpoints_in(tmp_path)}) == 2
 
 
 def test_partial_fit_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
@@ -783,6 +779,47 @@ def test_each_fit_of_a_search_that_was_cut_off_finds_its_own_checkpoints(tmp_pat
     whole = GridSearchCV(net(), {"learning_rate": [0.001, 0.01, 0.1]}, cv=3, refit=False).fit(X, Y).cv_results_
     for k in range(3):
         np.testing.assert_array_equal(resumed[f"split{k}_test_score"], whole[f"split{k}_test_score"])
+
+
+SAME = {
+    "order": ({}, {"X": np.asfortranarray(X)}),
+    "sparse": ({}, {"X": sp.csr_array(X)}),
+    "numpy's numbers": ({"batch_size": np.int64(16), "dropout_rate": np.array([0.1])}, {}),
+    "lists": ({"hidden_layer_dims": [6]}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_the_same_data_and_parameters_in_another_form_have_the_same_key(kind):
+    parameters, data = SAME[kind]
+    plain = {name: value.tolist() if name == "dropout_rate" else int(value) for name, value in parameters.items()
+             if name != "hidden_layer_dims"}  # fmt: skip
+    none = {"X_val": None, "y_val": None, "sample_weight_val": None}
+    keys = [
+        net(**given)._hashes(others.get("X", X), Y, None, **none) for given, others in ((parameters, data), (plain, {}))
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_a_training_that_goes_another_way_gets_another_name(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path, keep=None)
+    net().set_callbacks(checkpoint).fit(X, Y)
+    with pytest.warns(UserWarning, match="had other parameters"):
+        net(learning_rate=0.5, max_iter=8).set_callbacks(checkpoint).fit(X, Y, resume_from=newest_checkpoint(tmp_path))
+    model = net(warm_start=True, random_state=3).set_callbacks(checkpoint).fit(X, Y)
+    model.fit(X + 1, Y)
+    model.partial_fit(X + 2, Y)
+    assert len({NAME.fullmatch(path.name)["run"] for path in checkpoints_in(tmp_path)}) == 5
+    assert_same_fit(net().fit(X, Y, resume_from=tmp_path), net().fit(X, Y))
+
+
+@pytest.mark.filterwarnings("ignore:The network is worse than guessing")
+def test_other_patience_does_not_find_what_less_has_ended(tmp_path):
+    def fit(patience):
+        callbacks = EarlyStopping("cost", patience, min_delta=1.0, restore_best=False), ModelCheckpoint(tmp_path)
+        return net(max_iter=9).set_callbacks(*callbacks).fit(X, Y, resume_from=tmp_path).n_iter_
+
+    assert (fit(2), fit(5)) == (3, 6)
 
 
 def test_a_checkpoint_of_other_data_is_an_error(checkpoint):

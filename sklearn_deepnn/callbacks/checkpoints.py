@@ -35,6 +35,11 @@ def checkpoints_in(folder, run=None, key=None):
     return [folder / name.string for name in sorted(names, key=lambda name: (name["run"], int(name["epoch"])))]
 
 
+def epoch_of(path):
+    """Return the epoch of a checkpoint, by its name."""
+    return int(NAME.fullmatch(path.name)["epoch"])
+
+
 def newest_checkpoint(path, key=None):
     """Return the path of a checkpoint: this one, or if it is a folder the newest there, None if there is none.
 
@@ -263,5 +268,7 @@ class ModelCheckpoint(Callback):
             message = f"The checkpoint of epoch {epoch} could not be written, and training goes on without: {error}"
             warn_user(message, RuntimeWarning)
             return
-        for old in checkpoints_in(folder, run.name)[: -self.keep] if self.keep else []:
-            old.unlink(missing_ok=True)
+        if self.keep is not None:
+            written = [path for path in checkpoints_in(folder, run.name) if epoch_of(path) <= epoch]
+            for old in written[: -self.keep]:
+                old.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from numbers import Integral, Number
 
 import joblib
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_array, check_consistent_length, check_random_state
@@ -68,6 +68,7 @@ AVERAGING_EPOCHS = 3.0
 FAR_FROM_ZERO = 1000.0  # deviations; features with such a mean need float64 for what they vary by
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
 KEY_OF_PARTS = 8 * "0"  # of a training whose data come in parts
+SEEN_ELEMENTS = 2**22  # and at most so many of their values, 32 MB, where all are to be held
 N_SEEN = 1000  # samples that tell X from another
 FREE_TO_CHANGE = {"verbose", "warm_start", "max_iter"}  # while a call of `fit` is carried on
 COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the costs of epochs
@@ -757,9 +758,8 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         if X_val is not None and y_val is not None:
             sets.append(draft._read_validation(X_val, y_val, sample_weight_val))
         samples = [take_columns(each.X, each.spread_sample(N_SEEN).columns, np.float64) for each in sets]
-        samples = [sample.tocoo().toarray() if issparse(sample) else np.ascontiguousarray(sample) for sample in samples]
         others = [(each.n, each.Y, each.sample_weight) for each in sets]
-        data_hash = joblib.hash([draft.classes_.tolist(), samples, others])
+        data_hash = joblib.hash([draft.classes_.tolist(), list(map(nonzeros, samples)), others])
         given = {name: v for name, v in self.get_params(deep=False).items() if name not in FREE_TO_CHANGE}
         parameters = [(name, hash_of_value(value)) for name, value in sorted(given.items())]
         steering = [repr(callback) for callback in callbacks_of(self) if isinstance(callback, COMPARING)]
@@ -1342,7 +1342,8 @@ def warn_of_another_scale(examples, validation):
     -----
     UserWarning
     """
-    samples = (each.spread_sample(N_SEEN) for each in (examples, validation))
+    n_most = min(N_SEEN, max(SEEN_ELEMENTS // examples.X.shape[0], FEW_SAMPLES))
+    samples = (each.spread_sample(n_most) for each in (examples, validation))
     X, X_val = (take_columns(sample.X, sample.columns, None) for sample in samples)
     distance = on_another_scale(X, X_val)
     if distance is not None:
@@ -1594,6 +1595,14 @@ def as_lists(value):
     """Return a value with lists in place of tuples, and Python's numbers for NumPy's, which mean the same."""
     value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
     return list(map(as_lists, value)) if isinstance(value, (list, tuple)) else value
+
+
+def nonzeros(X):
+    """Return what an array holds, dense or sparse, in one form: its shape, and where there is what number but zero."""
+    X = csr_array(X)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X.shape, X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
 
 
 def hash_of_value(value):

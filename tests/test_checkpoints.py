@@ -801,6 +801,12 @@ def test_the_same_data_and_parameters_in_another_form_have_the_same_key(kind):
     assert keys[0] == keys[1]
 
 
+def test_wide_sparse_inputs_stay_sparse_to_be_told_from_others(peak_bytes):
+    wide = sp.random(60, 200_000, density=1e-4, format="csr", random_state=0)
+    hashes = partial(net()._hashes, wide, Y, None, X_val=None, y_val=None, sample_weight_val=None)
+    assert peak_bytes(hashes) < 60 * 200_000  # a byte for each value, where floats would take eight
+
+
 def test_a_training_that_goes_another_way_gets_another_name(tmp_path):
     checkpoint = ModelCheckpoint(tmp_path, keep=None)
     net().set_callbacks(checkpoint).fit(X, Y)

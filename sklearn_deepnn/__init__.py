@@ -13,6 +13,6 @@ __version__ = "0.1.0"
 
 __all__ = ["LBFGS", "SGD", "Adam", "DeepNNClassifier", "NAdam", "RMSprop", "check_gradient", "train_deep_network"]
 
-for exported in (LBFGS, SGD, Adam, DeepNNClassifier, NAdam, RMSprop):
-    exported.__module__ = __name__  # the name that files hold, and that safe loaders trust, wherever the code moves
-del exported
+for _exported in (LBFGS, SGD, Adam, DeepNNClassifier, NAdam, RMSprop):
+    _exported.__module__ = __name__  # the name that files hold, and that safe loaders trust, wherever the code moves
+del _exported

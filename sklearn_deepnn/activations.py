@@ -7,10 +7,12 @@ float32 as well.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import expit, ndtr
+
+from .typing import Array
 
 LEAKY_RELU_SLOPE = 0.01
 INVERSE_SQRT_2PI = 0.3989422804014327
@@ -20,7 +22,7 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
-def relu(Z):
+def relu(Z: Array) -> tuple[Array, Array]:
     """Rectify: A = max(Z, 0).
 
     Parameters
@@ -36,13 +38,15 @@ def relu(Z):
     return A, A
 
 
-def relu_backward(dA, cache):
+def relu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `relu`: dZ = dA where A > 0, else 0."""
-    # with 512 examples, converting the mask first takes two thirds of the time of dA * (cache > 0), np.where six times
-    return dA * (cache > 0).astype(dA.dtype)
+    # dA * (cache > 0), which converts the mask in pieces, takes up to twice as long, np.where forty times
+    dZ = (cache > 0).astype(dA.dtype)
+    dZ *= dA
+    return dZ
 
 
-def leaky_relu(Z):
+def leaky_relu(Z: Array) -> tuple[Array, Array]:
     """Rectify with a small negative slope: A = max(Z, 0.01 Z).
 
     Parameters
@@ -57,13 +61,13 @@ def leaky_relu(Z):
     return A, A
 
 
-def leaky_relu_backward(dA, cache):
+def leaky_relu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `leaky_relu`: dZ = dA where A > 0, else 0.01 dA."""
     # sign and maximum run in wide registers; np.where takes six times as long
     return dA * np.maximum(np.sign(cache), LEAKY_RELU_SLOPE)
 
 
-def elu(Z):
+def elu(Z: Array) -> tuple[Array, Array]:
     """Apply the exponential linear unit: A = Z where Z > 0, else exp(Z) - 1.
 
     Parameters
@@ -83,12 +87,12 @@ def elu(Z):
     return A, A
 
 
-def elu_backward(dA, cache):
+def elu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `elu`: dZ = dA where A > 0, else dA (A + 1)."""
     return dA * (np.minimum(cache, 0) + 1)
 
 
-def selu(Z):
+def selu(Z: Array) -> tuple[Array, Array]:
     """Apply the scaled exponential linear unit: A = scale (Z where Z > 0, else alpha (exp(Z) - 1)).
 
     Parameters
@@ -107,12 +111,12 @@ def selu(Z):
     return A, A
 
 
-def selu_backward(dA, cache):
+def selu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `selu`: dZ = scale dA where A > 0, else dA (A + scale alpha)."""
     return dA * np.where(cache > 0, SELU_SCALE, cache + SELU_SCALE * SELU_ALPHA)
 
 
-def gelu(Z):
+def gelu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Weigh by the normal distribution function: A = Z Phi(Z), exactly, not by its tanh approximation.
 
     Parameters
@@ -133,7 +137,7 @@ def gelu(Z):
     return Z * Phi, (Z, Phi)
 
 
-def gelu_backward(dA, cache):
+def gelu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `gelu`: dZ = dA (Phi(Z) + Z phi(Z))."""
     Z, Phi = cache
     near = np.clip(Z, -40, 40)  # phi(40) is 0 already, and the square of a larger Z would overflow
@@ -141,7 +145,7 @@ def gelu_backward(dA, cache):
     return dA * (Phi + Z * phi)
 
 
-def silu(Z):
+def silu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Weigh by the sigmoid (swish): A = Z sigmoid(Z), worked out as Z/2 (1 + tanh(Z/2)): NumPy's tanh is quick.
 
     Parameters
@@ -164,10 +168,10 @@ def silu(Z):
     return half * T, (half, T)
 
 
-def silu_backward(dA, cache):
+def silu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `silu`: dZ = dA S (1 + Z (1 - S)), S = sigmoid(Z)."""
     half, T = cache
-    slope = 2 - T
+    slope: Array = 2 - T
     slope *= half
     slope += 1
     slope *= T
@@ -176,7 +180,7 @@ def silu_backward(dA, cache):
     return slope
 
 
-def mish(Z):
+def mish(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Weigh by the tanh of the softplus: A = Z tanh(log(1 + exp(Z))).
 
     Parameters
@@ -197,13 +201,13 @@ def mish(Z):
     return Z * T, (Z, T)
 
 
-def mish_backward(dA, cache):
+def mish_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `mish`: dZ = dA (T + Z (1 - T^2) sigmoid(Z)), T = tanh(softplus(Z))."""
     Z, T = cache
     return dA * (T + Z * (1 - T * T) * expit(Z))
 
 
-def softplus(Z):
+def softplus(Z: Array) -> tuple[Array, Array]:
     """Smooth the rectifier: A = log(1 + exp(Z)).
 
     Parameters
@@ -218,12 +222,12 @@ def softplus(Z):
     return A, A
 
 
-def softplus_backward(dA, cache):
+def softplus_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `softplus`: dZ = dA sigmoid(Z) = dA (1 - exp(-A))."""
     return dA * -np.expm1(-cache)
 
 
-def tanh(Z):
+def tanh(Z: Array) -> tuple[Array, Array]:
     """Apply the hyperbolic tangent: A = tanh(Z).
 
     Parameters
@@ -238,12 +242,12 @@ def tanh(Z):
     return A, A
 
 
-def tanh_backward(dA, cache):
+def tanh_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `tanh`: dZ = dA (1 - A^2)."""
     return dA * (1 - cache * cache)
 
 
-def sigmoid(Z):
+def sigmoid(Z: Array) -> tuple[Array, Array]:
     """Apply the logistic function: A = 1 / (1 + exp(-Z)).
 
     Parameters
@@ -258,12 +262,12 @@ def sigmoid(Z):
     return A, A
 
 
-def sigmoid_backward(dA, cache):
+def sigmoid_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `sigmoid`: dZ = dA A (1 - A)."""
     return dA * cache * (1 - cache)
 
 
-def identity(Z):
+def identity(Z: Array) -> tuple[Array, None]:
     """Pass on: A = Z.
 
     Parameters
@@ -278,9 +282,14 @@ def identity(Z):
     return Z, None
 
 
-def identity_backward(dA, cache):
+def identity_backward(dA: Array, cache: None) -> Array:
     """Backpropagate through `identity`: dZ = dA."""
     return dA
+
+
+ActivationName: TypeAlias = Literal[
+    "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "identity"
+]
 
 
 class Activation(NamedTuple):
@@ -295,10 +304,10 @@ class Activation(NamedTuple):
         The values of A where its slope vanishes: that of its lower end, or both bounds, or none.
     """
 
-    forward: Callable
-    backward: Callable
+    forward: Callable[[Array], tuple[Array, Any]]
+    backward: Callable[[Array, Any], Array]
     initializer: str
-    flat_at: tuple = ()
+    flat_at: tuple[float, ...] = ()
 
 
 ACTIVATIONS = {

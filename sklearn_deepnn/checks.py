@@ -3,8 +3,10 @@
 import math
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,12 +18,12 @@ class InvalidParameterError(ValueError, TypeError):
     """A parameter breaks its rule; both a ValueError and a TypeError, as scikit-learn's own."""
 
 
-def reject(name, rule, value):
+def reject(name: str, rule: str, value: object) -> NoReturn:
     """Raise `InvalidParameterError` in the one form that this package's messages have."""
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
 
 
-def warn_user(message, category):
+def warn_user(message: str, category: type[Warning]) -> None:
     """Warn, and point at the line that called scikit-learn or this package, however deep inside this is.
 
     Parameters
@@ -36,7 +38,7 @@ def warn_user(message, category):
 
 
 @contextmanager
-def naming(name, rule="valid"):
+def naming(name: str, rule: str = "valid") -> Iterator[None]:
     """Let errors that scikit-learn or NumPy raise inside say which argument is meant, if they do not yet.
 
     Parameters
@@ -57,7 +59,15 @@ def naming(name, rule="valid"):
         raise ValueError(f"{name} must be {rule}: {error}") from error
 
 
-def check_real(name, value, low=None, high=None, *, closed="both", otherwise=""):
+def check_real(
+    name: str,
+    value: Any,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    closed: str = "both",
+    otherwise: str = "",
+) -> Any:
     """Return `value` if it is a finite number between `low` and `high`.
 
     Parameters
@@ -77,11 +87,11 @@ def check_real(name, value, low=None, high=None, *, closed="both", otherwise="")
     InvalidParameterError
         If `value` is not a finite real number (a bool is none) or lies outside.
     """
-    inside = (
+    inside = (  # typeshed has no > of Real
         isinstance(value, Real)
         and not isinstance(value, bool)
         and _is_finite(value)
-        and (low is None or value > low or (value == low and closed in ("left", "both")))
+        and (low is None or value > low or (value == low and closed in ("left", "both")))  # type: ignore[operator]
         and (high is None or value < high or (value == high and closed in ("right", "both")))
     )
     if not inside:
@@ -91,14 +101,14 @@ def check_real(name, value, low=None, high=None, *, closed="both", otherwise="")
     return value
 
 
-def _is_finite(value):
+def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond every float
         return False
 
 
-def check_integer(name, value, low, *, otherwise=""):
+def check_integer(name: str, value: Any, low: int, *, otherwise: str = "") -> Any:
     """Return `value` if it is an integer (a bool is none) of at least `low`.
 
     Parameters
@@ -118,7 +128,7 @@ def check_integer(name, value, low, *, otherwise=""):
     return value
 
 
-def check_flag(name, value):
+def check_flag(name: str, value: Any) -> Any:
     """Return `value` if it is True or False.
 
     Raises
@@ -130,7 +140,7 @@ def check_flag(name, value):
     return value
 
 
-def check_choice(name, value, choices, *, otherwise=""):
+def check_choice(name: str, value: Any, choices: Iterable[str], *, otherwise: str = "") -> str:
     """Return `value` if it is one of the names in `choices`; the error lists them.
 
     Parameters

@@ -3,17 +3,22 @@
 Conventions: rows are samples here, `X` (n_samples, n_features). The engine gets `X.T`, a view.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import os
 import pickle
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Number
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -21,10 +26,12 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from .activations import ActivationName
 from .callbacks import Callback, EarlyStopping, ReduceLROnPlateau, load_checkpoint
 from .callbacks.checkpoints import is_overtaken, newest_checkpoint
-from .callbacks.progress import EpochPrinter, progress_display
+from .callbacks.progress import EpochPrinter, print_not_resumed, progress_display
 from .callbacks.protocol import CallbackSupportMixin, FitTasks, callbacks_of, with_callbacks
+from .callbacks.steering import Monitor
 from .checks import (
     InvalidParameterError,
     check_choice,
@@ -37,21 +44,30 @@ from .checks import (
 )
 from .diagnosis import diagnose, diagnose_part, find_bad_inputs
 from .frames import checked_inputs
-from .initializers import INITIALIZERS
-from .inspection import GRADIENTS_OF, hidden_activation, hidden_layer_number, input_gradient, integrated_gradient
+from .initializers import INITIALIZERS, InitializerName
+from .inspection import (
+    GRADIENTS_OF,
+    GradientOf,
+    hidden_activation,
+    hidden_layer_number,
+    input_gradient,
+    integrated_gradient,
+)
 from .losses import LOSSES, joint_logits
 from .network import Network, check_finite, fold_batch_norm, initialize_parameters, map_logits, map_pieces, take_columns
-from .optimizers import OPTIMIZERS
+from .optimizers import OPTIMIZERS, Optimizer, OptimizerName
+from .parameters import Parameters
 from .saving import SavingMixin, fitted_curves
-from .scaling import SCALINGS, fold_scaling, input_moments, on_another_scale, unfold_scaling
-from .schedules import SCHEDULES
+from .scaling import SCALINGS, Scaling, fold_scaling, input_moments, on_another_scale, unfold_scaling
+from .schedules import SCHEDULES, Schedule, ScheduleName
 from .summary import NetworkSummary
-from .training import Examples, Recipe, TrainingState, mean_cost, train
+from .training import Examples, Recipe, TrainingState, Validate, mean_cost, train
+from .typing import Array, Arrays, Auto, BoolArray, FloatArray, Inputs, MatrixLike, Maybe, Values
 
 # What "auto" stands for; docs/defaults.md tells why.
 AUTO_ENSEMBLE_SIZE = 12
 LARGE_SAMPLES = 30_000, 300_000  # with more than each of these, networks are twice as wide and half as many
-AUTO = {  # in the automatic network, and in one whose dims are given or that L-BFGS trains
+AUTO: dict[str, tuple[Any, Any]] = {  # in the automatic network, and in one whose dims are given or that L-BFGS trains
     "hidden_layer_dims": ((48, 24), (100,)),
     "activation": ("silu", "relu"),
     "learning_rate": (0.01, 0.001),
@@ -273,41 +289,70 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
     [(13, 32), (32, 16), (16, 3)]
     """
 
+    if TYPE_CHECKING:  # what fitting sets, and what scikit-learn, which has no types, brings
+        classes_: Array
+        class_weight_: FloatArray
+        multilabel_: bool
+        n_features_in_: int
+        feature_names_in_: Array
+        parameters_: Arrays
+        network_: dict[str, Any]
+        n_layers_: int
+        n_outputs_: int
+        out_activation_: Literal["sigmoid", "softmax"]
+        n_iter_: int
+        loss_: float
+        loss_curve_: list[float]
+        validation_loss_curve_: list[float]
+        validation_scores_: list[float]
+        best_iter_: int
+        best_loss_: float
+        learning_rate_curve_: list[float]
+        report_: list[str]
+        training_state_: dict[str, Any]
+
+        def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float: ...
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+        def set_fit_request(self, **requests: bool | str | None) -> Self: ...
+        def set_partial_fit_request(self, **requests: bool | str | None) -> Self: ...
+        def set_score_request(self, **requests: bool | str | None) -> Self: ...
+
     # where the "?" of scikit-learn's HTML leads
     _doc_link_module = "sklearn_deepnn"
     _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     def __init__(
         self,
-        hidden_layer_dims="auto",
-        activation="auto",
+        hidden_layer_dims: int | str | Sequence[int] = "auto",
+        activation: Auto | ActivationName | Sequence[ActivationName] = "auto",
         *,
-        ensemble_size="auto",
-        scale_inputs="standard",
-        weight_init="auto",
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        batch_size="auto",
-        max_iter=200,
-        weight_decay="auto",
-        weight_averaging="auto",
-        dropout_rate=0.0,
-        batch_norm=False,
-        label_smoothing="auto",
-        max_grad_norm=None,
-        class_weight=None,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change="auto",
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        dtype="auto",
-        verbose=0,
-        random_state=None,
-    ):
+        ensemble_size: Auto | int = "auto",
+        scale_inputs: Literal["standard", "robust"] | None = "standard",
+        weight_init: Auto | InitializerName | dict[str, Any] = "auto",
+        optimizer: OptimizerName | Optimizer | type[Optimizer] = "adam",
+        learning_rate: Auto | float = "auto",
+        learning_rate_schedule: ScheduleName | Literal["reduce_on_plateau"] | Schedule = "constant",
+        batch_size: Auto | int | None = "auto",
+        max_iter: int = 200,
+        weight_decay: Auto | float = "auto",
+        weight_averaging: Auto | float = "auto",
+        dropout_rate: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        label_smoothing: Auto | float = "auto",
+        max_grad_norm: float | None = None,
+        class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: Auto | int = "auto",
+        tol: float = 1e-4,
+        scoring: str | Callable[..., float] = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        dtype: DTypeLike = "auto",
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.hidden_layer_dims = hidden_layer_dims
         self.activation = activation
         self.ensemble_size = ensemble_size
@@ -339,7 +384,17 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
     _calls_back = True  # callbacks of this package, too
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -377,23 +432,26 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         ConvergenceWarning
             If the training diverges, yet leaves something to keep, or has clearly learned nothing; see `report_`.
         """
-        validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        validation_data: dict[str, Any] = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         data_hash, key = "", ""
         if resume_from is not None or callbacks_of(self):
             self._check_parameters()
             data_hash, key = self._hashes(X, y, sample_weight, **validation_data)
         checkpoint = None if resume_from is None else self._checkpoint(resume_from, key)
+        if self.verbose and resume_from is not None and checkpoint is None:
+            print_not_resumed(resume_from)
         draft = self._draft(checkpoint or (self if self.warm_start else None))
         recipe = draft._check_parameters()
         hold_out = partial(draft._hold_out, **validation_data)
         resumes = checkpoint is not None
         examples, validation, network, state = draft._prepare(X, y, sample_weight, hold_out=hold_out, resumes=resumes)
-        if resumes:
+        if checkpoint is not None:
             if state.data_hash != data_hash:
                 raise ValueError("resume_from must be of a fit on the same data, X, y, weights and X_val; got another.")
             warn_of_other_parameters(checkpoint.get_params(deep=False), self.get_params(deep=False))
         state.data_hash, state.key = data_hash, key
-        if (resumes and is_overtaken(resume_from)) or not state.name.endswith(key[:8]):
+        from_older = resumes and is_overtaken(resume_from)  # type: ignore[arg-type]  # who resumes gives it
+        if from_older or not state.name.endswith(key[:8]):
             state.name = ""  # it goes another way than the training that had it
         # by the validation data, which otherwise are only watched
         is_guided = validation is not None and bool(self.early_stopping)
@@ -428,7 +486,9 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         tasks.end()
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: MatrixLike, y: MatrixLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on this part of the data, going on from the calls before.
 
         The order of samples, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts
@@ -479,7 +539,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         draft.report_ = diagnose_part(state, examples, network, recipe, of_inputs=draft.report_)
         return self._adopt(draft, state, resumable=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Return the most probable label of each sample.
 
         Parameters
@@ -498,7 +558,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             return self.classes_[self._outputs(X, lambda ZL: ZL[0] > 0, (), np.intp)]
         return self.classes_[self._outputs(X, lambda ZL: ZL.argmax(axis=0), (), np.intp)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> FloatArray:
         """Return the probability of each class.
 
         Parameters
@@ -516,7 +576,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         link = LOSSES[self.network_["loss"]].link
         return self._outputs(X, lambda ZL: open_interval(self._by_class(ZL, link)), self.classes_.shape)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> FloatArray:
         """Return the logarithm of the probability of each class, finite where the probability has underflowed to 0.
 
         Parameters
@@ -531,7 +591,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         log_link = LOSSES[self.network_["loss"]].log_link
         return self._outputs(X, partial(self._by_class, link=log_link), self.classes_.shape)
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the logits, which the output's sigmoid or softmax turns into probabilities.
 
         Parameters
@@ -547,7 +607,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         shape = () if self.n_outputs_ == 1 else (self.n_outputs_,)
         return self._outputs(X, lambda ZL: ZL.T if shape else ZL[0], shape)
 
-    def hidden_activations(self, X, layer=-1):
+    def hidden_activations(self, X: MatrixLike, layer: int = -1) -> FloatArray:
         """Return what a hidden layer makes of each sample, as when it predicts: a representation that was learned.
 
         Parameters
@@ -582,7 +642,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         width = sum(network.layer_dims[1 if issparse(X) else 0 : l + 1]) * network.ensemble_size
         return self._by_pieces(activate, X, (*stack, -1, network.layer_dims[l]), width)
 
-    def input_gradients(self, X, label=None, *, of="probability"):
+    def input_gradients(self, X: MatrixLike, label: Any = None, *, of: GradientOf = "probability") -> FloatArray:
         """Return how much each feature of each sample moves a prediction: its gradient, by backpropagation.
 
         Parameters
@@ -617,7 +677,15 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         self._check_fitted()
         return self._gradients(input_gradient, X, label, of)
 
-    def integrated_gradients(self, X, label=None, *, baseline=None, n_steps=32, of="probability"):
+    def integrated_gradients(
+        self,
+        X: MatrixLike,
+        label: Any = None,
+        *,
+        baseline: ArrayLike | None = None,
+        n_steps: int = 32,
+        of: GradientOf = "probability",
+    ) -> FloatArray:
         """Return how much of a prediction each feature of each sample accounts for, compared with a baseline [1]_.
 
         (X - baseline) * mean gradient on the straight way from the baseline to X. Each row sums to the prediction for
@@ -664,7 +732,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         integrate = partial(integrated_gradient, baseline=self._baseline(baseline)[:, np.newaxis], n_steps=n_steps)
         return self._gradients(integrate, X, label, of)
 
-    def summary(self):
+    def summary(self) -> NetworkSummary:
         """Return what the network is made of, layer by layer: a table to print, to show in a notebook or to compute on.
 
         Returns
@@ -701,41 +769,41 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         return NetworkSummary.of(self)
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[FloatArray]:
         """Weights of the network that predicts, (n_in, n_out) for each layer; batch normalisation is folded in."""
         return [folded.mT for name, folded in self._folded() if name.startswith("W")]
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[FloatArray]:
         """Biases of the network that predicts, (n_out,) for each layer; batch normalisation is folded in."""
         biases = [folded for name, folded in self._folded() if name.startswith("b")]
         return [b.ravel() if b.ndim == 2 else b.mT for b in biases]
 
     @property
-    def input_center_(self):
+    def input_center_(self) -> FloatArray:
         """What is subtracted from each feature before it is divided by `input_scale_`; missing without scaling."""
         return self._scaling("center")
 
     @property
-    def input_scale_(self):
+    def input_scale_(self) -> FloatArray:
         """What each feature is divided by; missing without scaling."""
         return self._scaling("scale")
 
-    def _scaling(self, name):
+    def _scaling(self, name: str) -> FloatArray:
         if not (hasattr(self, "training_state_") and self.training_state_["scaling"]):
             raise AttributeError(f"This {type(self).__name__} is not fitted, or does not scale its inputs.")
         return self.training_state_["scaling"][name][..., 0]
 
-    def _folded(self):
+    def _folded(self) -> list[tuple[str, Array]]:
         if not hasattr(self, "parameters_"):
             raise AttributeError(f"This {type(self).__name__} is not fitted: it has no weights yet.")
         folded = fold_batch_norm(self.parameters_)
         return sorted(folded.items(), key=lambda item: int(item[0][1:]))
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
@@ -744,14 +812,23 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
     # What `fit` and `partial_fit` are made of. They work on a draft, a copy of the estimator, and change the estimator
     # itself only when all has gone well.
 
-    def _draft(self, fitted=None):
+    def _draft(self, fitted: DeepNNClassifier | None = None) -> Self:
         """Return a copy to work on, with the fitted attributes of an estimator whose training goes on, or without."""
         draft = object.__new__(type(self))
         draft.__dict__.update({name: v for name, v in vars(self).items() if not name.endswith("_")})
         draft.__dict__.update({name: v for name, v in vars(fitted or draft).items() if name.endswith("_")})
         return draft
 
-    def _hashes(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val):
+    def _hashes(
+        self,
+        X: Inputs,
+        y: Any,
+        sample_weight: Any,
+        *,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+    ) -> tuple[str, str]:
         """Return what tells the data, and the data with the parameters, from others; of X a sample is looked at."""
         draft = self._draft()
         sets = [draft._read(X, y, sample_weight, draft._classes_in)]
@@ -765,7 +842,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         steering = [repr(callback) for callback in callbacks_of(self) if isinstance(callback, COMPARING)]
         return data_hash, joblib.hash([data_hash, parameters, steering])
 
-    def _checkpoint(self, path, key):
+    def _checkpoint(self, path: str | os.PathLike[str], key: str) -> Maybe[Self]:
         """Return the estimator that a checkpoint holds, or None in a folder that has none of such a fit."""
         if not isinstance(path, (str, os.PathLike)):
             reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
@@ -778,7 +855,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             reject("resume_from", f"the checkpoint of a {type(self).__name__}", path)
         return checkpoint
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> Recipe:
         """Check all parameters that need no data; return the recipe that they make."""
         for name in ("shuffle", "warm_start", "batch_norm"):
             check_flag(name, getattr(self, name))
@@ -814,7 +891,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             reject("random_state", "None, an integer from 0 to 2**32 - 1 or a RandomState", self.random_state)
         return self._recipe()
 
-    def _recipe(self):
+    def _recipe(self) -> Recipe:
         schedule, batch_size = self.learning_rate_schedule, self.batch_size
         if not callable(schedule):
             otherwise = " or a callable that takes the step"
@@ -838,7 +915,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             shuffle=bool(self.shuffle),
         )
 
-    def _settled(self, recipe, examples, *, validates):
+    def _settled(self, recipe: Recipe, examples: Examples, *, validates: bool) -> Recipe:
         """Return the recipe with what "auto" stands for, given the examples to train on."""
         n, batch_size, averaging_epochs = examples.n, recipe.batch_size, self.weight_averaging
         label_smoothing = recipe.label_smoothing
@@ -857,30 +934,30 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             label_smoothing=float(label_smoothing),
         )
 
-    def _callbacks(self, tasks, *, is_guided):
+    def _callbacks(self, tasks: FitTasks, *, is_guided: bool) -> list[Callback]:
         """Return the callbacks of a call of `fit`; those that were set take the place of what parameters ask for."""
         patience, given = self._chosen("n_iter_no_change"), callbacks_of(self)
-        automatic = []
+        automatic: list[Callback] = []
         if not any(isinstance(callback, EarlyStopping) for callback in given):
-            monitor = "auto" if is_guided else "cost"
+            monitor: Monitor = "auto" if is_guided else "cost"
             automatic.append(EarlyStopping(monitor, patience, self.tol, restore_best=is_guided))
         has_reducer = any(isinstance(callback, ReduceLROnPlateau) for callback in given)
         if self.learning_rate_schedule == REDUCE_ON_PLATEAU and not has_reducer:
             automatic.append(ReduceLROnPlateau(factor=0.2, patience=max(patience // 2, 1), min_delta=self.tol))
         return self._with_those_set(*automatic, tasks, display=progress_display if self.verbose == 1 else EpochPrinter)
 
-    def _settings(self):
+    def _settings(self) -> dict[str, Any]:
         """Return the parameters for callbacks, if there are any: to gather them takes longer than a small step."""
         return self.get_params(deep=False) if callbacks_of(self) else {}
 
-    def _with_those_set(self, *callbacks, display=EpochPrinter):
+    def _with_those_set(self, *callbacks: Callback, display: Callable[[], Callback] = EpochPrinter) -> list[Callback]:
         """Return callbacks, those of this package that were set, and the display, if there is to be one."""
         ours = [callback for callback in callbacks_of(self) if isinstance(callback, Callback)]
         displays = [display()] if self.verbose else []
         # who saves what the others have done comes last
         return sorted([*callbacks, *ours, *displays], key=lambda callback: callback.needs_snapshot)
 
-    def _layer_dims(self, n_features, n_outputs, n_samples=1):
+    def _layer_dims(self, n_features: int, n_outputs: int, n_samples: int = 1) -> tuple[int, ...]:
         dims = self._chosen("hidden_layer_dims")
         if self._is_automatic():
             going_on = hasattr(self, "network_")
@@ -889,16 +966,16 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             dims = [int(n) for n in dims.split("-")]
         if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
             dims = [dims]
-        if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in dims):
+        if not all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in dims):
             rule = "'auto', an integer of at least 1, a sequence of such or a string of such like '128-64'"
             reject("hidden_layer_dims", rule, self.hidden_layer_dims)
         return (n_features, *dims, n_outputs)
 
-    def _is_auto(self, name):
+    def _is_auto(self, name: str) -> bool:
         value = getattr(self, name)
         return isinstance(value, str) and value == "auto"
 
-    def _chosen(self, name):
+    def _chosen(self, name: str) -> Any:
         """Return a parameter, or what "auto" stands for in it."""
         if not self._is_auto(name):
             return getattr(self, name)
@@ -906,11 +983,11 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             return self.network_["activation"][0]
         return AUTO[name][0 if self._is_automatic() else 1]
 
-    def _is_automatic(self):
+    def _is_automatic(self) -> bool:
         """Say whether the network is to be the one that proved best: without dims of its own, learning by batches."""
         return self._is_auto("hidden_layer_dims") and not checked_optimizer(self.optimizer).full_batch
 
-    def _ensemble_size(self, n):
+    def _ensemble_size(self, n: int) -> int:
         """Return how many networks to train on n samples."""
         if not self._is_auto("ensemble_size"):
             return int(self.ensemble_size)
@@ -920,7 +997,9 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             return 1
         return max(min(AUTO_ENSEMBLE_SIZE >> n_doublings(n), ENSEMBLE_SAMPLES // n), 1)
 
-    def _float_type(self, examples=None, network=None, scaling=None):
+    def _float_type(
+        self, examples: Examples | None = None, network: Maybe[Network] = None, scaling: Scaling | None = None
+    ) -> np.dtype[Any]:
         """Return the precision to compute in."""
         if self._is_auto("dtype"):
             if examples is None or is_single(examples.X.dtype):
@@ -935,7 +1014,17 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             reject("dtype", "'auto', float32 or float64", self.dtype)
         return dtype
 
-    def _prepare(self, X, y, sample_weight, *, choose_classes=None, hold_out=None, in_parts=False, resumes=False):
+    def _prepare(
+        self,
+        X: Inputs,
+        y: Any,
+        sample_weight: Any,
+        *,
+        choose_classes: Callable[[Any], Array] | None = None,
+        hold_out: Callable[..., tuple[Examples, Examples | None]] | None = None,
+        in_parts: bool = False,
+        resumes: bool = False,
+    ) -> tuple[Examples, Examples | None, Network, TrainingState]:
         """Return the examples to train on, those to validate on (or None), the network, and the state to start from."""
         examples = everything = self._read(X, y, sample_weight, choose_classes or self._classes_in)
         validation = None
@@ -973,7 +1062,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         self.out_activation_ = LOSSES[network.loss].out_activation
         return examples, validation, network, state
 
-    def _read(self, X, y, sample_weight, choose_classes):
+    def _read(self, X: Inputs, y: Any, sample_weight: Any, choose_classes: Callable[[Any], Array]) -> Examples:
         """Check the training set; return it as examples. Sets: multilabel_, classes_."""
         going_on = hasattr(self, "parameters_")
         X, y = checked_inputs(self, X, y, multi_output=True, reset=not going_on)
@@ -993,13 +1082,13 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             self.class_weight_ = weights_by_class(self.class_weight, self.classes_, Y[0], weight)
         return self._examples(X, Y, weight, "y")
 
-    def _classes_in(self, y):
+    def _classes_in(self, y: Inputs) -> Array:
         """Return the classes that training began with, or those in y."""
         if hasattr(self, "classes_"):
             return self.classes_
         return np.arange(y.shape[1]) if self.multilabel_ else unique_labels(y)
 
-    def _given_classes(self, classes, y):
+    def _given_classes(self, classes: Any, y: Inputs) -> Array:
         """Return the classes that training began with, or those that the first call of `partial_fit` was given."""
         if classes is None:
             if not hasattr(self, "classes_") and not self.multilabel_:
@@ -1015,7 +1104,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             raise ValueError(f"classes must stay what they were, {self.classes_.tolist()}, got {classes.tolist()}.")
         return classes
 
-    def _targets(self, y, weight, name):
+    def _targets(self, y: Inputs, weight: Array | None, name: str) -> Inputs:
         """Return indicators (n_L, n), or class numbers (1, n); labels of samples without weight do not count."""
         if y.ndim == 2:
             if y.shape[1] != len(self.classes_):
@@ -1026,7 +1115,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         Y[0, known] = encode(y[known], self.classes_, name)
         return Y
 
-    def _examples(self, X, Y, weight, name):
+    def _examples(self, X: Inputs, Y: Inputs, weight: Array | None, name: str) -> Examples:
         """Return rows and targets as examples, with weights times class weights, less those that weigh nothing."""
         if self.class_weight is not None:
             by_class = self.class_weight_[Y[0]]
@@ -1037,7 +1126,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         columns = None if weight is None or weight.all() else np.flatnonzero(weight)
         return Examples(X.T, Y, weight, columns)
 
-    def _network(self, n_features, n_samples):
+    def _network(self, n_features: int, n_samples: int) -> Network:
         two_classes = len(self.classes_) == 2 and not self.multilabel_
         return Network(
             self._layer_dims(n_features, 1 if two_classes else len(self.classes_), n_samples),
@@ -1048,7 +1137,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             ensemble_size=self._ensemble_size(n_samples),
         )
 
-    def _state(self, network):
+    def _state(self, network: Network) -> TrainingState:
         """Return the state that training goes on from; or a new one, which has no parameters yet."""
         if hasattr(self, "parameters_"):
             check_same_network(network, Network.restore(self.network_))
@@ -1057,7 +1146,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         rng = np.random.default_rng(seed)
         return TrainingState(None, rng, split_seed=int(rng.integers(2**32)))
 
-    def _scale_inputs(self, state, examples, *, in_parts):
+    def _scale_inputs(self, state: TrainingState, examples: Examples, *, in_parts: bool) -> None:
         """Choose the scaling of a new state, or count in the examples of one more part. Sets: state."""
         is_new = state.parameters is None
         if not is_new:
@@ -1070,7 +1159,9 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         elif self.scale_inputs is not None and is_new:
             state.scaling = SCALINGS[self.scale_inputs](examples)
 
-    def _initial_parameters(self, network, rng, dtype, scaling):
+    def _initial_parameters(
+        self, network: Network, rng: np.random.Generator, dtype: DTypeLike, scaling: Scaling | None
+    ) -> Parameters:
         name = "zeros" if isinstance(self.weight_init, dict) else self.weight_init
         parameters = initialize_parameters(
             network.layer_dims,
@@ -1093,7 +1184,16 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
                 reject("weight_init", "a dict of finite numbers", self.weight_init)
         return parameters
 
-    def _hold_out(self, examples, network, split_seed, *, X_val, y_val, sample_weight_val):
+    def _hold_out(
+        self,
+        examples: Examples,
+        network: Network,
+        split_seed: int,
+        *,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+    ) -> tuple[Examples, Examples | None]:
         """Return the examples to train on and those to validate on, or None for the latter.
 
         Each member of an ensemble holds out another share of the set.
@@ -1118,9 +1218,10 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         folds = draw_folds(strata, n_val, network.ensemble_size, np.random.default_rng(split_seed))
         parts = [(np.flatnonzero(~fold), np.flatnonzero(fold)) for fold in folds]
         parts = parts[0] if network.ensemble_size == 1 else map(np.stack, zip(*parts))
-        return tuple(examples._replace(columns=examples.at(part)) for part in parts)
+        train_on, held_out = (examples._replace(columns=examples.at(part)) for part in parts)
+        return train_on, held_out
 
-    def _read_validation(self, X_val, y_val, sample_weight_val):
+    def _read_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Examples:
         with naming("X_val", "like X"):
             X_val = checked_inputs(self, X_val, name="X_val", reset=False)
         with naming("y_val", "like y"):
@@ -1131,11 +1232,11 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X_val.shape[0])
         return self._examples(X_val, self._targets(y_val, weight, "y_val"), weight, "y_val")
 
-    def _validator(self, network, validation, start):
+    def _validator(self, network: Network, validation: Examples, start: Arrays) -> Validate:
         """Return the function of the parameters that judges an epoch; try it out on the start values."""
         score = None if self.scoring == "loss" else self._score_by(network, validation, start)
 
-        def validate(parameters):
+        def validate(parameters: Arrays) -> Values:
             values = {"validation_cost": mean_cost(validation, parameters, network)}
             if score is not None and math.isfinite(values["validation_cost"]):
                 values["validation_score"] = score(parameters)
@@ -1143,7 +1244,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
         return validate
 
-    def _score_by(self, network, validation, start):
+    def _score_by(self, network: Network, validation: Examples, start: Arrays) -> Callable[[Arrays], float]:
         """Return the function of the parameters that applies `scoring`; try it out on the start values.
 
         Members of an ensemble that hold out shares of their own are scored one by one, and the mean is returned.
@@ -1160,7 +1261,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             weights = {} if weight is None else {"sample_weight": weight[held]}
             sets.append((validation.X.T[held], Y if self.multilabel_ else self.classes_[Y[:, 0]], weights))
 
-        def score(parameters):
+        def score(parameters: Arrays) -> float:
             parameters, scores = fold_scaling(parameters, validation.scaling), []
             for k, (X, y, weights) in enumerate(sets):
                 model.parameters_ = {name: W[k] for name, W in parameters.items()} if one_by_one else parameters
@@ -1169,7 +1270,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
         suitable = f"a scorer that the validation data suit, got {self.scoring!r}"
 
-        def checked_score(parameters):
+        def checked_score(parameters: Arrays) -> float:
             with naming("scoring", suitable):
                 return check_real("scoring", score(parameters))
 
@@ -1182,14 +1283,14 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
                 score(start)
         return checked_score
 
-    def _adopt(self, draft, state, *, resumable):
+    def _adopt(self, draft: Self, state: TrainingState, *, resumable: bool) -> Self:
         """Take the draft's place, with the fitted attributes that the training gives."""
         draft.__dict__.update(draft._fitted(state, resumable=resumable))
         draft.__dict__.update({name: v for name, v in vars(self).items() if name.startswith("_")})  # scikit-learn's
         self.__dict__ = draft.__dict__
         return self
 
-    def _fitted(self, state, *, resumable, cut_off=False):
+    def _fitted(self, state: TrainingState, *, resumable: bool, cut_off: bool = False) -> dict[str, Any]:
         """Return the fitted attributes that the training gives."""
         history = state.history
         cost = history["cost"]
@@ -1204,14 +1305,14 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             **fitted_curves(history),
         }
 
-    def _snapshot(self, state):
+    def _snapshot(self, state: TrainingState) -> Self:
         """Return the estimator as `fit` would if it stopped now, without callbacks. What it holds is not copied."""
         snapshot = self._draft(self)
         snapshot.__dict__.update(self._fitted(state, resumable=True, cut_off=True))
         snapshot.__dict__ = {name: v for name, v in vars(snapshot).items() if "callback" not in name}
         return snapshot
 
-    def _copied(self, state, estimator):
+    def _copied(self, state: TrainingState, estimator: Self) -> dict[str, Any]:
         """Return the fitted attributes that an estimator has if training stops now, copied; None for those it lost."""
         stale = [name for name in vars(estimator) if name.endswith("_")]
         own = {name: v for name, v in vars(self).items() if name.endswith("_")}
@@ -1219,23 +1320,25 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
 
     # What predicting is made of.
 
-    def _check_fitted(self):
+    def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # raises; it reads all tags first, which a fitted estimator need not wait for
 
-    def _has_one_logit(self):
+    def _has_one_logit(self) -> bool:
         """Say whether one logit stands for two classes."""
         return self.n_outputs_ == 1 and len(self.classes_) == 2
 
     @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
-    def _outputs(self, X, of_logits, shape, dtype=None):
+    def _outputs(
+        self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
+    ) -> Array:
         """Return what a function makes of the logits (n_L, m) of X: a number, or an array of a shape, per sample."""
         plain, loss = self._is_plain(X), self.network_["loss"]
         X = X if plain else self._validated(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
         rows = np.empty((X.shape[0], *shape), dtype or float_type)
 
-        def write(piece, ZL):
+        def write(piece: slice, ZL: Array) -> None:
             if plain and not np.isfinite(X[piece].sum()):  # of large finite numbers the sum may be infinite
                 self._validated(X[piece])
             check_finite(ZL)
@@ -1244,7 +1347,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         map_logits(write, X.T, self.parameters_, Network.restore(self.network_))
         return rows
 
-    def _gradients(self, function, X, label, of):
+    def _gradients(self, function: Callable[..., Array], X: Inputs, label: Any, of: GradientOf) -> FloatArray:
         """Return a row of gradients per sample, from a function of the engine."""
         check_choice("of", of, GRADIENTS_OF)
         D = self._output_of(label)
@@ -1253,7 +1356,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
         return self._by_pieces(backpropagate, X, (-1, self.n_features_in_), width)
 
-    def _output_of(self, label):
+    def _output_of(self, label: Any) -> Array | None:
         """Return which output a label means, (n_L, 1), as `inspection` tells it; None if any that is predicted."""
         if label is None and not self.multilabel_:
             return None
@@ -1270,7 +1373,7 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             D[number] = 1
         return D
 
-    def _baseline(self, baseline):
+    def _baseline(self, baseline: Any) -> Array:
         if baseline is None:
             return getattr(self, "input_center_", np.zeros(self.n_features_in_))
         with naming("baseline"):
@@ -1281,13 +1384,15 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         return baseline
 
     @np.errstate(over="ignore", invalid="ignore")  # what comes of it is an error, below
-    def _by_pieces(self, function, X, shape, width):
+    def _by_pieces(
+        self, function: Callable[[Inputs], Array], X: Inputs, shape: Sequence[int], width: int
+    ) -> FloatArray:
         """Return what a function of the engine makes of X, in rows of a shape whose -1 stands for the samples."""
         X = self._validated(X)
         shape = [X.shape[0] if n == -1 else n for n in shape]
-        rows = np.empty(shape, np.float32 if is_single(X.dtype) else np.float64)
+        rows: FloatArray = np.empty(shape, np.float32 if is_single(X.dtype) else np.float64)
 
-        def write(piece, A0):
+        def write(piece: slice, A0: Inputs) -> None:
             found = function(A0)
             check_finite(found)
             rows[..., piece, :] = found.mT
@@ -1295,10 +1400,10 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
         map_pieces(write, X.T, self.parameters_["W1"].dtype, width)
         return rows
 
-    def _validated(self, X):
+    def _validated(self, X: Inputs) -> Inputs:
         return checked_inputs(self, X, reset=False)
 
-    def _is_plain(self, X):
+    def _is_plain(self, X: Any) -> bool:
         """Say whether X has all that is wanted but perhaps finite numbers: to validate it takes longer than one row."""
         return (
             type(X) is np.ndarray
@@ -1308,15 +1413,15 @@ class DeepNNClassifier(CallbackSupportMixin, SavingMixin, ClassifierMixin, BaseE
             and not hasattr(self, "feature_names_in_")
         )
 
-    def _by_class(self, ZL, link):
+    def _by_class(self, ZL: Array, link: Callable[[Array], Array]) -> Array:
         """Return what a link of the loss makes of logits, with a row for each example and a column for each class."""
         return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
 
 
-__test__ = {"DeepNNClassifier": DeepNNClassifier}  # doctest goes by __module__, which is the package's
+__test__: dict[str, Any] = {"DeepNNClassifier": DeepNNClassifier}  # doctest goes by __module__, which is the package's
 
 
-def checked_optimizer(optimizer):
+def checked_optimizer(optimizer: Any) -> Optimizer:
     """Return an optimizer given by its name, its class or as it is.
 
     Raises
@@ -1331,7 +1436,7 @@ def checked_optimizer(optimizer):
     return OPTIMIZERS.get(optimizer, optimizer)()
 
 
-def warn_of_another_scale(examples, validation):
+def warn_of_another_scale(examples: Examples, validation: Examples) -> None:
     """Warn if validation data lie where the training data do not, as they do if a pipeline has not transformed them.
 
     Parameters
@@ -1354,7 +1459,7 @@ def warn_of_another_scale(examples, validation):
         warn_user(f"X_val is on another scale than X: {seen}. {advice}.", UserWarning)
 
 
-def harmless_smoothing(examples):
+def harmless_smoothing(examples: Examples) -> float:
     """Return how much label smoothing raises the rarest class by `LIFT_OF_RARE_CLASS` of the share that it has.
 
     Parameters
@@ -1372,7 +1477,7 @@ def harmless_smoothing(examples):
     return LIFT_OF_RARE_CLASS * len(totals) * totals.min() / totals.sum()
 
 
-def needs_double(scaling):
+def needs_double(scaling: Scaling | None) -> bool:
     """Say whether inputs that come so scaled need float64: in float32 their shift would drown what they vary by."""
     if scaling is None:
         return False
@@ -1381,17 +1486,17 @@ def needs_double(scaling):
     return bool(((np.abs(center) > FAR_FROM_ZERO * scale) | (scale < 1e-30) | (scale > 1e30)).any())
 
 
-def n_doublings(n_samples):
+def n_doublings(n_samples: int) -> int:
     """Return how often the automatic network is doubled in width for a number of samples."""
     return sum(n_samples > limit for limit in LARGE_SAMPLES)
 
 
-def is_single(dtype):
+def is_single(dtype: np.dtype[Any]) -> bool:
     """Say whether a dtype holds floats of at most 32 bits, in whatever byte order."""
     return dtype.kind == "f" and dtype.itemsize <= 4
 
 
-def open_interval(probabilities):
+def open_interval(probabilities: Array) -> Array:
     """Return probabilities with those that were rounded to 0 or 1 moved to the next number between.
 
     Parameters
@@ -1409,7 +1514,7 @@ def open_interval(probabilities):
     return probabilities.clip(limits.tiny, 1 - limits.epsneg)
 
 
-def draw_shares(strata, n_drawn, rng):
+def draw_shares(strata: Array, n_drawn: int, rng: np.random.Generator) -> BoolArray:
     """Draw samples at random such that each stratum is drawn from by its share, to within one sample.
 
     None loses its last sample: others then give more than their share. If they cannot, strata are not looked at. Unlike
@@ -1441,7 +1546,7 @@ def draw_shares(strata, n_drawn, rng):
     return drawn
 
 
-def draw_folds(strata, n_drawn, n_folds, rng):
+def draw_folds(strata: Array, n_drawn: int, n_folds: int, rng: np.random.Generator) -> Iterator[BoolArray]:
     """Draw folds as `draw_shares` does, each from the samples that no fold before has, as long as there are such.
 
     Parameters
@@ -1470,7 +1575,7 @@ def draw_folds(strata, n_drawn, n_folds, rng):
         rest = np.flatnonzero(~drawn)
 
 
-def check_labels(y):
+def check_labels(y: Any) -> tuple[Any, bool]:
     """Return y as one label per sample or as an indicator matrix, and whether it is the latter.
 
     Raises
@@ -1488,7 +1593,7 @@ def check_labels(y):
     return (y, True) if kind == "multilabel-indicator" else (column_or_1d(y, warn=True), False)
 
 
-def unique_labels(y):
+def unique_labels(y: Array) -> Array:
     """Return the sorted labels in y.
 
     Raises
@@ -1502,7 +1607,7 @@ def unique_labels(y):
         raise ValueError("y must have labels of one kind, all strings or all numbers.") from error
 
 
-def encode(y, classes, name):
+def encode(y: Array, classes: Array, name: str) -> Array:
     """Return the position in `classes` of each label.
 
     Raises
@@ -1518,7 +1623,7 @@ def encode(y, classes, name):
     return np.array([positions[label] for label in labels.tolist()], dtype=np.intp)[numbers]
 
 
-def check_sample_weight(name, weight, n_samples):
+def check_sample_weight(name: str, weight: Any, n_samples: int) -> Array | None:
     """Return the weights as float64, or None if there are none.
 
     Raises
@@ -1540,7 +1645,9 @@ def check_sample_weight(name, weight, n_samples):
     return weight
 
 
-def weights_by_class(class_weight, classes, codes, sample_weight):
+def weights_by_class(
+    class_weight: dict[Any, Any] | Literal["balanced"], classes: Array, codes: Array, sample_weight: Array | None
+) -> Array:
     """Return the weight of each class; "balanced" counts samples by their weight.
 
     Raises
@@ -1560,7 +1667,7 @@ def weights_by_class(class_weight, classes, codes, sample_weight):
     return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
 
 
-def warn_of_other_parameters(saved, given):
+def warn_of_other_parameters(saved: dict[str, Any], given: dict[str, Any]) -> None:
     """Warn if a call of `fit` that was cut off is carried on with other parameters, as far as their values tell.
 
     Parameters
@@ -1584,20 +1691,20 @@ def warn_of_other_parameters(saved, given):
         warn_user(f"{message} {', '.join(changes)}.", UserWarning)
 
 
-def is_plain(value):
+def is_plain(value: object) -> bool:
     """Say whether values of a parameter can be compared by ==, before and after they were saved."""
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
     return value is None or isinstance(value, (str, Number, *OPTIMIZERS.values()))
 
 
-def as_lists(value):
+def as_lists(value: Any) -> Any:
     """Return a value with lists in place of tuples, and Python's numbers for NumPy's, which mean the same."""
     value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
     return list(map(as_lists, value)) if isinstance(value, (list, tuple)) else value
 
 
-def nonzeros(X):
+def nonzeros(X: Inputs) -> tuple[Any, ...]:
     """Return what an array holds, dense or sparse, in one form: its shape, and where there is what number but zero."""
     X = csr_array(X)
     X.sum_duplicates()
@@ -1605,7 +1712,7 @@ def nonzeros(X):
     return X.shape, X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
 
 
-def hash_of_value(value):
+def hash_of_value(value: object) -> str:
     """Return what tells the value of a parameter from others; of generators and of what cannot be saved, the kind."""
     try:
         return type(value).__name__ if isinstance(value, np.random.RandomState) else joblib.hash(as_lists(value))
@@ -1613,7 +1720,7 @@ def hash_of_value(value):
         return type(value).__name__
 
 
-def check_same_network(network, fitted):
+def check_same_network(network: Network, fitted: Network) -> None:
     """Raise if training cannot go on from one network with another.
 
     Raises
@@ -1624,7 +1731,7 @@ def check_same_network(network, fitted):
         check_unchanged(name, getattr(fitted, name), getattr(network, name))
 
 
-def check_unchanged(name, before, now):
+def check_unchanged(name: str, before: object, now: object) -> None:
     """Raise if training cannot go on because something is not what it was.
 
     Raises

@@ -5,9 +5,12 @@ the numbers that matter and a sentence of advice. They go by a small sample of t
 suspicion, by a larger one.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -15,9 +18,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .activations import ACTIVATIONS
 from .checks import check_choice, warn_user
-from .network import logits_forward, take_columns
-from .scaling import fold_scaling
-from .training import N_PROBE, cost_of_shares, draw_batch, mean_cost
+from .network import Network, logits_forward, take_columns
+from .scaling import Scaling, fold_scaling
+from .training import N_PROBE, Examples, Recipe, TrainingState, cost_of_shares, draw_batch, mean_cost
+from .typing import Array, Arrays, BoolArray, Inputs, Maybe
 
 N_SURE = 5000  # examples that settle what N_PROBE have raised suspicion of; of an ensemble, for all members together
 N_LEAST = 50  # for each member
@@ -39,7 +43,7 @@ STILL_FALLS = 0.01  # of the cost of guessing, over a tenth of the epochs
 BOUNDS = {name: activation.flat_at for name, activation in ACTIVATIONS.items() if len(activation.flat_at) == 2}
 
 
-def dead_units(A, activation):
+def dead_units(A: Array, activation: str) -> BoolArray:
     """Say which units sit at the flat lower end of their activation on every example: relu's are 0 on all.
 
     Such a unit tells its examples apart no more, and no gradient reaches its weights.
@@ -64,10 +68,10 @@ def dead_units(A, activation):
     if len(ends) != 1:
         return np.zeros(A.shape[:-1], bool)
     within = 0 if activation == "relu" else FLAT_WITHIN  # which reaches its end, with the full slope next to it
-    return (np.abs(A - ends[0]) <= within).all(axis=-1)
+    return np.all(np.abs(A - ends[0]) <= within, axis=-1)
 
 
-def saturated_units(A, activation):
+def saturated_units(A: Array, activation: str) -> BoolArray:
     """Say which units are within 1 % of their activation's range from its bounds, on 95 % of the examples or more.
 
     Parameters
@@ -94,7 +98,9 @@ def saturated_units(A, activation):
     return (np.abs(A - (low + high) / 2) >= (high - low) / 2 - margin).mean(axis=-1) >= SATURATED_SHARE
 
 
-def find_bad_inputs(examples, scaling, feature_names=None):
+def find_bad_inputs(
+    examples: Examples, scaling: Scaling | None, feature_names: Sequence[str] | None = None
+) -> list[str]:
     """Return a finding if the inputs, as the network gets them, are of sizes that it learns badly from.
 
     Parameters
@@ -116,7 +122,7 @@ def find_bad_inputs(examples, scaling, feature_names=None):
     return [] if issparse(A0) else find_squeezed(A0, examples, scaling, feature_names)
 
 
-def find_wild_sizes(A0, feature_names):
+def find_wild_sizes(A0: Inputs, feature_names: Sequence[str] | None) -> list[str]:
     """Return a finding if unscaled inputs are large, or of very different sizes; see `find_bad_inputs`."""
     ends = A0.min(axis=1), A0.max(axis=1)
     low, high = (np.asarray(end.toarray() if issparse(end) else end, np.float64).ravel() for end in ends)
@@ -140,7 +146,7 @@ def find_wild_sizes(A0, feature_names):
     return [f"{problem} Try scale_inputs='standard' or 'robust', or a StandardScaler before it."]
 
 
-def find_squeezed(A0, examples, scaling, feature_names):
+def find_squeezed(A0: Inputs, examples: Examples, scaling: Scaling, feature_names: Sequence[str] | None) -> list[str]:
     """Return a finding if few values have stretched a feature's scale so far that it leaves nothing of the others."""
     A0 = np.sort(A0.astype(np.float64), axis=1)
     m = A0.shape[1]
@@ -164,7 +170,7 @@ def find_squeezed(A0, examples, scaling, feature_names):
     ]
 
 
-def name_of(feature, feature_names):
+def name_of(feature: Any, feature_names: Sequence[str] | None) -> str:
     """Return what to call a feature."""
     return f"feature {feature}" if feature_names is None else f"feature {feature_names[feature]!r}"
 
@@ -183,18 +189,18 @@ class Glance(NamedTuple):
     """
 
     m: int
-    dead: list
-    saturated: list
+    dead: list[float]
+    saturated: list[float]
     is_constant: bool
     is_blank: bool
 
     @property
-    def is_suspicious(self):
+    def is_suspicious(self) -> bool:
         """Whether there is anything to report."""
         return self.is_constant or max(self.dead + self.saturated, default=0) > BULK
 
 
-def glance(examples, parameters, network):
+def glance(examples: Examples, parameters: Arrays, network: Network) -> Glance:
     """Go forward with a small sample of the examples, and with a larger one if that looks suspicious.
 
     Parameters
@@ -223,7 +229,7 @@ def glance(examples, parameters, network):
     return seen
 
 
-def samples(examples, network):
+def samples(examples: Examples, network: Network) -> tuple[Examples, ...]:
     """Return a small sample of the examples, and a larger one for suspicions that it raises.
 
     Parameters
@@ -250,7 +256,7 @@ class Standing(NamedTuple):
     guessing: float
 
     @classmethod
-    def of(cls, examples, parameters, network):
+    def of(cls, examples: Examples, parameters: Arrays, network: Network) -> Self:
         """Return that of a small sample of the examples, or of a larger one if there is little between the two."""
         for sample in samples(examples, network):
             standing = cls(mean_cost(sample, parameters, network), cost_of_shares(sample, network))
@@ -282,15 +288,24 @@ class Ending(NamedTuple):
     seen: Glance
     standing: Standing
     is_held_out: bool
-    costs: np.ndarray
-    validation_costs: np.ndarray
+    costs: Array
+    validation_costs: Array
     first_epoch: int
     n_epochs: int
     best_epoch: int | None
     n: int
 
 
-def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_inputs=()):
+def diagnose(
+    state: TrainingState,
+    examples: Examples,
+    validation: Maybe[Examples],
+    network: Network,
+    recipe: Recipe,
+    *,
+    n_epochs: int,
+    of_inputs: Sequence[str] = (),
+) -> list[str]:
     """Look for what went wrong in a training that has ended.
 
     Parameters
@@ -316,12 +331,16 @@ def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_input
         If the fit is useless, and it is not the data that may be to blame; unless `train` has warned already.
     """
     parameters, of_inputs = state.kept_parameters(), list(of_inputs)
-    curves = (np.array(state.history.get(name, [])[state.first_epoch :]) for name in ("cost", "validation_cost"))
+    costs, validation_costs = (
+        np.array(state.history.get(name, [])[state.first_epoch :]) for name in ("cost", "validation_cost")
+    )
     is_held_out = validation is not None and "validation_score" not in state.newest
     with np.errstate(over="ignore", invalid="ignore"):
         seen = glance(examples, parameters, network)
         standing = Standing.of(validation if is_held_out else examples, parameters, network)
-    ending = Ending(seen, standing, is_held_out, *curves, state.first_epoch, n_epochs, state.best_epoch, examples.n)
+    ending = Ending(
+        seen, standing, is_held_out, costs, validation_costs, state.first_epoch, n_epochs, state.best_epoch, examples.n
+    )
     of_units = find_bad_units(seen, network, remedies_for_large_steps(state, recipe))
     of_overfitting = find_overfitting(ending, network) or find_excess(ending, network)
     if state.warned:
@@ -340,7 +359,9 @@ def diagnose(state, examples, validation, network, recipe, *, n_epochs, of_input
     return of_inputs + of_units + of_overfitting + of_budget
 
 
-def diagnose_part(state, examples, network, recipe, *, of_inputs=()):
+def diagnose_part(
+    state: TrainingState, examples: Examples, network: Network, recipe: Recipe, *, of_inputs: Sequence[str] = ()
+) -> list[str]:
     """Look for what went wrong in one part of a stream, which has not ended.
 
     Parameters
@@ -357,7 +378,9 @@ def diagnose_part(state, examples, network, recipe, *, of_inputs=()):
     return [*state.warned, *of_inputs, *find_bad_units(seen, network, remedies_for_large_steps(state, recipe))]
 
 
-def find_useless(ending, state, recipe, network, of_inputs):
+def find_useless(
+    ending: Ending, state: TrainingState, recipe: Recipe, network: Network, of_inputs: Sequence[str]
+) -> str:
     """Return what is wrong if the fit is useless and not for the data's sake, otherwise an empty string.
 
     Parameters
@@ -400,7 +423,7 @@ def find_useless(ending, state, recipe, network, of_inputs):
     return ""
 
 
-def verdict(ending):
+def verdict(ending: Ending) -> str:
     """Return the sentence that compares with guessing."""
     cost, guessing = ending.standing
     how = "worse than" if cost > WORSE * guessing else "no better than"
@@ -409,7 +432,7 @@ def verdict(ending):
     return f"The network is {how} guessing the shares of the classes: {costs}."
 
 
-def nothing_learned(ending, on_training, recipe, network, is_given):
+def nothing_learned(ending: Ending, on_training: Standing, recipe: Recipe, network: Network, is_given: bool) -> str:
     """Return the finding that nothing was learned, where it may as well be the data.
 
     Parameters
@@ -437,7 +460,7 @@ def nothing_learned(ending, on_training, recipe, network, is_given):
     return f"{verdict(ending)} Either X tells nothing of y, or training has not found it: try {any_of(remedies)}."
 
 
-def find_bad_units(seen, network, remedies):
+def find_bad_units(seen: Glance, network: Network, remedies: list[str]) -> list[str]:
     """Return a finding for each hidden layer most of whose units, more than 75 %, are dead or saturated.
 
     Parameters
@@ -465,12 +488,12 @@ def find_bad_units(seen, network, remedies):
     return findings
 
 
-def number_of_parameters(network):
+def number_of_parameters(network: Network) -> int:
     """Return how many weights and biases one network has."""
     return sum(n * (n_prev + 1) for n_prev, n in pairwise(network.layer_dims))
 
 
-def find_overfitting(ending, network):
+def find_overfitting(ending: Ending, network: Network) -> list[str]:
     """Return a finding if the validation cost rose a lot while the training cost went on to fall.
 
     Parameters
@@ -498,7 +521,7 @@ def find_overfitting(ending, network):
     return [f"{problem} Try {early}smaller hidden_layer_dims, stronger weight_decay or a dropout_rate."]
 
 
-def find_excess(ending, network):
+def find_excess(ending: Ending, network: Network) -> list[str]:
     """Return a finding if a network far too large for its samples learned them by heart, with none held out to tell.
 
     Parameters
@@ -519,7 +542,7 @@ def find_excess(ending, network):
     return [f"{problem}, {costs}. Try early_stopping=True, or smaller hidden_layer_dims."]
 
 
-def find_short_budget(ending):
+def find_short_budget(ending: Ending) -> list[str]:
     """Return a finding if all epochs are used up while the cost still falls markedly.
 
     Parameters
@@ -548,12 +571,12 @@ def find_short_budget(ending):
     return [f"{problem} Try more epochs, or a higher learning_rate."]
 
 
-def remedies_for_large_steps(state, recipe):
+def remedies_for_large_steps(state: TrainingState, recipe: Recipe) -> list[str]:
     """Return what to try where steps or inputs were too large."""
     return ([] if state.scaling is not None else ["scale_inputs='standard'"]) + remedies_by_rate(recipe, "lower")
 
 
-def remedies_by_rate(recipe, direction):
+def remedies_by_rate(recipe: Recipe, direction: Literal["lower", "higher", "other"]) -> list[str]:
     """Return what to try for the learning rate, "lower", "higher" or "other", if it is there to be chosen."""
     if recipe.optimizer.full_batch:
         return []
@@ -563,7 +586,7 @@ def remedies_by_rate(recipe, direction):
     return [f"{article} learning_rate (it was {recipe.learning_rate:g})"]
 
 
-def too_strong(recipe, network):
+def too_strong(recipe: Recipe, network: Network) -> list[str]:
     """Return what to lower of what keeps a network from learning."""
     dropout_rate = max(network.dropout_rate, default=0)
     held_by = {
@@ -574,6 +597,6 @@ def too_strong(recipe, network):
     return [f"a lower {name} (it was {value:g})" for name, (value, much) in held_by.items() if value >= much]
 
 
-def any_of(remedies):
+def any_of(remedies: Iterable[str]) -> str:
     """Return "a, b or c"."""
     return " or ".join(", ".join(remedies).rsplit(", ", 1))

@@ -3,7 +3,9 @@
 Conventions: rows are samples here, as they come from users. Nothing of pandas or polars is imported.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, time, timedelta
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -18,11 +20,11 @@ ADVICE = (
 MOST_NAMES = 5  # that a message lists
 
 
-def checked_inputs(estimator, X, *y, name="X", **rules):
+def checked_inputs(estimator: Any, X: Any, *y: Any, name: str = "X", **rules: Any) -> Any:
     """Return X, and y if it is given, as `sklearn.utils.validation.validate_data` does, with errors that name columns.
 
     Columns of a dtype for categories, dates or times are refused even where scikit-learn would take their codes, or the
-    microseconds that they count, for numbers.
+    microseconds that they count, for numbers; and so is text, even where it is all digits.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def checked_inputs(estimator, X, *y, name="X", **rules):
     ------
     ValueError
     """
-    if hasattr(X, "columns") and any(map(is_no_number_though_converted, getattr(X, "dtypes", ()))):
+    if is_converted_though_no_numbers(X):
         raise ValueError(what_is_no_number(X, name))
     try:
         checked = validate_data(estimator, X, *y, accept_sparse="csr", dtype="numeric", **rules)
@@ -53,12 +55,16 @@ def checked_inputs(estimator, X, *y, name="X", **rules):
     return checked
 
 
-def is_no_number_though_converted(dtype):
-    """Say whether a column's dtype is one of categories, or of dates or times in polars."""
-    return hasattr(dtype, "categories") or (hasattr(dtype, "is_temporal") and dtype.is_temporal())
+def is_converted_though_no_numbers(X: Any) -> bool:
+    """Say whether an array or frame has text that may be all digits, categories, or dates or times of polars."""
+    dtypes = [X.dtype] if isinstance(X, np.ndarray) else getattr(X, "dtypes", ()) if hasattr(X, "columns") else ()
+    if any(hasattr(dtype, "categories") or getattr(dtype, "is_temporal", bool)() for dtype in dtypes):
+        return True
+    has_objects = any(getattr(dtype, "kind", "") == "O" for dtype in dtypes)
+    return has_objects and any(kind == TEXT for _, kind in kinds_of_columns(X))
 
 
-def what_is_no_number(X, name="X"):
+def what_is_no_number(X: Any, name: str = "X") -> str | None:
     """Return what to say of the columns that are no numbers, or None if all are, or if X has no columns.
 
     Parameters
@@ -70,7 +76,7 @@ def what_is_no_number(X, name="X"):
     -------
     str or None
     """
-    found = ([], [], [])
+    found: tuple[list[Any], ...] = ([], [], [])
     for label, kind in kinds_of_columns(X):
         found[kind].append(label)
     parts = [
@@ -81,13 +87,13 @@ def what_is_no_number(X, name="X"):
     return f"{name} must have numbers in every column, got {'; '.join(parts)}." if parts else None
 
 
-def listed(labels):
+def listed(labels: Sequence[object]) -> str:
     """Return the first of some labels in words."""
     more = len(labels) - MOST_NAMES
     return ", ".join(map(repr, labels[:MOST_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
-def kinds_of_columns(X):
+def kinds_of_columns(X: Any) -> Iterator[tuple[Any, int]]:
     """Yield label or number, and `TEXT`, `DATES` or `MISSING`, for each column that is no numbers.
 
     Parameters
@@ -104,7 +110,7 @@ def kinds_of_columns(X):
             yield label, kind
 
 
-def labelled_columns(X):
+def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
     """Yield label or number, and values, for each column of a frame (pandas, polars, pyarrow), array or list of rows.
 
     Parameters
@@ -125,7 +131,7 @@ def labelled_columns(X):
         yield from enumerate(X.T if X.ndim == 2 else [])
 
 
-def kind_of_column(column):
+def kind_of_column(column: Any) -> int | None:
     """Return `TEXT`, `DATES`, `MISSING`, or None for a column of numbers, or of what nothing can be said about."""
     if hasattr(getattr(column, "dtype", None), "categories"):
         return TEXT
@@ -136,11 +142,11 @@ def kind_of_column(column):
         return DATES
     if values.dtype.kind == "f":
         return MISSING if np.isnan(values).any() else None
-    kinds = set(map(kind_of_value, values)) - {None} if values.dtype.kind == "O" else ()
+    kinds: Iterable[Any] = set(map(kind_of_value, values)) - {None} if values.dtype.kind == "O" else ()
     return min(kinds, default=None)
 
 
-def kind_of_value(value):
+def kind_of_value(value: Any) -> int | None:
     """Return `TEXT`, `DATES`, `MISSING`, or None for anything else."""
     if isinstance(value, (str, bytes)):
         return TEXT

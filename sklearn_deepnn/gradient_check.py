@@ -1,19 +1,33 @@
 """A numerical check of the gradients that backpropagation gives."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from .checks import check_integer, reject
 from .classifier import DeepNNClassifier
 from .network import Network, initialize_parameters
+from .optimizers import SGD
 from .parameters import Parameters
 from .regularizers import l2_gradient, l2_penalty
-from .training import Examples, Recipe, draw_batch, evaluate
+from .training import Batch, Examples, Recipe, draw_batch, evaluate
+from .typing import Array, MatrixLike
 
 STEPS = (1e-5, 1e-6, 1e-7)
 
 
-def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entries=200, random_state=0):
+def check_gradient(
+    estimator_or_network: DeepNNClassifier | Network,
+    X: MatrixLike,
+    y: MatrixLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    max_entries: int | None = 200,
+    random_state: int = 0,
+) -> float:
     """Compare `model_backward` with central differences of the cost: (J(w + h) - J(w - h)) / 2h.
 
     The configuration is checked as it is: activations, loss, class and sample weights, label smoothing, batch
@@ -56,14 +70,13 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
         reject("estimator_or_network", "a DeepNNClassifier or a Network", estimator_or_network)
     network, parameters, batch, weight_decay = _problem(estimator_or_network, X, y, sample_weight, random_state)
     n_weights = parameters.weights.size
-    _, grads, _ = evaluate(
-        batch, parameters, network, rng=np.random.default_rng(random_state), out=parameters.gradients()
-    )
+    grads = parameters.gradients()
+    evaluate(batch, parameters, network, rng=np.random.default_rng(random_state), out=grads)
     grads.vector[:n_weights] += l2_gradient(parameters.weights, weight_decay)
 
     trial = Parameters(parameters)
 
-    def cost():
+    def cost() -> float:
         outputs, _, _ = evaluate(batch, trial, network, rng=np.random.default_rng(random_state))
         return outputs.cost(network.loss) * network.ensemble_size + l2_penalty(trial.weights, weight_decay)
 
@@ -80,10 +93,17 @@ def check_gradient(estimator_or_network, X, y, *, sample_weight=None, max_entrie
     return float(max(errors))
 
 
-def _problem(estimator_or_network, X, y, sample_weight, random_state):
+def _problem(
+    estimator_or_network: DeepNNClassifier | Network,
+    X: MatrixLike,
+    y: Any,
+    sample_weight: ArrayLike | None,
+    random_state: int,
+) -> tuple[Network, Parameters, Batch, float]:
     """Return the network, its parameters in float64, one batch of everything, and the weight decay."""
     if isinstance(estimator_or_network, Network):
-        network, recipe = estimator_or_network, Recipe(None, learning_rate=0.0)
+        network: Network = estimator_or_network
+        recipe = Recipe(SGD(), learning_rate=0.0)
         parameters = initialize_parameters(
             network.layer_dims,
             activation=network.activation,
@@ -103,7 +123,7 @@ def _problem(estimator_or_network, X, y, sample_weight, random_state):
     return network, parameters, batch, recipe.weight_decay
 
 
-def _slope(cost, view, i, exact):
+def _slope(cost: Callable[[], float], view: Array, i: int, exact: float) -> float:
     """Return the numeric derivative of cost() by view[i] that comes closest to the exact one.
 
     A central difference that straddles the kink of a rectifier gives a slope between those of its two sides. A shorter
@@ -111,7 +131,7 @@ def _slope(cost, view, i, exact):
     differences (of second order) can. A wrong derivative is missed by all of them.
     """
 
-    def cost_at(offset):
+    def cost_at(offset: float) -> float:
         view[i] = start + offset
         value = cost()
         view[i] = start

@@ -4,12 +4,23 @@ Conventions: a weight matrix has shape (n_l, n_{l-1}), fan-out by fan-in. Every 
 the shape and a `numpy.random.Generator`. Biases start at zero.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from .typing import Array
 
-def variance_scaling(shape, rng, *, scale, mode, distribution):
+
+def variance_scaling(
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    scale: float,
+    mode: Literal["fan_in", "fan_avg"],
+    distribution: Literal["normal", "uniform"],
+) -> Array:
     """Draw weights of variance scale / fan, so that signals keep their size from layer to layer.
 
     Parameters
@@ -37,14 +48,14 @@ def variance_scaling(shape, rng, *, scale, mode, distribution):
     fan_out, fan_in = shape
     fan = {"fan_in": fan_in, "fan_avg": (fan_in + fan_out) / 2}[mode]
     deviation = np.sqrt(scale / fan)
-    draw = {
+    draw: dict[str, Callable[[], Array]] = {
         "normal": lambda: rng.standard_normal(shape) * deviation,
         "uniform": lambda: rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, shape),
     }
     return draw[distribution]()
 
 
-def orthogonal(shape, rng):
+def orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
     """Draw a matrix with orthonormal rows or columns, whichever are fewer, uniformly among all such.
 
     Parameters
@@ -66,7 +77,7 @@ def orthogonal(shape, rng):
     return Q if Q.shape == tuple(shape) else Q.T
 
 
-def zeros(shape, rng=None):
+def zeros(shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Array:
     """Return zeros: for biases, and for the weights of a network without hidden layers.
 
     Parameters
@@ -82,7 +93,19 @@ def zeros(shape, rng=None):
     return np.zeros(shape)
 
 
-INITIALIZERS = {
+Initializer: TypeAlias = Callable[[tuple[int, int], np.random.Generator], Array]
+InitializerName: TypeAlias = Literal[
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "zeros",
+]
+
+INITIALIZERS: dict[str, Initializer] = {
     "he_normal": partial(variance_scaling, scale=2.0, mode="fan_in", distribution="normal"),
     "he_uniform": partial(variance_scaling, scale=2.0, mode="fan_in", distribution="uniform"),
     "glorot_normal": partial(variance_scaling, scale=1.0, mode="fan_avg", distribution="normal"),

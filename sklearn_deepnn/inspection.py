@@ -5,18 +5,22 @@ examples alike: in each column 1 for that output, or -1 for its contrary (the fi
 """
 
 from numbers import Integral
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.sparse import issparse
 
 from .checks import reject
 from .losses import joint_logits, joint_logits_gradient, probability_gradient
-from .network import check_finite, layer_forward, logits_backward, logits_forward
+from .network import Network, check_finite, layer_forward, logits_backward, logits_forward
+from .typing import Array, Arrays, Inputs
+
+GradientOf: TypeAlias = Literal["probability", "logit"]
 
 GRADIENTS_OF = {"probability": probability_gradient, "logit": joint_logits_gradient}
 
 
-def hidden_layer_number(layer, n_hidden):
+def hidden_layer_number(layer: int, n_hidden: int) -> int:
     """Return l of a hidden layer given by its number, or counted from the last by a negative one.
 
     Parameters
@@ -36,7 +40,7 @@ def hidden_layer_number(layer, n_hidden):
     return int(layer) if layer > 0 else n_hidden + 1 + int(layer)
 
 
-def hidden_activation(A0, parameters, network, l):
+def hidden_activation(A0: Inputs, parameters: Arrays, network: Network, l: int) -> Array:
     """Go forward to hidden layer l, as for predicting: nothing drops out.
 
     Parameters
@@ -57,7 +61,7 @@ def hidden_activation(A0, parameters, network, l):
     return A
 
 
-def predicted_output(ZL, loss):
+def predicted_output(ZL: Array, loss: str) -> Array:
     """Return which output is predicted for each example.
 
     Parameters
@@ -76,7 +80,9 @@ def predicted_output(ZL, loss):
     return (np.arange(len(joint))[:, np.newaxis] == joint.argmax(axis=0)).astype(ZL.dtype)
 
 
-def input_gradient(A0, parameters, network, D=None, *, of="probability"):
+def input_gradient(
+    A0: Inputs, parameters: Arrays, network: Network, D: Array | None = None, *, of: GradientOf = "probability"
+) -> Array:
     """Backpropagate from one output to the inputs: the gradient of what is predicted, not of a cost.
 
     Parameters
@@ -106,7 +112,16 @@ def input_gradient(A0, parameters, network, D=None, *, of="probability"):
     return dA0 if dA0.ndim == 2 else dA0.sum(axis=0)
 
 
-def integrated_gradient(A0, parameters, network, D=None, *, baseline, n_steps, of="probability"):
+def integrated_gradient(
+    A0: Inputs,
+    parameters: Arrays,
+    network: Network,
+    D: Array | None = None,
+    *,
+    baseline: Array,
+    n_steps: int,
+    of: GradientOf = "probability",
+) -> Array:
     """Share a prediction out among the inputs: (A0 - baseline) * mean gradient on the way from the baseline [1]_.
 
     The mean is taken by Gauss-Legendre quadrature, which for smooth networks is exact to rounding with a few steps;

@@ -7,15 +7,17 @@ from the logits for the same reason.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.special import log_expit
 
 from .activations import sigmoid
+from .typing import Array, Inputs
 
 
-def sigmoid_link(ZL):
+def sigmoid_link(ZL: Array) -> Array:
     """Turn logits into one probability each: AL = 1 / (1 + exp(-ZL)).
 
     Parameters
@@ -29,7 +31,7 @@ def sigmoid_link(ZL):
     return sigmoid(ZL)[0]
 
 
-def softmax(ZL):
+def softmax(ZL: Array) -> Array:
     """Turn logits into probabilities that sum to 1 over each column: AL = exp(ZL) / sum(exp(ZL)).
 
     Parameters
@@ -45,7 +47,7 @@ def softmax(ZL):
     return AL
 
 
-def log_softmax(ZL):
+def log_softmax(ZL: Array) -> Array:
     """Return log(softmax(ZL)), finite for every finite logit.
 
     Parameters
@@ -60,18 +62,18 @@ def log_softmax(ZL):
     return shifted - np.log(np.exp(shifted).sum(axis=-2, keepdims=True))
 
 
-def inverse_sigmoid(AL):
+def inverse_sigmoid(AL: Array) -> Array:
     """Return the logits of `sigmoid_link`, finite where AL has saturated to 0 or 1."""
     AL = np.clip(AL, np.finfo(AL.dtype).tiny, 1 - np.finfo(AL.dtype).epsneg)
     return np.log(AL) - np.log1p(-AL)
 
 
-def inverse_softmax(AL):
+def inverse_softmax(AL: Array) -> Array:
     """Return logits of `softmax`, the ones whose exp is AL, finite where AL has saturated to 0."""
     return np.log(np.maximum(AL, np.finfo(AL.dtype).tiny))
 
 
-def binary_cross_entropy(ZL, Y):
+def binary_cross_entropy(ZL: Array, Y: Array) -> Array:
     """Return -log-likelihood of yes-or-no targets: sum over outputs of log(1 + exp(ZL)) - Y ZL.
 
     Parameters
@@ -89,7 +91,7 @@ def binary_cross_entropy(ZL, Y):
     return losses.sum(axis=-2)
 
 
-def categorical_cross_entropy(ZL, Y):
+def categorical_cross_entropy(ZL: Array, Y: Array) -> Array:
     """Return -log-likelihood of one class in many: log(sum(exp(ZL))) - sum(Y ZL).
 
     Parameters
@@ -108,7 +110,7 @@ def categorical_cross_entropy(ZL, Y):
     return np.log(np.exp(shifted, out=shifted).sum(axis=-2)) - of_targets
 
 
-def joint_logits(ZL, loss):
+def joint_logits(ZL: Array, loss: str) -> Array:
     """Return the logits of the mean probability that the members of an ensemble give.
 
     Means are taken of probabilities: those of logits, which a sure member can sway, predict worse [1]_.
@@ -132,7 +134,7 @@ def joint_logits(ZL, loss):
     if ZL.ndim == 2:
         return ZL
 
-    def log_sum(log_probabilities):
+    def log_sum(log_probabilities: Array) -> Array:
         highest = log_probabilities.max(axis=0)
         return highest + np.log(np.exp(log_probabilities - highest).sum(axis=0))
 
@@ -141,7 +143,7 @@ def joint_logits(ZL, loss):
     return log_sum(log_softmax(ZL)) - ZL.dtype.type(np.log(len(ZL)))
 
 
-def joint_logits_gradient(ZL, D, loss):
+def joint_logits_gradient(ZL: Array, D: Array, loss: str) -> Array:
     """Return the gradient of one of the `joint_logits` at the logits of the members.
 
     That is the mean of what moves the members' log-probabilities, each weighed by its share of their mean probability.
@@ -161,7 +163,7 @@ def joint_logits_gradient(ZL, D, loss):
     if ZL.ndim == 2:
         return D
 
-    def weighed(D):
+    def weighed(D: Array) -> Array:
         log_probability = LOSSES[loss].log_probability(ZL, D)
         share = np.exp(log_probability - log_probability.max(axis=0))
         return share / share.sum(axis=0) * LOSSES[loss].log_probability_gradient(ZL, D)
@@ -170,7 +172,7 @@ def joint_logits_gradient(ZL, D, loss):
     return weighed(D) - weighed(-D) if loss == "binary_cross_entropy" else weighed(D)
 
 
-def probability_gradient(ZL, D, loss):
+def probability_gradient(ZL: Array, D: Array, loss: str) -> Array:
     """Return the gradient of one probability at the logits; of an ensemble, that of the mean probability.
 
     Parameters
@@ -190,7 +192,7 @@ def probability_gradient(ZL, D, loss):
     return gradient / len(ZL) if ZL.ndim == 3 else gradient
 
 
-def binary_log_probability(ZL, D):
+def binary_log_probability(ZL: Array, D: Array) -> Array:
     """Return the log-probability of yes (1 in D) or no (-1 in D) in one output: log(sigmoid(D ZL)).
 
     Parameters
@@ -205,12 +207,12 @@ def binary_log_probability(ZL, D):
     return (np.abs(D) * log_expit(D * ZL)).sum(axis=-2, keepdims=True)
 
 
-def binary_log_probability_gradient(ZL, D):
+def binary_log_probability_gradient(ZL: Array, D: Array) -> Array:
     """Return the gradient of `binary_log_probability` at the logits: D sigmoid(-D ZL)."""
     return D * sigmoid_link(-D * ZL)
 
 
-def categorical_log_probability(ZL, D):
+def categorical_log_probability(ZL: Array, D: Array) -> Array:
     """Return the log-probability of one class in many.
 
     Parameters
@@ -225,13 +227,13 @@ def categorical_log_probability(ZL, D):
     return (D * log_softmax(ZL)).sum(axis=-2, keepdims=True)
 
 
-def categorical_log_probability_gradient(ZL, D):
+def categorical_log_probability_gradient(ZL: Array, D: Array) -> Array:
     """Return the gradient of `categorical_log_probability` at the logits: D - softmax(ZL)."""
     others = softmax(ZL) * (1 - D)
     return D * others.sum(axis=-2, keepdims=True) - others  # 1 - AL would lose what little a sure class lacks
 
 
-def canonical_gradient(AL, Y):
+def canonical_gradient(AL: Array, Y: Array) -> Array:
     """Return the gradient of each example's loss at its logits: dZL = AL - Y.
 
     Parameters
@@ -245,7 +247,7 @@ def canonical_gradient(AL, Y):
     return AL - Y
 
 
-def encode_binary(Y, n_outputs, dtype, label_smoothing=0.0):
+def encode_binary(Y: Inputs, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:
     """Return yes-or-no targets as floats, moved towards 1/2: Y (1 - s) + s / 2.
 
     Parameters
@@ -264,7 +266,7 @@ def encode_binary(Y, n_outputs, dtype, label_smoothing=0.0):
     return Y * (1 - label_smoothing) + label_smoothing / 2 if label_smoothing else Y
 
 
-def encode_categorical(Y, n_outputs, dtype, label_smoothing=0.0):
+def encode_categorical(Y: Array, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:
     """Return one-hot targets, moved towards the uniform distribution: Y (1 - s) + s / n_L.
 
     Parameters
@@ -307,15 +309,15 @@ class Loss(NamedTuple):
         The field's name of the link.
     """
 
-    link: Callable
-    inverse_link: Callable
-    log_link: Callable
-    losses: Callable
-    gradient: Callable
-    log_probability: Callable
-    log_probability_gradient: Callable
-    encode: Callable
-    out_activation: str
+    link: Callable[[Array], Array]
+    inverse_link: Callable[[Array], Array]
+    log_link: Callable[[Array], Array]
+    losses: Callable[[Array, Array], Array]
+    gradient: Callable[[Array, Array], Array]
+    log_probability: Callable[[Array, Array], Array]
+    log_probability_gradient: Callable[[Array, Array], Array]
+    encode: Callable[[Inputs, int, DTypeLike, float], Array]
+    out_activation: Literal["sigmoid", "softmax"]
 
 
 LOSSES = {
@@ -344,7 +346,7 @@ LOSSES = {
 }
 
 
-def check_targets(AL, Y):
+def check_targets(AL: Array, Y: Array) -> None:
     """Raise if the targets do not go with the probabilities one by one.
 
     Parameters
@@ -361,12 +363,14 @@ def check_targets(AL, Y):
         )
 
 
-def default_loss(n_outputs):
+def default_loss(n_outputs: int) -> str:
     """Return the name of the loss that a number of outputs suggests: binary for one, categorical for more."""
     return "binary_cross_entropy" if n_outputs == 1 else "categorical_cross_entropy"
 
 
-def compute_cost(AL, Y, *, ZL=None, loss=None, sample_weight=None):
+def compute_cost(
+    AL: Array, Y: Array, *, ZL: Array | None = None, loss: str | None = None, sample_weight: Array | None = None
+) -> float:
     """Average the cross-entropy over the examples: sum(sample_weight * losses) / m.
 
     Parameters

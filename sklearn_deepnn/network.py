@@ -6,13 +6,14 @@ The members of an ensemble are stacked on a first axis of all arrays; `X` may la
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 
@@ -30,9 +31,14 @@ from .layers import (
     linear_backward,
     linear_forward,
 )
+from .layers.batchnorm import BatchnormCache
+from .layers.dense import LinearCache
 from .losses import LOSSES, check_targets, default_loss
 from .parameters import Parameters, is_weight
 from .threads import BLAS_BOUND, Crew, allowed_threads
+from .typing import Array, Arrays, Columns, Inputs, Maybe
+
+T = TypeVar("T")
 
 CHUNK_ELEMENTS = 2**20  # of the widest layer, in one piece of a prediction: 4 MB in float32
 CHUNK_COLUMNS = 4096  # and at most so many examples
@@ -71,14 +77,14 @@ class Network:
 batch_norm=False, ensemble_size=1)
     """
 
-    layer_dims: tuple
-    activation: Any = "relu"
-    loss: str | None = None
+    layer_dims: Sequence[int]
+    activation: str | Sequence[str] = "relu"
+    loss: Maybe[str] = None
     dropout_rate: Any = 0.0
     batch_norm: bool = False
     ensemble_size: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if np.ndim(self.layer_dims) != 1 or len(self.layer_dims) < 2:
             reject("layer_dims", "at least two numbers, inputs and outputs", self.layer_dims)
         layer_dims = tuple(int(check_integer("each of layer_dims", n, 1)) for n in self.layer_dims)
@@ -95,23 +101,23 @@ batch_norm=False, ensemble_size=1)
         check_integer("ensemble_size", self.ensemble_size, 1)
 
     @property
-    def n_layers(self):
+    def n_layers(self) -> int:
         """L, the number of layers with weights."""
         return len(self.layer_dims) - 1
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as lists, numbers and strings."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
-    def restore(cls, fields):
+    def restore(cls, fields: dict[str, Any]) -> Self:
         """Return the network that `to_dict` was called on, without the time that checking it again would take."""
         network = object.__new__(cls)
         network.__dict__.update({k: tuple(value) if isinstance(value, list) else value for k, value in fields.items()})
         return network
 
     @classmethod
-    def of(cls, weights):
+    def of(cls, weights: Sequence[Array]) -> Self:
         """Return the course's network for given weights: ReLU hidden layers, sigmoid or softmax by output size.
 
         Parameters
@@ -123,7 +129,7 @@ batch_norm=False, ensemble_size=1)
         return cls((weights[0].shape[-1], *(W.shape[-2] for W in weights)), ensemble_size=ensemble_size)
 
 
-def one_per_layer(name, value, n_hidden, check):
+def one_per_layer(name: str, value: Any, n_hidden: int, check: Callable[[str, Any], object]) -> tuple[Any, ...]:
     """Return a tuple with one entry per hidden layer, from one value for all or from a sequence.
 
     Parameters
@@ -151,8 +157,15 @@ def one_per_layer(name, value, n_hidden, check):
 
 
 def initialize_parameters(
-    layer_dims, *, activation="relu", weight_init="auto", batch_norm=False, ensemble_size=1, rng=None, dtype=None
-):
+    layer_dims: Sequence[int],
+    *,
+    activation: str | Sequence[str] = "relu",
+    weight_init: str = "auto",
+    batch_norm: bool = False,
+    ensemble_size: int = 1,
+    rng: np.random.Generator | int | None = None,
+    dtype: DTypeLike | None = None,
+) -> Parameters:
     """Draw start values: weights by `weight_init`, biases zero.
 
     Parameters
@@ -224,7 +237,7 @@ class Names(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def names_of(l):
+def names_of(l: int) -> Names:
     """Return the `Names` of layer l: "W1", "b1", ... Putting them together anew is felt in small networks."""
     return Names(*(f"{kind}{l}" for kind in Names._fields))
 
@@ -232,13 +245,21 @@ def names_of(l):
 class LayerCache(NamedTuple):
     """What a layer's forward leaves for its backward; None where the layer has no such part."""
 
-    linear: tuple
-    batchnorm: Any
+    linear: LinearCache
+    batchnorm: BatchnormCache | None
     activation: Any
-    dropout: Any
+    dropout: Array | None
 
 
-def model_forward(X, parameters, network=None, *, training=False, rng=None, sample_weight=None):
+def model_forward(
+    X: Inputs,
+    parameters: Arrays,
+    network: Network | None = None,
+    *,
+    training: bool = False,
+    rng: Maybe[np.random.Generator] = None,
+    sample_weight: Array | None = None,
+) -> tuple[Array, list[LayerCache]]:
     """Apply the network: [LINEAR -> activation] * (L-1) -> LINEAR -> link.
 
     Parameters
@@ -265,7 +286,15 @@ def model_forward(X, parameters, network=None, *, training=False, rng=None, samp
     return LOSSES[network.loss].link(ZL), caches
 
 
-def logits_forward(X, parameters, network, *, training=False, rng=None, sample_weight=None):
+def logits_forward(
+    X: Inputs,
+    parameters: Arrays,
+    network: Network,
+    *,
+    training: bool = False,
+    rng: Maybe[np.random.Generator] = None,
+    sample_weight: Array | None = None,
+) -> tuple[Array, list[LayerCache]]:
     """Apply the network without its link.
 
     Parameters
@@ -288,7 +317,16 @@ def logits_forward(X, parameters, network, *, training=False, rng=None, sample_w
     return ZL, caches
 
 
-def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, sample_weight=None):
+def layer_forward(
+    A_prev: Inputs,
+    parameters: Arrays,
+    l: int,
+    network: Network,
+    *,
+    training: bool = False,
+    rng: Maybe[np.random.Generator] = None,
+    sample_weight: Array | None = None,
+) -> tuple[Array, LayerCache]:
     """Apply hidden layer l: LINEAR -> [batch normalisation] -> activation -> [dropout].
 
     Parameters
@@ -322,7 +360,16 @@ def layer_forward(A_prev, parameters, l, network, *, training=False, rng=None, s
     return A, LayerCache(linear_cache, batchnorm_cache, activation_cache, dropout_cache)
 
 
-def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, out=None):
+def model_backward(
+    AL: Array,
+    Y: Array,
+    caches: list[LayerCache],
+    network: Network | None = None,
+    *,
+    sample_weight: Array | None = None,
+    m: int | None = None,
+    out: Arrays | None = None,
+) -> Arrays:
     """Backpropagate through `model_forward`: the gradient of `compute_cost` with respect to every parameter.
 
     The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this
@@ -362,7 +409,15 @@ def model_backward(AL, Y, caches, network=None, *, sample_weight=None, m=None, o
     return logits_backward(dZL, caches, network, out=out)[1]
 
 
-def logits_backward(dZL, caches, network, *, out=None, wrt_input=False, wrt_parameters=True):
+def logits_backward(
+    dZL: Array,
+    caches: list[LayerCache],
+    network: Network,
+    *,
+    out: Arrays | None = None,
+    wrt_input: bool = False,
+    wrt_parameters: bool = True,
+) -> tuple[Maybe[Array], Arrays]:
     """Backpropagate through `logits_forward`.
 
     Parameters
@@ -401,7 +456,16 @@ def logits_backward(dZL, caches, network, *, out=None, wrt_input=False, wrt_para
     return dA, grads
 
 
-def layer_backward(dA, cache, l, network, *, out, wrt_input=True, wrt_parameters=True):
+def layer_backward(
+    dA: Array,
+    cache: LayerCache,
+    l: int,
+    network: Network,
+    *,
+    out: Arrays,
+    wrt_input: bool = True,
+    wrt_parameters: bool = True,
+) -> tuple[Maybe[Array], Arrays]:
     """Backpropagate through `layer_forward`.
 
     Gradients are sums over the examples: `dA` has been divided by their number.
@@ -444,7 +508,7 @@ def layer_backward(dA, cache, l, network, *, out, wrt_input=True, wrt_parameters
     return dA_prev, {name.dW: dW, name.dgamma: dgamma, name.dbeta: dbeta}
 
 
-def running_statistics(parameters, caches, momentum):
+def running_statistics(parameters: Arrays, caches: list[LayerCache], momentum: float) -> Arrays:
     """Return the running statistics with a batch's counted in: momentum * old + (1 - momentum) * batch.
 
     Parameters
@@ -460,7 +524,7 @@ def running_statistics(parameters, caches, momentum):
     dict of str to ndarray
         "running_mean1", "running_variance1", ...; empty without batch normalisation.
     """
-    batch = {}
+    batch: Arrays = {}
     for l, cache in enumerate(caches, start=1):
         if cache.batchnorm is not None:
             name = names_of(l)
@@ -468,7 +532,7 @@ def running_statistics(parameters, caches, momentum):
     return {name: momentum * parameters[name] + (1 - momentum) * array for name, array in batch.items()}
 
 
-def fold_batch_norm(parameters):
+def fold_batch_norm(parameters: Arrays) -> Arrays:
     """Fold batch normalisation into the linear parts: the network that predicts the same, with W and b alone.
 
     With s = gamma / sqrt(running_variance + epsilon): W' = s W, b' = beta - s running_mean.
@@ -492,7 +556,7 @@ def fold_batch_norm(parameters):
     return folded
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Have malloc keep what is freed for the arrays to come, where it would hand it back and ask for it again.
 
     Memory fresh from the system costs a page fault for every 4 kB, in networks of middling size a third of the time of
@@ -505,7 +569,9 @@ def keep_freed_memory():
     np.empty(2**23, np.uint8)
 
 
-def map_logits(function, X, parameters, network, columns=None):
+def map_logits(
+    function: Callable[[slice, Array], T], X: Inputs, parameters: Arrays, network: Network, columns: Array | None = None
+) -> list[T]:
     """Predict a piece of X at a time and hand its logits on: faster than in one go, with next to no memory.
 
     Where there are many pieces, threads work on them side by side.
@@ -528,13 +594,15 @@ def map_logits(function, X, parameters, network, columns=None):
     """
     widest = max(network.layer_dims[1:] if issparse(X) else network.layer_dims) * network.ensemble_size
 
-    def predict(piece, A0):
+    def predict(piece: slice, A0: Inputs) -> T:
         return function(piece, logits_forward(A0, parameters, network)[0])
 
     return map_pieces(predict, X, parameters["W1"].dtype, widest, columns)
 
 
-def map_pieces(function, X, dtype, width, columns=None):
+def map_pieces(
+    function: Callable[[slice, Inputs], T], X: Inputs, dtype: DTypeLike, width: int, columns: Array | None = None
+) -> list[T]:
     """Hand on a piece of X at a time, so small that work on it takes little memory and stays in the cache.
 
     Where there are many pieces, threads work on them side by side.
@@ -559,7 +627,7 @@ def map_pieces(function, X, dtype, width, columns=None):
     n = X.shape[1] if columns is None else columns.shape[-1]
     size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width), 64)
 
-    def work(piece):
+    def work(piece: slice) -> T:
         return function(piece, take_columns(X, piece if columns is None else columns[..., piece], dtype))
 
     if n <= size:  # gen_batches checks its arguments for longer than one row takes
@@ -572,7 +640,7 @@ def map_pieces(function, X, dtype, width, columns=None):
         return crew.map(work, pieces)
 
 
-def check_finite(array):
+def check_finite(array: Array) -> None:
     """Raise if what a network computes from finite inputs is not finite.
 
     Parameters
@@ -587,7 +655,7 @@ def check_finite(array):
         raise ValueError(f"X has values too large for this network, which computes in {array.dtype}.")
 
 
-def take_columns(X, columns, dtype):
+def take_columns(X: Inputs, columns: Columns, dtype: DTypeLike | None) -> Inputs:
     """Return some examples of X, as dtype; X itself is neither copied nor converted.
 
     Parameters

@@ -5,17 +5,28 @@ skl2onnx converts; this tells it how (`register_converter`). Conventions: rows a
 graph stand for the values: `Z`, `A`, `ZL`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.validation import check_is_fitted
 
 from .activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
 from .checks import reject
 from .classifier import DeepNNClassifier
 from .network import Network, fold_batch_norm, names_of
+from .typing import Array
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from sklearn.base import BaseEstimator
 
 OLDEST_OPSET = 13  # Softmax over one axis, axes of ReduceSum as input
 AXES_AS_INPUT = 18  # opset from which on ReduceLogSumExp takes them so
-OPTIONS = {
+OPTIONS: dict[str, list[Any]] = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],
     "output_class_labels": [False, True],
@@ -23,7 +34,9 @@ OPTIONS = {
 }
 
 
-def to_onnx(model, X=None, *, options=None, **settings):
+def to_onnx(
+    model: BaseEstimator, X: ArrayLike | None = None, *, options: dict[str, Any] | None = None, **settings: Any
+) -> ModelProto:
     """Convert a fitted estimator that is, or that contains, a `DeepNNClassifier`.
 
     The graph takes any number of rows and has two outputs, the label and the probability of each class. For several
@@ -61,7 +74,7 @@ def to_onnx(model, X=None, *, options=None, **settings):
     return skl2onnx.to_onnx(model, X, options={"zipmap": False, **(options or {})}, **settings)
 
 
-def register_converter():
+def register_converter() -> None:
     """Tell skl2onnx how a `DeepNNClassifier` is converted, for those who call it themselves.
 
     Raises
@@ -91,10 +104,14 @@ class Graph:
         Of Python's numbers among the inputs of nodes.
     """
 
-    def __init__(self, scope, container, dtype):
+    scope: Any
+    container: Any
+    dtype: np.dtype[Any]
+
+    def __init__(self, scope: Any, container: Any, dtype: DTypeLike) -> None:
         self.scope, self.container, self.dtype = scope, container, np.dtype(dtype)
 
-    def __call__(self, op_type, *inputs, output=None, **attributes):
+    def __call__(self, op_type: str, *inputs: str | float | Array, output: str | None = None, **attributes: Any) -> str:
         """Add a node whose inputs are names, arrays or numbers; return the name of its output."""
         inputs = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         output = output or self.scope.get_unique_variable_name(op_type)
@@ -102,7 +119,7 @@ class Graph:
         self.container.add_node(op_type, inputs, [output], name=name, **attributes)
         return output
 
-    def constant(self, value):
+    def constant(self, value: float | Array) -> str:
         """Add an array, or a number in the graph's dtype; return its name."""
         from onnx import TensorProto
         from onnx.helper import np_dtype_to_tensor_dtype
@@ -116,13 +133,13 @@ class Graph:
         self.container.add_initializer(name, kind, array.shape, values)
         return name
 
-    def cast(self, value, dtype, **settings):
+    def cast(self, value: str, dtype: DTypeLike, **settings: Any) -> str:
         """Convert what a name stands for; return the name of the result."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self("Cast", value, to=np_dtype_to_tensor_dtype(np.dtype(dtype)), **settings)
 
-    def log_sum_exp(self, value):
+    def log_sum_exp(self, value: str) -> str:
         """Sum the exponentials of what is stacked on the first axis; return the name of their logarithm."""
         if self.container.target_opset < AXES_AS_INPUT:
             return self("ReduceLogSumExp", value, axes=[0], keepdims=0)
@@ -133,17 +150,17 @@ class Graph:
 # onnxruntime has them for float32 alone.
 
 
-def negative_part(graph, Z, factor):
+def negative_part(graph: Graph, Z: str, factor: float) -> str:
     """Take factor (exp(Z) - 1) where Z < 0, else 0."""
     return graph("Mul", graph("Sub", graph("Exp", graph("Min", Z, 0)), 1), factor)
 
 
-def selu(graph, Z):
+def selu(graph: Graph, Z: str) -> str:
     """Apply the scaled exponential linear unit: A = scale (Z where Z > 0, else alpha (exp(Z) - 1))."""
     return graph("Mul", graph("Add", graph("Relu", Z), negative_part(graph, Z, SELU_ALPHA)), SELU_SCALE)
 
 
-def gelu(graph, Z):
+def gelu(graph: Graph, Z: str) -> str:
     """Weigh by the normal distribution function: A = Z/2 (1 + erf(Z / sqrt(2)))."""
     scaled = graph("Mul", Z, 0.5**0.5)
     if graph.dtype == np.float32:
@@ -153,7 +170,7 @@ def gelu(graph, Z):
     return graph("Mul", graph("Mul", Z, 0.5), graph("Add", erf, 1))
 
 
-def silu(graph, Z):
+def silu(graph: Graph, Z: str) -> str:
     """Weigh by the sigmoid: A = Z sigmoid(Z) = Z / (1 + exp(-Z))."""
     if graph.dtype == np.float32:  # onnxruntime fuses these two: the automatic network takes a quarter less time
         return graph("Mul", Z, graph("Sigmoid", Z))
@@ -161,12 +178,12 @@ def silu(graph, Z):
     return graph("Div", Z, graph("Add", graph("Exp", graph("Neg", Z)), 1))
 
 
-def softplus(graph, Z):
+def softplus(graph: Graph, Z: str) -> str:
     """Smooth the rectifier: A = log(1 + exp(Z)) = max(Z, 0) + log(1 + exp(-|Z|))."""
     return graph("Add", graph("Relu", Z), graph("Log", graph("Add", graph("Exp", graph("Neg", graph("Abs", Z))), 1)))
 
 
-EXPRESSIONS = {  # for each of `ACTIVATIONS`
+EXPRESSIONS: dict[str, Callable[[Graph, str], str]] = {  # for each of `ACTIVATIONS`
     "relu": lambda graph, Z: graph("Relu", Z),
     "leaky_relu": lambda graph, Z: graph("Max", Z, graph("Mul", Z, LEAKY_RELU_SLOPE)),
     "elu": lambda graph, Z: graph("Add", graph("Relu", Z), negative_part(graph, Z, 1)),
@@ -184,18 +201,18 @@ EXPRESSIONS = {  # for each of `ACTIVATIONS`
 # Links: each takes the graph and ZL, and returns AL.
 
 
-LINKS = {
+LINKS: dict[str, Callable[[Graph, str], str]] = {
     "sigmoid": lambda graph, ZL: graph("Sigmoid", ZL),
     "softmax": lambda graph, ZL: graph("Softmax", ZL, axis=1),
 }
 
 
-def log_sigmoid(graph, Z):
+def log_sigmoid(graph: Graph, Z: str) -> str:
     """Take log(sigmoid(Z)) = -log(1 + exp(-Z))."""
     return graph("Neg", softplus(graph, graph("Neg", Z)))
 
 
-def joint_logits(graph, ZL, link, ensemble_size):
+def joint_logits(graph: Graph, ZL: str, link: str, ensemble_size: int) -> str:
     """Take the logits of the mean probability that the members of an ensemble give, as `losses.joint_logits` does."""
     if link == "sigmoid":
         yes, no = log_sigmoid(graph, ZL), log_sigmoid(graph, graph("Neg", ZL))
@@ -206,7 +223,7 @@ def joint_logits(graph, ZL, link, ensemble_size):
 # The network.
 
 
-def convert(scope, operator, container):
+def convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of one fitted `DeepNNClassifier` to a graph: the converter that skl2onnx calls.
 
     It computes in float64 if both the input and the network are of that, otherwise in float32.
@@ -248,7 +265,7 @@ def convert(scope, operator, container):
         graph("Identity", outputs, output=scores)  # which skl2onnx takes out again
 
 
-def logits(graph, variable, model):
+def logits(graph: Graph, variable: Any, model: DeepNNClassifier) -> str:
     """Add the network without its link.
 
     Parameters
@@ -276,7 +293,7 @@ def logits(graph, variable, model):
     return joint_logits(graph, A, model.out_activation_, network.ensemble_size) if stacked else A
 
 
-def centred_input(graph, variable, model):
+def centred_input(graph: Graph, variable: Any, model: DeepNNClassifier) -> tuple[str, Array]:
     """Subtract the centers of the features, in the precision of the input.
 
     A feature far from zero would lose in float32 what it varies by: its product with W1 is large, and b1 as large.

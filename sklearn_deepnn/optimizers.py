@@ -9,15 +9,49 @@ Each first-order rule works out a direction and leaves the step to `update_param
 that vectors may be updated in blocks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 
 from .checks import check_flag, check_integer, check_real
+from .typing import Array, Arrays, State
+
+Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters to cost and gradient
+OptimizerName: TypeAlias = Literal["sgd", "rmsprop", "adam", "nadam", "lbfgs"]
 
 
-def update_parameters(parameters, grads, learning_rate, *, out=None):
+class Optimizer(Protocol):
+    """What all optimizers have in common.
+
+    Attributes
+    ----------
+    full_batch : bool
+        Whether each step wants the whole training set.
+    update : callable
+        Takes parameters, grads, state and learning_rate, with `full_batch` an objective as well; see `SGD.update` and
+        `LBFGS.update`.
+    """
+
+    full_batch: ClassVar[bool]
+
+    @property
+    def update(self) -> Callable[..., None]: ...
+
+    def init(self, parameters: Array) -> State:
+        """Return the state before the first step."""
+
+
+@overload
+def update_parameters(parameters: Arrays, grads: Arrays, learning_rate: float) -> Arrays: ...
+
+
+@overload
+def update_parameters(parameters: Array, grads: Array, learning_rate: float, *, out: Array | None = None) -> Array: ...
+
+
+def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out: Array | None = None) -> Any:
     """Take a step of gradient descent: W - learning_rate * dW.
 
     Parameters
@@ -61,21 +95,26 @@ class SGD:
     References
     ----------
     .. [1] Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning", ICML.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier, SGD
+    >>> model = DeepNNClassifier((64,), optimizer=SGD(momentum=0.9, nesterov=True))
     """
 
     momentum: float = 0.0
     nesterov: bool = False
     full_batch: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_real("momentum", self.momentum, 0, 1, closed="left")
         check_flag("nesterov", self.nesterov)
 
-    def init(self, parameters):
+    def init(self, parameters: Array) -> State:
         """Return the state before the first step: {"v"}, empty without momentum."""
         return {"v": np.zeros_like(parameters)} if self.momentum else {}
 
-    def update(self, parameters, grads, state, learning_rate):
+    def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["v"]."""
         direction = grads
         if self.momentum:
@@ -86,7 +125,7 @@ class SGD:
         update_parameters(parameters, direction, learning_rate, out=parameters)
 
 
-def root_plus(v, epsilon):
+def root_plus(v: Array, epsilon: float) -> Array:
     """Return sqrt(v) + epsilon, a new array made in one go."""
     root = np.sqrt(v)
     root += epsilon
@@ -107,21 +146,26 @@ class RMSprop:
     References
     ----------
     .. [1] Tieleman, Hinton (2012), "Lecture 6.5: rmsprop", COURSERA: Neural networks for machine learning.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier, RMSprop
+    >>> model = DeepNNClassifier((64,), optimizer=RMSprop(rho=0.99))
     """
 
     rho: float = 0.9
     epsilon: float = 1e-8
     full_batch: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_real("rho", self.rho, 0, 1, closed="left")
         check_real("epsilon", self.epsilon, 0, closed="neither")
 
-    def init(self, parameters):
+    def init(self, parameters: Array) -> State:
         """Return the state before the first step: {"v"}."""
         return {"v": np.zeros_like(parameters)}
 
-    def update(self, parameters, grads, state, learning_rate):
+    def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["v"]."""
         v, shrink = state["v"], (1 - self.rho) ** 0.5
         v *= self.rho
@@ -147,6 +191,11 @@ class Adam:
     References
     ----------
     .. [1] Kingma, Ba (2015), "Adam: a method for stochastic optimization", ICLR.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import Adam, DeepNNClassifier
+    >>> model = DeepNNClassifier((64,), optimizer=Adam(beta_1=0.95))
     """
 
     beta_1: float = 0.9
@@ -154,16 +203,16 @@ class Adam:
     epsilon: float = 1e-8
     full_batch: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_real("beta_1", self.beta_1, 0, 1, closed="left")
         check_real("beta_2", self.beta_2, 0, 1, closed="left")
         check_real("epsilon", self.epsilon, 0, closed="neither")
 
-    def init(self, parameters):
+    def init(self, parameters: Array) -> State:
         """Return the state before the first step: {"t", "m", "v"}."""
         return {"t": 0, "m": np.zeros_like(parameters), "v": np.zeros_like(parameters)}
 
-    def update(self, parameters, grads, state, learning_rate):
+    def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
         self.count_in(grads, state)
         size, rate = self.running_size(state)
@@ -171,7 +220,7 @@ class Adam:
         rate *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
         update_parameters(parameters, direction, rate, out=parameters)
 
-    def count_in(self, grads, state):
+    def count_in(self, grads: Array, state: State) -> None:
         """Count a gradient into both running means. Sets: state["t"], state["m"], state["v"]."""
         state["t"] += 1
         m, v = state["m"], state["v"]
@@ -180,7 +229,7 @@ class Adam:
         v *= self.beta_2
         v += grads * grads
 
-    def running_size(self, state):
+    def running_size(self, state: State) -> tuple[Array, float]:
         """Return the running size of the gradient, up to a factor: a new vector, and the factor, to multiply rates by.
 
         Parameters
@@ -208,11 +257,16 @@ class NAdam(Adam):
 
     References
     ----------
-    .. [1] Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR workshop. Its slow rise of beta_1 is left
-       out, as in most libraries.
+    .. [1] Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR workshop. Its slow rise of beta_1, which
+       torch and Keras have, is left out.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier, NAdam
+    >>> model = DeepNNClassifier((64,), optimizer=NAdam(beta_2=0.99))
     """
 
-    def update(self, parameters, grads, state, learning_rate):
+    def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
         self.count_in(grads, state)
         size, rate = self.running_size(state)
@@ -243,6 +297,11 @@ class LBFGS:
     ----------
     .. [1] Liu, Nocedal (1989), "On the limited memory BFGS method for large scale optimization", Mathematical
        Programming 45, 503-528.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier, LBFGS
+    >>> model = DeepNNClassifier((64,), optimizer=LBFGS(memory=20))
     """
 
     memory: int = 10
@@ -250,16 +309,18 @@ class LBFGS:
     gradient_tolerance: float = 1e-5
     full_batch: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_integer("memory", self.memory, 1)
         check_integer("max_line_search", self.max_line_search, 5)
         check_real("gradient_tolerance", self.gradient_tolerance, 0)
 
-    def init(self, parameters):
+    def init(self, parameters: Array) -> State:
         """Return the state before the first step: {"steps", "changes", "converged"}."""
         return {"steps": [], "changes": [], "converged": False}
 
-    def update(self, parameters, grads, state, learning_rate, *, objective):
+    def update(
+        self, parameters: Array, grads: Array, state: State, learning_rate: float, *, objective: Objective
+    ) -> None:
         """Take a step. Sets: parameters, state["steps"], state["changes"], state["converged"].
 
         Parameters
@@ -292,7 +353,15 @@ class LBFGS:
         parameters[...] = W + step
 
 
-def line_search(objective, start, direction, max_evaluations, *, decrease=1e-4, curvature=0.9):
+def line_search(
+    objective: Objective,
+    start: Array,
+    direction: Array,
+    max_evaluations: int,
+    *,
+    decrease: float = 1e-4,
+    curvature: float = 0.9,
+) -> float | None:
     """Find a step length that meets the Wolfe conditions, by doubling and bisection.
 
     Parameters
@@ -328,7 +397,7 @@ def line_search(objective, start, direction, max_evaluations, *, decrease=1e-4, 
     return too_short or None
 
 
-def inverse_hessian_product(gradient, steps, changes):
+def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[Array]) -> Array:
     """Multiply by the L-BFGS approximation of the inverse Hessian: the two-loop recursion.
 
     Parameters
@@ -359,4 +428,4 @@ def inverse_hessian_product(gradient, steps, changes):
     return product
 
 
-OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}

@@ -3,20 +3,28 @@
 An optimizer step, a penalty, a clip or a snapshot is then one vector expression, however many layers there are.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
 import numpy as np
+from numpy.typing import DTypeLike
+
+from .typing import Array
 
 
-def is_weight(name):
+def is_weight(name: str) -> bool:
     """Say whether a parameter is a weight matrix, which penalties act on: "W1", "W2", ..."""
     return name.startswith("W")
 
 
-def is_statistic(name):
+def is_statistic(name: str) -> bool:
     """Say whether a parameter is counted, not trained: the running statistics of batch normalisation."""
     return name.startswith("running_")
 
 
-class Parameters(dict):
+class Parameters(dict[str, Array]):
     """A dict of arrays that are views into `vector`, ordered there as weights, other trainable arrays, statistics.
 
     Parameters
@@ -48,7 +56,12 @@ class Parameters(dict):
            [5., 5., 5.]])
     """
 
-    def __init__(self, arrays, dtype=None, prefix=""):
+    vector: Array
+    trainable: Array
+    weights: Array
+    prefix: str
+
+    def __init__(self, arrays: Mapping[str, Array], dtype: DTypeLike | None = None, prefix: str = "") -> None:
         arrays = {name: np.asarray(array) for name, array in arrays.items()}
         dtype = np.result_type(*arrays.values()) if dtype is None else dtype
         by_kind = sorted(arrays, key=lambda name: (is_statistic(name), not is_weight(name)))  # stable within a kind
@@ -63,15 +76,15 @@ class Parameters(dict):
         self.trainable = self.vector[: self.vector.size - n_statistics]
         self.weights = self.vector[:n_weights]
 
-    def __setitem__(self, name, array):
+    def __setitem__(self, name: str, array: Array) -> None:
         """Write an array into the view of its name; there are no new names."""
         if self[name] is not array:
             self[name][...] = array
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Parameters, ({name.removeprefix(self.prefix): W for name, W in self.items()}, None, self.prefix)
 
-    def assign(self, arrays):
+    def assign(self, arrays: Mapping[str, Array]) -> None:
         """Write arrays into the views of their names.
 
         Parameters
@@ -81,19 +94,19 @@ class Parameters(dict):
         for name, array in arrays.items():
             self[name] = array
 
-    update = assign
-
-    def __ior__(self, arrays):
+    def __ior__(self, arrays: Mapping[str, Array]) -> Self:  # type: ignore[override, misc]  # a dict takes pairs, too
         self.assign(arrays)
         return self
 
-    def _fixed(self, *_):
+    def _fixed(self, *_: object) -> NoReturn:
         """Refuse to lose a name."""
         raise TypeError("Parameters keep the names that they were made with: their vector has no gaps.")
 
-    __delitem__ = pop = popitem = clear = setdefault = _fixed
+    if not TYPE_CHECKING:  # which would miss the signatures of a dict
+        update = assign
+        __delitem__ = pop = popitem = clear = setdefault = _fixed
 
-    def gradients(self):
+    def gradients(self) -> Parameters:
         """Return room for the gradients: views "dW1", "db1", ... into a new vector laid out as `trainable`.
 
         Returns

@@ -4,14 +4,26 @@ Conventions: rows are samples here, as in the estimator. matplotlib is imported 
 its global settings is changed; colours and text follow the style in use.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import check_choice, check_flag, reject
 from .diagnosis import BOUNDS, dead_units, saturated_units
+from .typing import Array, Auto, MatrixLike, Maybe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from sklearn.base import BaseEstimator
+
+    from .classifier import DeepNNClassifier
 
 FEW_EPOCHS = 30  # at most so many are drawn as points too
 WIDE_RANGE = 20.0  # highest over lowest learning rate, from which on its axis is logarithmic
@@ -60,17 +72,23 @@ class TrainingCurveDisplay:
     ['best', 'training', 'validation']
     """
 
+    ax_: Axes
+    score_ax_: Axes | None
+    learning_rate_ax_: Axes | None
+    figure_: Figure
+    lines_: dict[str, Line2D]
+
     def __init__(
         self,
         *,
-        loss_curve,
-        validation_loss_curve=None,
-        validation_scores=None,
-        best_iter=None,
-        learning_rate_curve=None,
-        score_name="score",
-        name=None,
-    ):
+        loss_curve: Sequence[float],
+        validation_loss_curve: Maybe[Sequence[float]] = None,
+        validation_scores: Maybe[Sequence[float]] = None,
+        best_iter: int | None = None,
+        learning_rate_curve: Maybe[Sequence[float]] = None,
+        score_name: str = "score",
+        name: str | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.validation_scores = validation_scores
@@ -81,8 +99,15 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, ax=None, show_learning_rate="auto", show_score=True, log_scale=False, name=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        *,
+        ax: Axes | None = None,
+        show_learning_rate: bool | Auto = "auto",
+        show_score: bool = True,
+        log_scale: bool = False,
+        name: str | None = None,
+    ) -> Self:
         """Draw the training of a fitted network.
 
         Parameters
@@ -118,7 +143,14 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax, show_learning_rate=show_learning_rate, show_score=show_score, log_scale=log_scale)
 
-    def plot(self, ax=None, *, show_learning_rate="auto", show_score=True, log_scale=False):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        show_learning_rate: bool | Auto = "auto",
+        show_score: bool = True,
+        log_scale: bool = False,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
@@ -159,7 +191,7 @@ class TrainingCurveDisplay:
         put_legend_above(self.ax_)
         return self
 
-    def _shows_rate(self, wanted):
+    def _shows_rate(self, wanted: bool | Auto) -> bool:
         if not isinstance(wanted, (bool, np.bool_)):
             check_choice("show_learning_rate", wanted, ["auto"], otherwise=", True or False")
             return has_values(self.learning_rate_curve) and not np.allclose(
@@ -167,7 +199,7 @@ class TrainingCurveDisplay:
             )
         return bool(wanted) and has_values(self.learning_rate_curve)
 
-    def _plot_costs(self, log_scale):
+    def _plot_costs(self, log_scale: bool) -> None:
         ax = self.ax_
         self.lines_["training"] = plot_curve(ax, self.loss_curve, label=self._label("training"), linestyle="--")
         if has_values(self.validation_loss_curve):
@@ -181,7 +213,7 @@ class TrainingCurveDisplay:
             label = self._label(f"best epoch: {self.best_iter}")
             self.lines_["best"] = mark_epoch(ax, self.best_iter, curve, self._color(), label=label)
 
-    def _plot_score(self):
+    def _plot_score(self) -> None:
         ax = self.score_ax_ = panel(self.ax_, SCORE_PANEL, partial(split_axes, side="bottom", share=0.38))
         validation = self.lines_.get("validation", self.lines_["training"])
         self.lines_["score"] = plot_curve(ax, self.validation_scores, color=validation.get_color())
@@ -190,7 +222,7 @@ class TrainingCurveDisplay:
         if self.best_iter is not None and self._is_validated(self.best_iter):
             mark_epoch(ax, self.best_iter, self.validation_scores, self._color())
 
-    def _plot_learning_rate(self):
+    def _plot_learning_rate(self) -> None:
         ax = self.learning_rate_ax_ = panel(self.ax_, RATE_PANEL, twin_behind)
         rates, label = np.asarray(self.learning_rate_curve, float), self._label("learning rate")
         style = {"color": self._color(), "alpha": 0.6, "linestyle": ":", "marker": None if len(rates) > 1 else "."}
@@ -201,15 +233,15 @@ class TrainingCurveDisplay:
         if len(positive) and positive.max() > WIDE_RANGE * positive.min():
             scale_log(ax)
 
-    def _is_validated(self, epoch):
+    def _is_validated(self, epoch: int) -> bool:
         curve = self.validation_loss_curve
         return has_values(curve) and epoch <= len(curve) and np.isfinite(curve[epoch - 1])
 
-    def _color(self):
+    def _color(self) -> Any:
         """Return the colour of what is no cost: that of text, or where networks have names, one for each."""
         return text_color(self.ax_) if self.name is None else self.lines_["training"].get_color()
 
-    def _label(self, text):
+    def _label(self, text: str) -> str:
         return text if self.name is None else f"{self.name}: {text}"
 
 
@@ -230,8 +262,8 @@ class LayerValues(NamedTuple):
     number: int
     n_units: int
     activation: str
-    weights: np.ndarray
-    activations: np.ndarray | None = None
+    weights: Array
+    activations: Array | None = None
     dead: float | None = None
     saturated: float | None = None
 
@@ -268,13 +300,23 @@ class NetworkDisplay:
     [16, 8, 3]
     """
 
-    def __init__(self, *, layers, n_features, ensemble_size=1):
+    axes_: Array
+    figure_: Figure
+
+    def __init__(self, *, layers: list[LayerValues], n_features: int, ensemble_size: int = 1) -> None:
         self.layers = layers
         self.n_features = n_features
         self.ensemble_size = ensemble_size
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, layers=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: MatrixLike,
+        *,
+        layers: int | Sequence[int] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the weights of a fitted network and its activations over samples.
 
         Weights of the first layer are for scaled inputs, if the network scales them; batch normalisation is folded in.
@@ -314,7 +356,7 @@ class NetworkDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the layers.
 
         Parameters
@@ -347,7 +389,7 @@ class NetworkDisplay:
             self._plot_activations(split_axes(ax, side="right", share=0.5))
         return self
 
-    def _plot_activations(self, ax):
+    def _plot_activations(self, ax: Axes) -> None:
         self.axes_ = np.append(self.axes_, ax)
         plot_rows(ax, [layer.activations for layer in self.layers], left_out=LEFT_OUT)
         ax.set_xlabel("activation")
@@ -358,7 +400,7 @@ class NetworkDisplay:
             ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
 
 
-def load_pyplot(caller):
+def load_pyplot(caller: str) -> Any:
     """Return matplotlib.pyplot.
 
     Raises
@@ -376,7 +418,7 @@ def load_pyplot(caller):
 # The network, and what is shown of it.
 
 
-def find_network(estimator):
+def find_network(estimator: BaseEstimator) -> tuple[DeepNNClassifier, list[Any]]:
     """Return the fitted network that an estimator is, or that a Pipeline or a search ends in; and what comes before it.
 
     Returns
@@ -407,7 +449,7 @@ def find_network(estimator):
     return inner, steps
 
 
-def layer_numbers(layers, n_layers):
+def layer_numbers(layers: Any, n_layers: int) -> Sequence[int]:
     """Return the numbers of the layers to draw, in order.
 
     Raises
@@ -427,7 +469,7 @@ def layer_numbers(layers, n_layers):
     return sorted({int(l) for l in numbers})
 
 
-def layer_values(network, X, l):
+def layer_values(network: DeepNNClassifier, X: MatrixLike, l: int) -> LayerValues:
     """Return the `LayerValues` of layer l of a fitted network, over samples X."""
     fields, W = network.network_, network.coefs_[l - 1]
     if l == 1 and hasattr(network, "input_scale_"):
@@ -443,23 +485,23 @@ def layer_values(network, X, l):
     return LayerValues(l, n_units, activation, W, A, dead, saturated)
 
 
-def is_loss(scoring):
+def is_loss(scoring: object) -> bool:
     """Say whether epochs are judged by the cost."""
     return isinstance(scoring, str) and scoring == "loss"
 
 
-def score_name(scoring):
+def score_name(scoring: object) -> str:
     """Return what an axis calls a score."""
     name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
     return "score" if name == "<lambda>" else name.replace("_", " ")
 
 
-def percent(share):
+def percent(share: float) -> str:
     """Return a share as text; what is little is not rounded to nothing."""
     return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
 
 
-def has_values(curve):
+def has_values(curve: Sequence[float] | None) -> bool:
     """Say whether there is a number in a curve."""
     return curve is not None and bool(np.isfinite(curve).any())
 
@@ -467,25 +509,25 @@ def has_values(curve):
 # Drawing.
 
 
-def text_color(ax):
+def text_color(ax: Axes) -> Any:
     """Return the colour that the style gives to text of axes."""
     return ax.xaxis.label.get_color()
 
 
-def plot_curve(ax, curve, **style):
+def plot_curve(ax: Axes, curve: Sequence[float] | Array, **style: Any) -> Line2D:
     """Draw a curve over epochs counted from 1, with points where a line alone could be missed; return the line."""
     marker = "." if len(curve) <= FEW_EPOCHS or np.isnan(curve).any() else None
     return ax.plot(np.arange(1, len(curve) + 1), curve, **{"marker": marker, **style})[0]
 
 
-def mark_epoch(ax, epoch, curve, color, label=None):
+def mark_epoch(ax: Axes, epoch: int, curve: Sequence[float], color: Any, label: str | None = None) -> Line2D:
     """Draw a vertical line at an epoch and a point on the curve; return the point."""
     ax.axvline(epoch, color=color, linewidth=0.8, alpha=0.5, zorder=1)
     style = {"marker": "o", "linestyle": "", "color": color, "zorder": 3, "clip_on": False}
     return ax.plot([epoch], [curve[epoch - 1]], label=label, **style)[0]
 
 
-def number_epochs(ax, labelled=True):
+def number_epochs(ax: Axes, labelled: bool = True) -> None:
     """Give the axis of epochs integers, from 1 to the last that is drawn."""
     from matplotlib.ticker import MaxNLocator
 
@@ -495,7 +537,7 @@ def number_epochs(ax, labelled=True):
     ax.set_xlabel("epoch" if labelled else "")
 
 
-def scale_log(ax):
+def scale_log(ax: Axes) -> None:
     """Make the y axis logarithmic, with ticks at 1 and 3 times powers of ten, written as decimals."""
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -505,7 +547,7 @@ def scale_log(ax):
     ax.yaxis.set_major_formatter("{x:g}")
 
 
-def panel(ax, label, make):
+def panel(ax: Axes, label: str, make: Callable[[Axes], Axes]) -> Axes:
     """Return the axes of a label that share their epochs with `ax`, made if there are none yet.
 
     Parameters
@@ -520,12 +562,12 @@ def panel(ax, label, make):
     return found[0]
 
 
-def panels(ax, label):
+def panels(ax: Axes, label: str) -> list[Axes]:
     """Return the axes of a label that share their epochs with `ax`: one, or none."""
     return [other for other in ax.get_shared_x_axes().get_siblings(ax) if other.get_label() == label]
 
 
-def split_axes(ax, *, share, side):
+def split_axes(ax: Axes, *, share: float, side: Literal["bottom", "right"]) -> Axes:
     """Return new axes in a part of the place of `ax`, which keeps the rest, as do others that lie over it.
 
     Parameters
@@ -548,7 +590,7 @@ def split_axes(ax, *, share, side):
     return figure.add_subplot(grid[1], **{"sharex" if side == "bottom" else "sharey": ax})
 
 
-def twin_behind(ax):
+def twin_behind(ax: Axes) -> Axes:
     """Return axes with a scale of their own on the right, which draw behind `ax`."""
     twin = ax.twinx()
     twin.set_facecolor(ax.get_facecolor())
@@ -558,7 +600,7 @@ def twin_behind(ax):
     return twin
 
 
-def put_legend_above(ax):
+def put_legend_above(ax: Axes) -> None:
     """Put a legend above `ax`, where it hides nothing, of what is drawn there and of learning rates."""
     handles = [handle for one in (ax, *panels(ax, RATE_PANEL)) for handle in one.get_legend_handles_labels()[0]]
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
@@ -570,7 +612,7 @@ def put_legend_above(ax):
         room.set_axes_locator(partial(legend_room, ax))
 
 
-def legend_room(ax, _, renderer):
+def legend_room(ax: Axes, _: object, renderer: Any) -> Any:
     """Return the place of the legend of `ax` in the figure, for invisible axes that are there to take it up."""
     legend = ax.get_legend()
     if legend is None:
@@ -578,7 +620,7 @@ def legend_room(ax, _, renderer):
     return legend.get_window_extent(renderer).transformed(ax.figure.transSubfigure.inverted())
 
 
-def plot_rows(ax, rows, left_out=0.0):
+def plot_rows(ax: Axes, rows: Sequence[Array | None], left_out: float = 0.0) -> None:
     """Draw a histogram of each row's values, one below the other.
 
     Parameters
@@ -589,13 +631,14 @@ def plot_rows(ax, rows, left_out=0.0):
     left_out : float, default=0.0
         Share of each row's values that is left out at either end.
     """
-    limits = [None if values is None else np.quantile(values, (left_out, 1 - left_out)) for values in rows]
+    limits: list[Any] = [None if values is None else np.quantile(values, (left_out, 1 - left_out)) for values in rows]
     ends = np.concatenate([pair for pair in limits if pair is not None])
     bin_width = (np.ptp(ends) or 1.0) / N_BINS
     ax.axvline(0, color=text_color(ax), linewidth=0.8, alpha=0.5, zorder=0)
     for row, values in enumerate(rows):
         if values is not None:
-            edges, base = bin_edges(values.size, *limits[row], bin_width), row + ROW_HEIGHT / 2
+            low, high = limits[row]
+            edges, base = bin_edges(values.size, low, high, bin_width), row + ROW_HEIGHT / 2
             heights = np.sqrt(np.histogram(values, edges)[0])
             top = base - ROW_HEIGHT * heights / heights.max()
             ax.stairs(top, edges, baseline=base, fill=True, color="C0")
@@ -605,7 +648,7 @@ def plot_rows(ax, rows, left_out=0.0):
     ax.tick_params(labelsize="small")
 
 
-def bin_edges(n, low, high, narrowest):
+def bin_edges(n: int, low: float, high: float, narrowest: float) -> Array:
     """Return the edges of about sqrt(n) bins of equal width, none narrower than that."""
     n_bins = int(min(max(np.sqrt(n), 8), max((high - low) / narrowest, 1)))
     margin = max(narrowest - (high - low), 0) / 2  # around values that are all but the same

@@ -8,8 +8,10 @@ import math
 
 import numpy as np
 
+from .typing import Array
 
-def l2_penalty(weights, weight_decay):
+
+def l2_penalty(weights: Array, weight_decay: float) -> float:
     """Return the penalty whose gradient is `l2_gradient`: weight_decay / 2 * sum(W^2).
 
     Parameters
@@ -24,7 +26,7 @@ def l2_penalty(weights, weight_decay):
     return 0.5 * weight_decay * float(np.vdot(weights, weights))
 
 
-def l2_gradient(weights, weight_decay):
+def l2_gradient(weights: Array, weight_decay: float) -> Array:
     """Return the gradient of `l2_penalty`: weight_decay * W.
 
     Parameters
@@ -39,7 +41,7 @@ def l2_gradient(weights, weight_decay):
     return weight_decay * weights
 
 
-def decay_weights(weights, weight_decay, learning_rate, *, out=None):
+def decay_weights(weights: Array, weight_decay: float, learning_rate: float, *, out: Array | None = None) -> Array:
     """Shrink the weights, apart from the gradient step: W (1 - learning_rate weight_decay).
 
     A product above 1 makes them zero, not negative. For plain gradient descent this is the step that `l2_gradient`
@@ -63,7 +65,7 @@ def decay_weights(weights, weight_decay, learning_rate, *, out=None):
     return np.multiply(weights, max(1 - learning_rate * weight_decay, 0.0), out=out)
 
 
-def clip_by_global_norm(gradient, max_grad_norm, *, out=None):
+def clip_by_global_norm(gradient: Array, max_grad_norm: float, *, out: Array | None = None) -> Array:
     """Scale the gradient down to a norm of at most max_grad_norm; its direction stays.
 
     Parameters

@@ -4,15 +4,20 @@ pickle, joblib, skops and copy all save what `__getstate__` returns and load by 
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
+from .typing import Array, History, State
+
 FORMAT = 1  # to be raised whenever what is saved changes, with an entry for the one before in CONVERSIONS
-CONVERSIONS = {}  # by format, what makes the next one of its state: a function that takes and returns a dict
+# by format, what makes the next one of its state: a function that takes and returns a dict
+CONVERSIONS: dict[int, Callable[[State], State]] = {}
 STAMP = "_saved_by"
 
 
-def fitted_curves(history):
+def fitted_curves(history: History) -> dict[str, list[float]]:
     """Return the fitted attributes that a history tells.
 
     Parameters
@@ -31,18 +36,18 @@ def fitted_curves(history):
     return curves
 
 
-def packed(curve, n_epochs):
+def packed(curve: list[float], n_epochs: int) -> float | Array:
     """Return a curve as an array, or as a number if it is the same in all epochs."""
     # as a list it takes a byte more for each number in a pickle, and 100 times the bytes with skops
     return curve[0] if curve.count(curve[0]) == n_epochs else np.array(curve, dtype=np.float64)
 
 
-def unpacked(saved, n_epochs):
+def unpacked(saved: float | Array, n_epochs: int) -> list[float]:
     """Return the curve that `packed` was given."""
     return [saved] * n_epochs if isinstance(saved, float) else saved.tolist()
 
 
-def unmapped(value):
+def unmapped(value: Any) -> Any:
     """Return nested dicts and lists with plain arrays, which share the memory, in place of memory maps."""
     if type(value) is dict:
         return {name: unmapped(inner) for name, inner in value.items()}
@@ -51,7 +56,7 @@ def unmapped(value):
     return np.asarray(value) if isinstance(value, np.memmap) else value
 
 
-def saved_state(state):
+def saved_state(state: State) -> State:
     """Return what is saved of an estimator: its attributes, with each curve once and packed, and a stamp.
 
     Parameters
@@ -73,7 +78,7 @@ def saved_state(state):
     return {**state, STAMP: {"version": own_version(), "format": FORMAT}}
 
 
-def loaded_state(saved):
+def loaded_state(saved: State) -> State:
     """Return the attributes of an estimator that was saved in this format or in one that can be converted.
 
     Parameters
@@ -92,7 +97,7 @@ def loaded_state(saved):
     """
     stamp = saved.get(STAMP, {"version": "before 0.1.0", "format": 0})
     # arrays of the estimator's own, such as its classes, are small, and stay when training has replaced the weights
-    state = {name: np.array(value) if isinstance(value, np.memmap) else value for name, value in saved.items()}
+    state: State = {name: np.array(value) if isinstance(value, np.memmap) else value for name, value in saved.items()}
     state.pop(STAMP, None)
     for number in range(stamp["format"], FORMAT):
         if number not in CONVERSIONS:
@@ -107,7 +112,7 @@ def loaded_state(saved):
     return state
 
 
-def refuse(stamp, advice):
+def refuse(stamp: dict[str, Any], advice: str) -> NoReturn:
     """Raise for a state of a format that cannot be read.
 
     Parameters
@@ -123,7 +128,7 @@ def refuse(stamp, advice):
     raise ValueError(f"What is loaded was {origin}; this version, {own_version()}, reads format {FORMAT}. {advice}")
 
 
-def own_version():
+def own_version() -> str:
     """Return the version of this package."""
     return sys.modules[__name__.split(".")[0]].__version__
 
@@ -131,8 +136,8 @@ def own_version():
 class SavingMixin:
     """Save an estimator by `saved_state`, load it by `loaded_state`."""
 
-    def __getstate__(self):
-        return saved_state(super().__getstate__())
+    def __getstate__(self) -> State:
+        return saved_state(super().__getstate__())  # type: ignore[arg-type]  # a dict, of BaseEstimator
 
-    def __setstate__(self, state):
-        super().__setstate__(loaded_state(state))
+    def __setstate__(self, state: State) -> None:
+        super().__setstate__(loaded_state(state))  # type: ignore[misc]  # of BaseEstimator

@@ -5,14 +5,22 @@ drawn. Sparse ones stay as they are: shift and scale act on the first layer inst
 the network predicts.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from .network import names_of, take_columns
+from .typing import Array, Arrays, Inputs, Maybe
+
+if TYPE_CHECKING:
+    from .training import Examples
 
 CHUNK_ELEMENTS = 2**16  # of X, looked at at once
 MANY_VALUES = 10  # of a feature that tells on what scale it is
@@ -28,10 +36,10 @@ class Scaling(NamedTuple):
         The scale of a feature that does not vary is infinite: it is 0 when scaled, and has no influence on anything.
     """
 
-    center: np.ndarray
-    scale: np.ndarray
+    center: Array
+    scale: Array
 
-    def apply(self, X, dtype):
+    def apply(self, X: Array, dtype: DTypeLike) -> Array:
         """Return dense examples X (n_0, m) scaled in the precision that X has, then converted to dtype."""
         precision = np.float32 if X.dtype == np.float32 else np.float64
         scaled = np.subtract(X, self.center.astype(precision, copy=False), dtype=precision)
@@ -49,11 +57,11 @@ class Moments(NamedTuple):
         Relative to that of other sets.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: Array
+    variance: Array
     total_weight: float
 
-    def merged(self, other):
+    def merged(self, other: Moments) -> Moments:
         """Return the moments of the examples of both; of the same examples again, the same moments to the bit.
 
         Parameters
@@ -74,7 +82,7 @@ class Moments(NamedTuple):
         variance = self.variance + share * (other.variance - self.variance) + share * (1 - share) * step**2
         return Moments(self.mean + share * step, variance, total_weight)
 
-    def scaling(self):
+    def scaling(self) -> Scaling:
         """Return the scaling to mean 0 and variance 1.
 
         Returns
@@ -94,7 +102,7 @@ class Moments(NamedTuple):
         return Scaling(self.mean, np.where(varies, deviation, np.inf))
 
 
-def on_another_scale(X, others):
+def on_another_scale(X: Inputs, others: Inputs) -> float | None:
     """Say how far examples are from where others lie, if that is too far, or too near, for data of one kind.
 
     Parameters
@@ -122,7 +130,7 @@ def on_another_scale(X, others):
     return float(np.median(distance)) if off > np.log(limit) else None
 
 
-def input_moments(examples):
+def input_moments(examples: Examples) -> Moments:
     """Return the moments of a set of examples, looked at piece by piece.
 
     Parameters
@@ -134,7 +142,8 @@ def input_moments(examples):
     -------
     Moments
     """
-    X, weight, moments = examples.X, examples.sample_weight, None
+    X, weight = examples.X, examples.sample_weight
+    moments: Maybe[Moments] = None
     # seen from one of its values, a constant is exactly zero, and what little a distant feature varies by is not lost
     pivot = 0.0 if issparse(X) else take_columns(X, examples.at(slice(0, 1)), np.float64)
     with np.errstate(over="ignore"):
@@ -147,7 +156,7 @@ def input_moments(examples):
     return moments._replace(mean=moments.mean + pivot)
 
 
-def _dense_moments(A0, weight):
+def _dense_moments(A0: Array, weight: Array) -> Moments:
     """Return the moments of examples that may be overwritten."""
     total_weight = float(weight.sum())
     share = (weight / total_weight)[:, np.newaxis]
@@ -156,14 +165,14 @@ def _dense_moments(A0, weight):
     return Moments(mean, np.square(A0, out=A0) @ share, total_weight)
 
 
-def _sparse_moments(A0, weight):
+def _sparse_moments(A0: Inputs, weight: Array) -> Moments:
     """Return the moments of sparse examples."""
     mean, variance = mean_variance_axis(A0.T.tocsr(), axis=0, weights=weight)
     variance = np.maximum(variance, 0)  # rounding leaves those of constants a little below
     return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
 
 
-def robust_scaling(examples):
+def robust_scaling(examples: Examples) -> Scaling:
     """Return the scaling by median and interquartile range, which outliers do not move.
 
     Features half of whose values are the same are divided by half their range.
@@ -189,7 +198,7 @@ def robust_scaling(examples):
     return Scaling(center, scale)
 
 
-def fold_scaling(parameters, scaling):
+def fold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:
     """Return the parameters of the network that makes of raw inputs what `parameters` make of scaled ones.
 
     W1' = W1 / scale and b1' = b1 - W1' center; with batch normalisation running_mean1' = running_mean1 + W1' center.
@@ -207,7 +216,7 @@ def fold_scaling(parameters, scaling):
     return parameters if scaling is None else _shift_first_layer(parameters, scaling.center, 1 / scaling.scale)
 
 
-def unfold_scaling(parameters, scaling):
+def unfold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:
     """Return the parameters that `fold_scaling` was given, up to rounding.
 
     Parameters
@@ -226,7 +235,7 @@ def unfold_scaling(parameters, scaling):
     return _shift_first_layer(parameters, -scaling.center / scaling.scale, scale)
 
 
-def _shift_first_layer(parameters, center, factor):
+def _shift_first_layer(parameters: Arrays, center: Array, factor: Array) -> Arrays:
     """Return parameters whose first layer takes factor * (X - center) for X."""
     name = names_of(1)
     dtype = parameters[name.W].dtype
@@ -240,7 +249,7 @@ def _shift_first_layer(parameters, center, factor):
     return {**parameters, **{key: array.astype(dtype) for key, array in shifted.items()}}
 
 
-def fold_scaling_backward(grads, scaling):
+def fold_scaling_backward(grads: Arrays, scaling: Scaling) -> None:
     """Turn the gradients of the parameters that `fold_scaling` returns into those of what it was given.
 
     dW1 = (dW1' - db1' center^T) / scale, db1 = db1'. Batch normalisation has no b1: it takes every shift away again.
@@ -258,4 +267,7 @@ def fold_scaling_backward(grads, scaling):
     dW /= scaling.scale.mT.astype(dW.dtype)
 
 
-SCALINGS = {"standard": lambda examples: input_moments(examples).scaling(), "robust": robust_scaling}
+SCALINGS: dict[str, Callable[[Examples], Scaling]] = {
+    "standard": lambda examples: input_moments(examples).scaling(),
+    "robust": robust_scaling,
+}

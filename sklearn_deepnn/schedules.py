@@ -11,10 +11,17 @@ with `functools.partial` and what is left is a schedule that prints, compares an
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Literal, TypeAlias
+
+Schedule: TypeAlias = Callable[[int], float]
+ScheduleName: TypeAlias = Literal[
+    "constant", "cosine", "warm_up_cosine", "one_cycle", "step", "exponential", "inverse_scaling"
+]
 
 
-def constant(step, learning_rate, n_steps=None):
+def constant(step: int, learning_rate: float, n_steps: int | None = None) -> float:
     """Keep the rate: learning_rate at every step.
 
     Parameters
@@ -32,7 +39,7 @@ def constant(step, learning_rate, n_steps=None):
     return learning_rate
 
 
-def cosine(step, learning_rate, n_steps, final_fraction=0.01):
+def cosine(step: int, learning_rate: float, n_steps: int, final_fraction: float = 0.01) -> float:
     """Fall along half a cosine: from learning_rate to final_fraction of it at step n_steps, and stay there.
 
     Parameters
@@ -58,7 +65,14 @@ def cosine(step, learning_rate, n_steps, final_fraction=0.01):
     return learning_rate * (final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def one_cycle(step, learning_rate, n_steps, rise_fraction=0.3, start_fraction=0.04, final_fraction=1e-4):
+def one_cycle(
+    step: int,
+    learning_rate: float,
+    n_steps: int,
+    rise_fraction: float = 0.3,
+    start_fraction: float = 0.04,
+    final_fraction: float = 1e-4,
+) -> float:
     """Rise along half a cosine to learning_rate in the first part of n_steps, then fall along another to next to none.
 
     Parameters
@@ -91,7 +105,7 @@ def one_cycle(step, learning_rate, n_steps, rise_fraction=0.3, start_fraction=0.
     return learning_rate * (low + (1 - low) * (1 - math.cos(math.pi * progress)) / 2)
 
 
-def step_decay(step, learning_rate, n_steps, factor=0.1, n_drops=2):
+def step_decay(step: int, learning_rate: float, n_steps: int, factor: float = 0.1, n_drops: int = 2) -> float:
     """Drop by a factor at equal distances: learning_rate * factor ** (drops made so far).
 
     Parameters
@@ -111,7 +125,7 @@ def step_decay(step, learning_rate, n_steps, factor=0.1, n_drops=2):
     return learning_rate * factor ** min(step * (n_drops + 1) // n_steps, n_drops)
 
 
-def exponential(step, learning_rate, n_steps, final_fraction=0.01):
+def exponential(step: int, learning_rate: float, n_steps: int, final_fraction: float = 0.01) -> float:
     """Fall by the same factor at each step: learning_rate * final_fraction ** (step / n_steps).
 
     Parameters
@@ -130,7 +144,7 @@ def exponential(step, learning_rate, n_steps, final_fraction=0.01):
     return learning_rate * final_fraction ** (step / n_steps)
 
 
-def inverse_scaling(step, learning_rate, n_steps=None, power=0.5):
+def inverse_scaling(step: int, learning_rate: float, n_steps: int | None = None, power: float = 0.5) -> float:
     """Fall with a power of the step: learning_rate / (step + 1) ** power.
 
     Parameters
@@ -149,7 +163,7 @@ def inverse_scaling(step, learning_rate, n_steps=None, power=0.5):
     return learning_rate / (step + 1) ** power
 
 
-def warm_up(step, schedule, warm_up_steps):
+def warm_up(step: int, schedule: Schedule, warm_up_steps: float) -> float:
     """Rise linearly over the first warm_up_steps, by (step + 1) / warm_up_steps, of any schedule.
 
     Parameters
@@ -171,7 +185,7 @@ def warm_up(step, schedule, warm_up_steps):
     return schedule(step) * min((step + 1) / warm_up_steps, 1.0)
 
 
-def warm_up_cosine(step, learning_rate, n_steps, warm_up_fraction=0.1):
+def warm_up_cosine(step: int, learning_rate: float, n_steps: int, warm_up_fraction: float = 0.1) -> float:
     """Join `warm_up` to `cosine`: rise over the first tenth of n_steps, fall over all.
 
     Parameters
@@ -190,7 +204,7 @@ def warm_up_cosine(step, learning_rate, n_steps, warm_up_fraction=0.1):
     return warm_up(step, schedule, max(warm_up_fraction * n_steps, 1.0))
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": constant,
     "cosine": cosine,
     "warm_up_cosine": warm_up_cosine,

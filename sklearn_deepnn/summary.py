@@ -1,15 +1,22 @@
 """What a fitted network is made of, layer by layer: a table for the console, for notebooks and for programs."""
 
+from __future__ import annotations
+
 import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
 from .losses import LOSSES
 from .network import Network, names_of
 from .parameters import is_statistic
+from .typing import Arrays
+
+if TYPE_CHECKING:
+    from .classifier import DeepNNClassifier
 
 MOST_COLUMNS = 80  # of text that can be wrapped
 HEADER = "Layer", "Units", "Activation", "Parameters", "Memory"
@@ -59,7 +66,7 @@ class SummaryRow(NamedTuple):
     n_bytes: int
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What the row is called: "dense 1", "output"."""
         return self.kind if self.kind in ("input", "output") else f"{self.kind} {self.layer}"
 
@@ -94,7 +101,7 @@ class NetworkSummary:
     """
 
     title: str
-    rows: tuple
+    rows: tuple[SummaryRow, ...]
     ensemble_size: int
     dtype: str
     optimizer: str
@@ -105,11 +112,11 @@ class NetworkSummary:
     n_statistics: int = 0
     n_optimizer_bytes: int = 0
     n_copy_bytes: int = 0
-    notes: tuple = ()
+    notes: tuple[str, ...] = ()
     stopped_by: str = ""
 
     @classmethod
-    def of(cls, estimator):
+    def of(cls, estimator: DeepNNClassifier) -> Self:
         """Return the summary of a fitted estimator.
 
         Parameters
@@ -141,16 +148,16 @@ class NetworkSummary:
         )
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """Number of parameters of all networks, running statistics included."""
         return self.ensemble_size * sum(row.n_parameters for row in self.rows)
 
     @property
-    def n_bytes(self):
+    def n_bytes(self) -> int:
         """Memory of the parameters of all networks."""
         return self.ensemble_size * sum(row.n_bytes for row in self.rows)
 
-    def __str__(self):
+    def __str__(self) -> str:
         heading, body, totals = self._heading(), list(map(cells_of, self.rows)), self._totals()
         widths = [max(map(len, column)) for column in zip(HEADER, *body, *totals)]
         width = sum(widths) + 2 * (len(widths) - 1)
@@ -166,7 +173,7 @@ class NetworkSummary:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """Return the table as HTML that takes the colours of the page around it."""
         caption = f"<caption>{escape(self._heading())}</caption>"
         head = f"<thead>{html_row(HEADER, scope='col')}</thead>"
@@ -178,11 +185,11 @@ class NetworkSummary:
         table = f'<table class="layers">{caption}{head}{body}{foot}</table>'
         return f'<div class="deepnn-summary"><style>{STYLE}</style>{table}{sentences}{notes}</div>'
 
-    def _heading(self):
+    def _heading(self) -> str:
         kind = "one network" if self.ensemble_size == 1 else f"an ensemble of {self.ensemble_size:,} networks"
         return f"{self.title}: {kind}, {self.dtype}"
 
-    def _totals(self):
+    def _totals(self) -> list[tuple[str, ...]]:
         """Return the cells of the rows below the layers."""
         n, n_bytes, size = self.n_parameters, self.n_bytes, self.ensemble_size
         if size == 1:
@@ -190,7 +197,7 @@ class NetworkSummary:
         one = "one network", "", "", f"{n // size:,}", readable_bytes(n_bytes // size)
         return [one, (f"all {size:,} networks", "", "", f"{n:,}", readable_bytes(n_bytes))]
 
-    def _sentences(self):
+    def _sentences(self) -> list[str]:
         """Return what is said below the table."""
         epochs = f"{self.n_iter:,} epoch{'s' * (self.n_iter != 1)}"
         merit = "was best" if self.keeps_best or self.validated else "had the lowest training cost"
@@ -208,7 +215,7 @@ class NetworkSummary:
         return sentences
 
 
-def rows_of(network, parameters, scaling):
+def rows_of(network: Network, parameters: Arrays, scaling: str) -> Iterator[SummaryRow]:
     """Yield the rows of a network: input, then LINEAR -> [batch normalisation] -> activation -> [dropout], ..., output.
 
     Parameters
@@ -222,7 +229,7 @@ def rows_of(network, parameters, scaling):
     SummaryRow
     """
 
-    def row(kind, l, *names, detail="", activation=""):
+    def row(kind: str, l: int, *names: str, detail: str = "", activation: str = "") -> SummaryRow:
         arrays = [parameters[name] for name in names if name in parameters]
         n, n_bytes = sum(W.size for W in arrays), sum(W.nbytes for W in arrays)
         per_network = n // network.ensemble_size, n_bytes // network.ensemble_size
@@ -241,21 +248,21 @@ def rows_of(network, parameters, scaling):
     yield row("output", network.n_layers, last.W, last.b, activation=LOSSES[network.loss].out_activation)
 
 
-def name_of_scaling(saved):
+def name_of_scaling(saved: dict[str, Any]) -> str:
     """Say how the inputs of a saved training state are scaled."""
     if saved["scaling"] is None:
         return "not scaled"
     return "standard scaling" if saved["moments"] else "robust scaling"
 
 
-def bytes_in(value):
+def bytes_in(value: object) -> int:
     """Return the bytes of all arrays in nested dicts and lists."""
     if isinstance(value, (dict, list)):
         return sum(map(bytes_in, value.values() if isinstance(value, dict) else value))
     return value.nbytes if isinstance(value, np.ndarray) else 0
 
 
-def readable_bytes(n):
+def readable_bytes(n: int) -> str:
     """Return a number of bytes in words: whole ones below 1000 B, else one decimal of kB = 1000 B, MB, GB or TB."""
     if n < 1000:
         return f"{n} B"
@@ -266,20 +273,20 @@ def readable_bytes(n):
     return f"{size:,.1f} {units[0]}"
 
 
-def cells_of(row):
+def cells_of(row: SummaryRow) -> tuple[str, ...]:
     """Return a `SummaryRow` as text, one for each column."""
     label = f"{row.name}, {row.detail}" if row.detail else row.name
     n, n_bytes = (f"{row.n_parameters:,}", readable_bytes(row.n_bytes)) if row.n_parameters else ("", "")
     return label, f"{row.units:,}", row.activation, n, n_bytes
 
 
-def aligned(cells, widths):
+def aligned(cells: Iterable[str], widths: Iterable[int]) -> str:
     """Return a line of text with numbers to the right of their columns, the rest to the left."""
     columns = zip(cells, widths, IS_NUMBER)
     return "  ".join(cell.rjust(w) if number else cell.ljust(w) for cell, w, number in columns).rstrip()
 
 
-def html_row(cells, *, scope="row"):
+def html_row(cells: Iterable[str], *, scope: Literal["row", "col"] = "row") -> str:
     """Return cells as a row of HTML: all are headers with scope="col", with scope="row" the first is."""
     html = ""
     for cell, number in zip(cells, IS_NUMBER):

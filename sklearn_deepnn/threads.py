@@ -9,21 +9,27 @@ half to seven times as long as on an idle machine; with these it takes about twi
 import os
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
+from typing import Any, Self, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from .typing import Maybe
+
+T = TypeVar("T")
+
 
 @cache
-def blas_controller():
+def blas_controller() -> ThreadpoolController:
     """Return what controls the BLAS libraries of this process; looking for them takes a millisecond."""
     return ThreadpoolController().select(user_api="blas")
 
 
-def take_control():
+def take_control() -> None:
     """Let this thread set BLAS's number of threads.
 
     threadpoolctl 3.8 heeds but the first thread to set that of an OpenBLAS with threads of its own, until it gives
@@ -34,7 +40,7 @@ def take_control():
             library.clear_controlling_thread(force=True)
 
 
-def bind_this_thread():
+def bind_this_thread() -> None:
     """Keep BLAS to one thread where each thread has a number of its own, as with OpenMP; others heed `BlasBound`."""
     for library in blas_controller().lib_controllers:
         if getattr(library, "threading_layer", None) == "openmp":
@@ -47,19 +53,22 @@ class BlasBound:
     Several threads of a program may train at once: the first to come sets the bound, and the last to go lifts it.
     """
 
-    def __init__(self):
+    _n_before: Maybe[int]
+    _limiter: Any
+
+    def __init__(self) -> None:
         self._lock, self._n_users, self._limiter, self._n_before = threading.Lock(), 0, None, None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._start_anew)
 
-    def _start_anew(self):
+    def _start_anew(self) -> None:
         """Lift the bound in a process that was forked while it held: its holders' threads are not there."""
         held, self._lock, self._n_users = self._n_users, threading.Lock(), 0
         if held:
             self._lift()
 
     @contextmanager
-    def hold(self):
+    def hold(self) -> Iterator[None]:
         """Hold the bound during a with block."""
         with self._lock:
             if not self._n_users:
@@ -75,24 +84,24 @@ class BlasBound:
                 if not self._n_users:
                     self._lift()
 
-    def allowed(self):
+    def allowed(self) -> int:
         """Return the number of threads that BLAS had before it was bound."""
         with self._lock:
             return self._n_before if self._n_users else self._number()
 
-    def _lift(self):
+    def _lift(self) -> None:
         take_control()
         self._limiter.restore_original_limits()
         take_control()  # and leave it to whoever comes next
 
-    def _number(self):
+    def _number(self) -> int:
         return max((library.num_threads for library in blas_controller().lib_controllers), default=1)
 
 
 BLAS_BOUND = BlasBound()  # one for the process, as what it bounds
 
 
-def allowed_threads():
+def allowed_threads() -> int:
     """Return how many threads may be used: as many as BLAS may.
 
     That number heeds the environment (``OMP_NUM_THREADS`` and the like), the share that joblib leaves each of its
@@ -111,22 +120,22 @@ class Crew:
         1 makes `map` a plain loop.
     """
 
-    def __init__(self, n_threads):
+    def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self._pool = ThreadPoolExecutor(n_threads - 1, initializer=bind_this_thread) if n_threads > 1 else None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.dismiss()
 
-    def dismiss(self):
+    def dismiss(self) -> None:
         """Let the threads finish what they work on, and end them."""
         if self._pool is not None:
             self._pool.shutdown()
 
-    def map(self, function, *arguments):
+    def map(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
         """Call a function with each part's arguments, as the builtin `map`; return the list of what it returns.
 
         Parameters
@@ -147,9 +156,9 @@ class Crew:
         if self._pool is None:
             return [function(*of_part) for of_part in zip(*arguments)]
         tasks, helpers = deque(enumerate(zip(*arguments))), []
-        results = [None] * len(tasks)
+        results: list[Any] = [None] * len(tasks)
 
-        def work():
+        def work() -> None:
             while tasks:
                 try:
                     index, of_part = tasks.popleft()

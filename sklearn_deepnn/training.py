@@ -5,27 +5,32 @@ A training set is described, never copied: batches are gathered, scaled and conv
 an ensemble train side by side, each on examples and in an order of its own; their arrays are stacked on a first axis.
 """
 
+from __future__ import annotations
+
 import copy
 import math
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches, gen_even_slices
 
-from .callbacks import Run
+from .callbacks import Callback, Run
 from .callbacks.progress import EpochPrinter
 from .callbacks.protocol import title_of
 from .checks import check_integer, check_real, warn_user
 from .losses import LOSSES, compute_cost, joint_logits
 from .network import (
+    LayerCache,
     Network,
     initialize_parameters,
     keep_freed_memory,
@@ -35,18 +40,22 @@ from .network import (
     running_statistics,
     take_columns,
 )
-from .optimizers import SGD
+from .optimizers import SGD, Optimizer
 from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .scaling import Moments, Scaling, fold_scaling, fold_scaling_backward, unfold_scaling
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, Schedule
 from .threads import BLAS_BOUND, Crew, allowed_threads
+from .typing import Array, Arrays, Columns, History, Inputs, MatrixLike, Maybe, State, Values
+
+Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the history
 
 BLOW_UP = 10.0  # times the cost before: noise and momentum raise a healthy cost by less
 FAR_WORSE = 10.0  # times the cost of guessing: networks that have hardly been trained yet cost less
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 READY_BYTES = 2**22  # of inputs that are scaled and converted before training, not as they are drawn
+GATHERED_BYTES = 2**20  # of the inputs and targets of small batches, gathered at once
 COST_COLUMNS = 4096  # examples whose cost is worked out at once
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
@@ -72,32 +81,32 @@ class Examples(NamedTuple):
         What the network wants the inputs to be scaled by.
     """
 
-    X: Any
-    Y: Any
-    sample_weight: Any = None
-    columns: Any = None
-    scaling: Any = None
+    X: Inputs
+    Y: Inputs
+    sample_weight: Array | None = None
+    columns: Maybe[Array] = None
+    scaling: Scaling | None = None
 
     @property
-    def members(self):
+    def members(self) -> Columns:
         """What indexes the examples of the set: its columns, or a slice of all."""
         return slice(None) if self.columns is None else self.columns
 
-    def at(self, positions):
+    def at(self, positions: Columns) -> Columns:
         """Return the columns of X that hold the examples at some positions in the set, a slice or an array."""
         if self.columns is None or np.ndim(positions) < 2 or self.columns.ndim == 1:
             return positions if self.columns is None else self.columns[..., positions]
         starts = np.arange(len(self.columns))[:, np.newaxis] * self.columns.shape[1]
         return self.columns.take(starts + positions)
 
-    def ready_for(self, dtype):
+    def ready_for(self, dtype: DTypeLike) -> Self:
         """Return the set with X scaled and converted beforehand where that fits the cache, else as it is."""
         if issparse(self.X) or self.X.size * np.dtype(dtype).itemsize > READY_BYTES:
             return self
         X = self.X if self.scaling is None else self.scaling.apply(self.X, dtype)
         return self._replace(X=np.ascontiguousarray(X.T, dtype=dtype).T, scaling=None)
 
-    def mean_weight(self):
+    def mean_weight(self) -> float:
         """Return the mean weight of the examples in the set, 1 if they have none."""
         if self.sample_weight is None:
             return 1.0
@@ -105,17 +114,17 @@ class Examples(NamedTuple):
         largest = weight.max()
         return float(largest * (weight / largest).mean())  # whose sum cannot overflow
 
-    def spread_sample(self, n_most):
+    def spread_sample(self, n_most: int) -> Self:
         """Return at most n_most of the examples, spread evenly over the set, whatever it is sorted by."""
         positions = np.linspace(0, self.n - 1, min(n_most, self.n)).astype(np.intp)
         return self._replace(columns=self.at(positions))
 
-    def scaled_by(self, weight_scale):
+    def scaled_by(self, weight_scale: float) -> Self:
         """Return the set with its weights divided by a number."""
         return self if self.sample_weight is None else self._replace(sample_weight=self.sample_weight / weight_scale)
 
     @property
-    def n(self):
+    def n(self) -> int:
         """Number of examples in the set."""
         return self.X.shape[1] if self.columns is None else self.columns.shape[-1]
 
@@ -132,10 +141,15 @@ class Batch(NamedTuple):
         What is left for the first layer to do, of sparse inputs.
     """
 
-    A0: Any
-    Y: np.ndarray
-    sample_weight: Any
-    scaling: Any = None
+    A0: Inputs
+    Y: Array
+    sample_weight: Array | None
+    scaling: Scaling | None = None
+
+    def part(self, piece: slice) -> Batch:
+        """Return the examples at a slice."""
+        weight = None if self.sample_weight is None else self.sample_weight[..., piece]
+        return Batch(self.A0[..., piece], self.Y[..., piece], weight, self.scaling)
 
 
 @dataclass(frozen=True)
@@ -158,17 +172,17 @@ class Recipe:
         Epochs that the moving average of the parameters, which is what is kept, reaches back; 0 keeps them as they are.
     """
 
-    optimizer: Any
+    optimizer: Optimizer
     learning_rate: float
-    schedule: str | Callable = "constant"
-    batch_size: int | None = None
+    schedule: str | Schedule = "constant"
+    batch_size: Maybe[int] = None
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     max_grad_norm: float | None = None
     shuffle: bool = True
     averaging_epochs: float = 0.0
 
-    def schedule_over(self, n_steps):
+    def schedule_over(self, n_steps: int) -> Schedule:
         """Return the schedule, a function of the step, for a horizon of n_steps."""
         schedule = "constant" if self.optimizer.full_batch else self.schedule  # which finds its step lengths by itself
         if callable(schedule):
@@ -176,7 +190,7 @@ class Recipe:
         return partial(SCHEDULES[schedule], learning_rate=self.learning_rate, n_steps=n_steps)
 
 
-def checked_rate(schedule, step):
+def checked_rate(schedule: Schedule, step: int) -> float:
     """Return the rate of a schedule as Python's float: one of NumPy's would make float32 steps float64.
 
     Raises
@@ -249,20 +263,20 @@ class TrainingState:
         What the last call of `train` warned of.
     """
 
-    parameters: Parameters
+    parameters: Maybe[Parameters]
     rng: np.random.Generator
-    optimizer_state: dict | None = None
+    optimizer_state: Maybe[State] = None
     epoch: int = 0
     step: int = 0
-    history: dict = field(default_factory=dict)
+    history: History = field(default_factory=dict)
     split_seed: int = 0
     weight_scale: float | None = None
     optimizer_name: str | None = None
     rate_factor: float = 1.0
     best_epoch: int | None = None
-    best_values: dict | None = None
-    best_vector: np.ndarray | None = None
-    newest: dict = field(default_factory=dict)
+    best_values: Maybe[Values] = None
+    best_vector: Array | None = None
+    newest: Values = field(default_factory=dict)
     average: Parameters | None = None
     scaling: Scaling | None = None
     moments: Moments | None = None
@@ -276,44 +290,44 @@ class TrainingState:
     peak_cost: float = math.nan
     monitor: str = "auto"
     keeps_best: bool = False
-    memories: dict = field(default_factory=dict)
-    lasting_memories: dict = field(default_factory=dict)
-    warned: list = field(default_factory=list)
+    memories: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lasting_memories: dict[str, dict[str, Any]] = field(default_factory=dict)
+    warned: list[str] = field(default_factory=list)
 
     @property
-    def current(self):
+    def current(self) -> Parameters:
         """The parameters to judge and to keep: their moving average, if one is taken, otherwise as they are."""
         return self.parameters if self.average is None else self.average
 
     @property
-    def monitored(self):
+    def monitored(self) -> float:
         """What the newest epoch is judged by, the lower the better."""
         return self.judged_by(self.monitor)
 
-    def judged_by(self, monitor):
+    def judged_by(self, monitor: str) -> float:
         """Return the number that the newest epoch is judged by, the lower the better; see `judged`."""
         return judged(self.newest, monitor)
 
     @property
-    def finite(self):
+    def finite(self) -> bool:
         """Whether the newest cost and all parameters are finite numbers."""
         return bool(np.isfinite(self.newest["cost"]) and np.isfinite(self.parameters.vector).all())
 
-    def adopt_optimizer(self, optimizer):
+    def adopt_optimizer(self, optimizer: Optimizer) -> None:
         """Start its state, unless there is one of its kind to go on from. Sets: optimizer_state, optimizer_name."""
         name, kept = type(optimizer).__name__, self.optimizer_state
         kind = optimizer.init(self.parameters.trainable[:0]).keys()  # without the arrays
         if kept is None or (name, kind) != (self.optimizer_name, kept.keys()):
             self.optimizer_state, self.optimizer_name = optimizer.init(self.parameters.trainable), name
 
-    def begin(self, start_cost):
+    def begin(self, start_cost: float) -> None:
         """Begin a call of `train`. Sets: first_epoch, stopped_by, start_cost, peak_cost, memories."""
         self.first_epoch, self.stopped_by, self.memories = self.epoch, "", {}
         self.start_cost = self.peak_cost = start_cost
 
-    def watched_by(self, callbacks, **about):
+    def watched_by(self, callbacks: Iterable[Callback], **about: Any) -> list[tuple[Callback, Run]]:
         """Return callbacks, each with the `Run` to call it with. Sets: memories, lasting_memories."""
-        watched, n_of_class = [], Counter()
+        watched, n_of_class = [], Counter[str]()
         for callback in callbacks:
             name = type(callback).__name__
             n_of_class[name] += 1
@@ -322,12 +336,12 @@ class TrainingState:
             watched.append((callback, Run(self, memory=memory, **about)))
         return watched
 
-    def end_epoch(self, *, cost, learning_rate):
+    def end_epoch(self, *, cost: float, learning_rate: float) -> None:
         """Count an epoch and record its values. Sets: epoch, history, newest, peak_cost."""
         self.epoch, self.newest, self.peak_cost = self.epoch + 1, {}, max(self.peak_cost, cost)
         self.record({"cost": cost, "learning_rate": learning_rate})
 
-    def record(self, values):
+    def record(self, values: Values) -> None:
         """Append values of the current epoch to the history. Sets: history, newest."""
         self.newest |= values
         for name, value in values.items():
@@ -335,7 +349,7 @@ class TrainingState:
             curve += [math.nan] * (self.epoch - 1 - len(curve))  # of epochs that were not validated
             curve.append(value)
 
-    def keep_if_best(self):
+    def keep_if_best(self) -> None:
         """Keep a copy of the parameters if `monitored` is the lowest so far, and they are kept at all. Sets: best_*."""
         if not self.keeps_best or not np.isfinite(self.monitored):
             return
@@ -343,13 +357,13 @@ class TrainingState:
             self.best_epoch, self.best_values = self.epoch, self.newest.copy()
             self.best_vector = self.current.vector.copy()
 
-    def best_recorded(self):
+    def best_recorded(self) -> tuple[int, Values]:
         """Return which epoch of the history is best, by `monitored`, and its values; it need not have been kept."""
         judgements = judged({name: np.asarray(self.history[name]) for name in self.newest}, self.monitor)
         best = int(np.nanargmin(judgements))
         return best + 1, {name: self.history[name][best] for name in self.newest}
 
-    def judge_best_by(self, validate):
+    def judge_best_by(self, validate: Validate | None) -> None:
         """Judge the best epoch so far by this call's validation data, or forget it if it is not kept. Sets: best_*."""
         if not self.keeps_best:
             self.best_epoch = self.best_values = self.best_vector = None
@@ -358,7 +372,7 @@ class TrainingState:
         elif self.best_vector is not None and "validation_cost" in self.best_values:  # which nothing compares with now
             self.best_epoch = self.best_values = self.best_vector = None
 
-    def kept_parameters(self):
+    def kept_parameters(self) -> Parameters:
         """Return the best epoch's parameters where epochs were validated, otherwise the `current`."""
         if self.best_vector is None:
             return self.current
@@ -366,11 +380,11 @@ class TrainingState:
         best.vector[...] = self.best_vector
         return best
 
-    def return_to_best(self):
+    def return_to_best(self) -> None:
         """Go on from the best epoch's parameters, with an optimizer and an average that know nothing yet. Sets: all."""
         self.parameters, self.optimizer_state, self.average = self.kept_parameters(), None, None
 
-    def mark(self, *, whole):
+    def mark(self, *, whole: bool) -> dict[str, Any]:
         """Return what `return_to` needs, copied: the parameters that count, or if `whole` all that training changes."""
         # what an epoch does not replace but change is the vectors, the curves and the stream
         mark = vars(self) | {"history": tuple(self.history), "rng": self.rng.bit_generator.state}
@@ -381,7 +395,7 @@ class TrainingState:
         changing = "optimizer_state", "memories", "lasting_memories"
         return mark | copy.deepcopy({name: getattr(self, name) for name in changing}) | {"vectors": vectors}
 
-    def return_to(self, mark):
+    def return_to(self, mark: dict[str, Any]) -> None:
         """Be as `mark` found it; of what it did not keep, nothing counts. Sets: all."""
         names, current = mark.pop("history"), mark.pop("current", None)
         parts = (self.parameters, self.average)
@@ -398,7 +412,7 @@ class TrainingState:
         vars(self).update(mark)
         self.history = {name: self.history[name][: self.epoch] for name in names}
 
-    def to_dict(self, *, resumable=True, cut_off=False):
+    def to_dict(self, *, resumable: bool = True, cut_off: bool = False) -> dict[str, Any]:
         """Return all that `from_dict` needs beside the kept parameters: arrays, dicts, lists and numbers alone.
 
         Parameters
@@ -430,7 +444,7 @@ class TrainingState:
         return saved
 
     @classmethod
-    def from_dict(cls, saved, kept):
+    def from_dict(cls, saved: dict[str, Any], kept: Arrays) -> Self:
         """Return the state that `to_dict` saved, free to change without changing what was saved.
 
         Parameters
@@ -462,7 +476,7 @@ class TrainingState:
         return state
 
 
-def judged(values, monitor="auto"):
+def judged(values: Mapping[str, Any], monitor: str = "auto") -> Any:
     """Return the one number that an epoch is judged by, the lower the better.
 
     Parameters
@@ -482,7 +496,9 @@ def judged(values, monitor="auto"):
     return values["cost"] if monitor == "cost" else values.get("validation_cost", values["cost"])
 
 
-def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
+def draw_batch(
+    examples: Examples, columns: Columns, network: Network, dtype: DTypeLike, label_smoothing: float = 0.0
+) -> Batch:
     """Gather and convert some examples.
 
     Parameters
@@ -505,7 +521,9 @@ def draw_batch(examples, columns, network, dtype, label_smoothing=0.0):
     return Batch(scaling.apply(take_columns(examples.X, columns, None), dtype), Y, weight)
 
 
-def draw_targets(examples, columns, network, dtype, label_smoothing=0.0):
+def draw_targets(
+    examples: Examples, columns: Columns, network: Network, dtype: DTypeLike, label_smoothing: float = 0.0
+) -> Array:
     """Gather and encode the targets of some examples.
 
     Parameters
@@ -526,6 +544,8 @@ def draw_targets(examples, columns, network, dtype, label_smoothing=0.0):
 class Batches:
     """The mini-batches of an epoch, in an order drawn anew for each.
 
+    Small batches are gathered many at once, as far as they stay in the cache: each gathering costs a dozen calls.
+
     Parameters
     ----------
     examples : Examples
@@ -539,43 +559,61 @@ class Batches:
         Examples in a batch; the last may have fewer.
     """
 
-    def __init__(self, examples, network, recipe, dtype):
-        self.examples, self.shuffle, n = examples, recipe.shuffle, examples.n
-        self.n_orders = network.ensemble_size
+    examples: Examples
+    shuffle: bool
+    n_orders: int
+    size: int
+    pieces: list[slice]
+    _order: Maybe[Array]
+    _gathered: tuple[slice, Maybe[Batch]]
+
+    def __init__(self, examples: Examples, network: Network, recipe: Recipe, dtype: DTypeLike) -> None:
+        self.examples, self.n_orders, n = examples, network.ensemble_size, examples.n
         whole = recipe.batch_size is None or recipe.optimizer.full_batch
         # batch normalisation learns nothing from one example: a last one alone joins the batch before it
         smallest = min(2, n) if network.batch_norm else 0
         self.size = n if whole else min(int(recipe.batch_size), n)
         self.pieces = list(gen_batches(n, self.size, min_batch_size=smallest))
-        self._draw = partial(draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing)
-        self._kept = {}
+        self.shuffle = recipe.shuffle and len(self) > 1
+        n_numbers = self.size * self.n_orders * (network.layer_dims[0] + network.layer_dims[-1])
+        n_bytes = n_numbers * np.dtype(dtype).itemsize
+        self._n_together = 1 if issparse(examples.X) else max(1, GATHERED_BYTES // n_bytes)
+        self._gather = partial(
+            draw_batch, examples, network=network, dtype=dtype, label_smoothing=recipe.label_smoothing
+        )
+        self._order, self._gathered, self._gathering = None, (slice(0, 0), None), threading.Lock()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pieces)
 
-    def epoch(self, rng):
-        """Yield, for each batch of one epoch, the positions in the set of its examples: a slice or an array."""
-        if self.shuffle and len(self) > 1:
+    def epoch(self, rng: np.random.Generator) -> list[slice]:
+        """Begin an epoch: return its batches, slices of an order that is drawn here, if it is drawn at all."""
+        if self.shuffle:
             orders = [rng.permutation(self.examples.n) for _ in range(self.n_orders)]
-            order = orders[0] if self.n_orders == 1 else np.stack(orders)
-            yield from (order[..., piece] for piece in self.pieces)
-        else:
-            yield from self.pieces
+            self._order, self._gathered = orders[0] if self.n_orders == 1 else np.stack(orders), (slice(0, 0), None)
+        return self.pieces
 
-    def draw(self, positions):
-        """Return the `Batch` at some positions. Where the whole set is the batch, its parts are drawn only once."""
-        if len(self) > 1:
-            return self._draw(self.examples.at(positions))
-        part = positions.start, positions.stop
-        if part not in self._kept:
-            self._kept[part] = self._draw(self.examples.at(positions))
-        return self._kept[part]
+    def draw(self, positions: slice) -> Batch:
+        """Return the `Batch` at a slice of the epoch's order: a batch, or a part of one."""
+        if self._n_together == 1 < len(self):
+            return self._at(positions)
+        with self._gathering:  # threads that want parts of a batch share what one of them gathers
+            stretch, batch = self._gathered  # where the whole set is the batch, that is done only once
+            if not stretch.start <= positions.start < stretch.stop:
+                first = positions.start // self.size
+                stretch = slice(self.pieces[first].start, self.pieces[first : first + self._n_together][-1].stop)
+                batch = self._at(stretch)
+                self._gathered = stretch, batch
+        if positions == stretch:
+            return batch
+        return batch.part(slice(positions.start - stretch.start, positions.stop - stretch.start))
+
+    def _at(self, positions: slice) -> Batch:
+        return self._gather(self.examples.at(positions if self._order is None else self._order[..., positions]))
 
 
-def cut(positions, n_parts):
-    """Return positions, a slice or an array, in at most n_parts parts of one size."""
-    if not isinstance(positions, slice):
-        return [positions[..., part] for part in gen_even_slices(positions.shape[-1], n_parts)]
+def cut(positions: slice, n_parts: int) -> list[slice]:
+    """Return a slice in at most n_parts parts of one size."""
     start, n = positions.start, positions.stop - positions.start
     return [slice(start + part.start, start + part.stop) for part in gen_even_slices(n, n_parts)]
 
@@ -583,21 +621,21 @@ def cut(positions, n_parts):
 class Outputs(NamedTuple):
     """What the network puts out for some examples: AL, ZL (n_L, m), and what is wanted: Y, sample_weight."""
 
-    AL: np.ndarray
-    ZL: np.ndarray
-    Y: np.ndarray
-    sample_weight: Any
+    AL: Array
+    ZL: Array
+    Y: Array
+    sample_weight: Array | None
 
-    def cost(self, loss):
+    def cost(self, loss: str) -> float:
         """Return their cost, by the name of the loss; see `compute_cost`."""
         return compute_cost(self.AL, self.Y, ZL=self.ZL, loss=loss, sample_weight=self.sample_weight)
 
     @classmethod
-    def joined(cls, pieces):
+    def joined(cls, pieces: Iterable[Outputs]) -> Self:
         """Return the outputs of all examples in some pieces."""
         AL, ZL, Y, weights = zip(*pieces)
         weight = None if weights[0] is None else np.concatenate(weights, axis=-1)
-        return cls(*(np.concatenate(arrays, axis=-1) for arrays in (AL, ZL, Y)), weight)
+        return cls(*(np.concatenate(each, axis=-1) for each in (AL, ZL, Y)), weight)  # type: ignore[call-arg]  # three
 
 
 class CostMeter:
@@ -609,23 +647,28 @@ class CostMeter:
         Name in `LOSSES`.
     """
 
-    def __init__(self, loss):
+    loss: str
+    total: float
+    total_weight: float
+    _waiting: list[Outputs]
+
+    def __init__(self, loss: str) -> None:
         self.loss, self.total, self.total_weight = loss, 0.0, 0.0  # of what has been worked out
         self._waiting, self._n_waiting = [], 0
 
-    def add(self, outputs):
+    def add(self, outputs: Outputs) -> None:
         """Count in the examples of some `Outputs`."""
         self._waiting.append(outputs)
         self._n_waiting += outputs.Y.shape[-1]
         if self._n_waiting >= COST_COLUMNS:
             self._count()
 
-    def mean(self):
+    def mean(self) -> float:
         """Return the weighted mean cost of all examples so far, 0 if they weigh nothing."""
         self._count()
         return self.total / (self.total_weight or 1.0)
 
-    def _count(self):
+    def _count(self) -> None:
         if not self._waiting:
             return
         outputs, n = Outputs.joined(self._waiting), self._n_waiting
@@ -634,7 +677,15 @@ class CostMeter:
         self._waiting, self._n_waiting = [], 0
 
 
-def evaluate(batch, parameters, network, *, m=None, rng=None, out=None):
+def evaluate(
+    batch: Batch,
+    parameters: Arrays,
+    network: Network,
+    *,
+    m: int | None = None,
+    rng: np.random.Generator | None = None,
+    out: Arrays | None = None,
+) -> tuple[Outputs, Arrays, list[LayerCache]]:
     """Go forward and backward: what the network puts out for a batch, and the gradients of its cost.
 
     That of an ensemble is the sum of its members' costs, each of which is trained by itself.
@@ -688,13 +739,19 @@ class Backpropagation:
         Those of the last batch, with batch normalisation.
     """
 
-    def __init__(self, parameters, batches, network, crew):
+    batches: Batches
+    network: Network
+    crew: Crew
+    vectors: list[Array]
+    caches: Maybe[list[LayerCache]]
+
+    def __init__(self, parameters: Parameters, batches: Batches, network: Network, crew: Crew) -> None:
         self.batches, self.network, self.crew, self.caches = batches, network, crew, None
         room = [parameters.gradients() for _ in range(crew.n_threads)]
         self.vectors = [grads.vector for grads in room]
         self._views = [dict(grads) for grads in room]  # plain dicts are quicker to write to
 
-    def __call__(self, positions, parameters, rng):
+    def __call__(self, positions: slice, parameters: Arrays, rng: np.random.Generator) -> list[Outputs]:
         """Draw a batch, go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
         n_parts = len(self.vectors)
         if n_parts == 1:
@@ -705,16 +762,16 @@ class Backpropagation:
         parts, rngs = cut(positions, n_parts), [None] * n_parts
         if any(self.network.dropout_rate):  # a generator is no thing to share
             rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_parts)]
-        m = positions.stop - positions.start if isinstance(positions, slice) else positions.shape[-1]
+        m = positions.stop - positions.start
         for vector in self.vectors[len(parts) :]:  # of fewer examples than parts
             vector.fill(0)
 
-        def of_part(part, rng, out):
+        def of_part(part: slice, rng: np.random.Generator | None, out: Arrays) -> Outputs:
             return evaluate(self.batches.draw(part), parameters, self.network, m=m, rng=rng, out=out)[0]
 
         return self.crew.map(of_part, parts, rngs, self._views)
 
-    def gathered(self):
+    def gathered(self) -> Array:
         """Return the gradient of the batch, the sum of its parts'. Sets: vectors[0], which it is."""
         for vector in self.vectors[1:]:
             self.vectors[0] += vector
@@ -736,14 +793,20 @@ class Block(NamedTuple):
         The moving average of the parameters.
     """
 
-    parameters: np.ndarray
-    weights: np.ndarray
-    gradients: list
-    optimizer_state: dict
-    average: np.ndarray | None
+    parameters: Array
+    weights: Array
+    gradients: list[Array]
+    optimizer_state: State
+    average: Array | None
 
 
-def blocks_of(parameters, gradients, optimizer_state, n_blocks, average=None):
+def blocks_of(
+    parameters: Parameters,
+    gradients: list[Array],
+    optimizer_state: State,
+    n_blocks: int,
+    average: Parameters | None = None,
+) -> list[Block]:
     """Return the `Block` s of a training: n_blocks of one size.
 
     Parameters
@@ -793,7 +856,16 @@ class GradientStep:
     crew : Crew
     """
 
-    def __init__(self, state, batches, network, recipe, crew):
+    state: TrainingState
+    network: Network
+    recipe: Recipe
+    crew: Crew
+    backpropagate: Backpropagation
+    blocks: list[Block]
+    averaging_rate: float
+    statistics: slice
+
+    def __init__(self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, crew: Crew) -> None:
         self.state, self.network, self.recipe, self.crew = state, network, recipe, crew
         self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
         n_bytes = state.parameters.trainable.nbytes
@@ -807,7 +879,7 @@ class GradientStep:
             self.averaging_rate = -math.expm1(-1 / (recipe.averaging_epochs * len(batches)))
             self.statistics = slice(state.parameters.trainable.size, None)
 
-    def __call__(self, positions, learning_rate):
+    def __call__(self, positions: slice, learning_rate: float) -> list[Outputs]:
         """Update by the batch at some positions; return the `Outputs` of its parts before that."""
         state, recipe, parameters = self.state, self.recipe, self.state.parameters
         outputs = self.backpropagate(positions, parameters, state.rng)
@@ -830,7 +902,7 @@ class GradientStep:
             state.optimizer_state.update((name, n) for name, n in numbers if not isinstance(n, np.ndarray))
         return outputs
 
-    def _update(self, block, learning_rate, averaging_rate):
+    def _update(self, block: Block, learning_rate: float, averaging_rate: float) -> None:
         recipe, gradient = self.recipe, reduce(np.add, block.gradients)
         if recipe.weight_decay:
             decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
@@ -839,7 +911,7 @@ class GradientStep:
             move_average(block.average, block.parameters, averaging_rate)
 
 
-def move_average(average, vector, rate):
+def move_average(average: Array, vector: Array, rate: float) -> None:
     """Move an average towards a vector by a share of the way: average + rate (vector - average). Sets: average."""
     step = vector - average
     step *= rate
@@ -857,14 +929,24 @@ class SearchStep:
         As for `GradientStep`.
     """
 
-    def __init__(self, state, batches, network, recipe, crew):
+    state: TrainingState
+    network: Network
+    recipe: Recipe
+    backpropagate: Backpropagation
+    trial: Parameters
+    vector: Maybe[Array]
+    cost: Maybe[float]
+    gradient: Maybe[Array]
+    outputs: Maybe[list[Outputs]]
+
+    def __init__(self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, crew: Crew) -> None:
         self.state, self.network, self.recipe = state, network, recipe
         self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
         self.trial = Parameters(state.parameters)
         self.vector = None  # where `objective` has been last, and what it found there:
         self.cost = self.gradient = self.outputs = None
 
-    def __call__(self, positions, learning_rate):
+    def __call__(self, positions: slice, learning_rate: float) -> list[Outputs]:
         """Update by the batch of all examples; return the `Outputs` of its parts before that."""
         parameters, mask_seed = self.state.parameters, None
         if any(self.network.dropout_rate):
@@ -881,7 +963,9 @@ class SearchStep:
             parameters.assign(running_statistics(parameters, self.backpropagate.caches, momentum=0.0))
         return outputs
 
-    def objective(self, positions, mask_seed, vector):
+    def objective(
+        self, positions: slice, mask_seed: int | np.integer[Any] | None, vector: Array
+    ) -> tuple[float, Array]:
         """Return cost plus penalty, and their gradient, of parameters given as a vector; remembers the last one."""
         trial, weight_decay = self.trial, self.recipe.weight_decay
         vector = vector.astype(trial.vector.dtype)
@@ -894,7 +978,9 @@ class SearchStep:
         return self.cost + l2_penalty(trial.weights, weight_decay), self.gradient
 
 
-def run_epoch(state, batches, take_step, schedule, counts_steps):
+def run_epoch(
+    state: TrainingState, batches: Batches, take_step: GradientStep | SearchStep, schedule: Schedule, counts_steps: bool
+) -> tuple[float, float]:
     """Go through all examples once, in batches.
 
     Sets: state (all but epoch, history and best_*).
@@ -928,7 +1014,7 @@ def run_epoch(state, batches, take_step, schedule, counts_steps):
 
 
 @contextmanager
-def crew_for(network, batches, parameters):
+def crew_for(network: Network, batches: Batches, parameters: Parameters) -> Iterator[Crew]:
     """Hold the threads that a training deserves: as many as there are parts to cut each batch into.
 
     BLAS is kept to one thread meanwhile. Large batches that cannot be cut are left to its own threads.
@@ -955,20 +1041,20 @@ def crew_for(network, batches, parameters):
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
 def train(
-    state,
-    examples,
-    network,
-    recipe,
+    state: TrainingState,
+    examples: Examples,
+    network: Network,
+    recipe: Recipe,
     *,
-    n_epochs,
-    horizon=None,
-    validate=None,
-    callbacks=(),
-    settings=None,
-    snapshot=None,
-    resumable=False,
-    resume=False,
-):
+    n_epochs: int,
+    horizon: int | None = None,
+    validate: Validate | None = None,
+    callbacks: Sequence[Callback] = (),
+    settings: dict[str, Any] | None = None,
+    snapshot: Callable[[], Any] | None = None,
+    resumable: bool = False,
+    resume: bool = False,
+) -> TrainingState:
     """Train a network: repeat forward, cost, backward, update over the batches of every epoch.
 
     Stops early if a callback says so, if the optimizer has converged, or if a cost or parameter is no longer finite.
@@ -1066,7 +1152,7 @@ def train(
     return state
 
 
-def end_watch(callback, run):
+def end_watch(callback: Callback, run: Run) -> None:
     """Call a callback's `on_train_end`; what goes wrong there must not lose a training, nor hide its error."""
     try:
         callback.on_train_end(run)
@@ -1075,7 +1161,7 @@ def end_watch(callback, run):
         warn_user(f"{title_of(callback)} failed at the end of training: {what}", RuntimeWarning)
 
 
-def report_failure(state, probe, network, recipe, *, finished):
+def report_failure(state: TrainingState, probe: Examples, network: Network, recipe: Recipe, *, finished: bool) -> None:
     """Raise or warn if training has diverged, or has ended far worse than guessing, with what to try; see `train`.
 
     Sets: state.warned. May set: what `TrainingState.return_to_best` sets.
@@ -1125,7 +1211,7 @@ def report_failure(state, probe, network, recipe, *, finished):
     warn_user(state.warned[0], ConvergenceWarning)
 
 
-def cost_of_shares(examples, network):
+def cost_of_shares(examples: Examples, network: Network) -> float:
     """Return the cost of predicting for every example the same: the share that each output has of the weights.
 
     Parameters
@@ -1143,7 +1229,7 @@ def cost_of_shares(examples, network):
     return compute_cost(np.broadcast_to(shares, Y.shape), Y, loss=network.loss)
 
 
-def mean_cost(examples, parameters, network):
+def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float:
     """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty.
 
     Of an ensemble it is the cost of its joint predictions; if each member has examples of its own, their mean cost.
@@ -1160,7 +1246,7 @@ def mean_cost(examples, parameters, network):
     """
     loss = LOSSES[network.loss]
 
-    def cost_and_weight(piece, ZL):
+    def cost_and_weight(piece: slice, ZL: Array) -> tuple[float, float]:
         columns = examples.at(piece)
         Y = draw_targets(examples, columns, network, ZL.dtype)
         losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss), Y)
@@ -1173,7 +1259,7 @@ def mean_cost(examples, parameters, network):
     return total / total_weight
 
 
-def check_columns(X, Y, network):
+def check_columns(X: Inputs, Y: Any, network: Network) -> tuple[Inputs, Array]:
     """Return X and Y as arrays whose columns are examples that a network can be trained on.
 
     Parameters
@@ -1192,6 +1278,7 @@ def check_columns(X, Y, network):
         If a shape is not right, or Y is no target of the network's loss.
     """
     X, Y, (n_0, *_, n_L) = X if issparse(X) else np.asarray(X), np.asarray(Y), network.layer_dims
+    array: Inputs
     for name, array in (("X", X.data if issparse(X) else X), ("Y", Y)):
         if array.dtype.kind not in "fiub" or array.size == 0 or not np.isfinite(array).all():
             raise ValueError(f"{name} must have finite numbers and at least one example, got {array!r}.")
@@ -1207,8 +1294,16 @@ def check_columns(X, Y, network):
 
 
 def train_deep_network(
-    X, Y, layer_dims, learning_rate=0.0075, num_iterations=3000, *, print_cost=False, rng=None, **architecture
-):
+    X: MatrixLike,
+    Y: ArrayLike,
+    layer_dims: Sequence[int],
+    learning_rate: float = 0.0075,
+    num_iterations: int = 3000,
+    *,
+    print_cost: bool = False,
+    rng: np.random.Generator | int | None = None,
+    **architecture: Any,
+) -> tuple[Parameters, list[float]]:
     """Train the course's network by gradient descent on the whole set.
 
     Parameters

@@ -1,9 +1,13 @@
 """What tests of several modules measure with."""
 
+import os
 import tracemalloc
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
+
+# ray reads them when it is imported: listen to this machine alone, and tell nobody
+os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @pytest.fixture

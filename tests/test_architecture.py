@@ -17,6 +17,7 @@ from sklearn_deepnn import DeepNNClassifier
 
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
+    ["typing"],
     ["checks", "frames", "threads", "activations", "initializers", "schedules"],
     ["losses", "regularizers", "parameters", "layers", "optimizers", "saving"],
     ["network"],
@@ -57,10 +58,18 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+class WithoutTypes(ast.NodeTransformer):
+    """Leave out what only type checkers read."""
+
+    def visit_If(self, node):
+        is_for_checkers = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_for_checkers else self.generic_visit(node)
+
+
 def imports(path):
-    """Yield (module, name) for everything that a file imports, wherever in it."""
+    """Yield (module, name) for everything that a file imports when it runs, wherever in it."""
     package = ".".join(path.relative_to(ROOT.parent).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(WithoutTypes().visit(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -183,9 +192,60 @@ print(DeepNNClassifier(max_iter=1, random_state=0, verbose=1).fit([[0.0], [1.0]]
     assert n_iter == "1"
 
 
+@pytest.mark.parametrize("name", COURSE)
+def test_the_source_of_the_course_s_functions_can_be_read(name):
+    (function,) = {value for key, value in PUBLIC.items() if key.rpartition(".")[2] == name}
+    assert inspect.getsource(function).startswith(f"def {name}(")
+
+
+@pytest.mark.parametrize("name", ["fit", "partial_fit", "predict_proba"])
+def test_the_source_of_the_estimator_s_methods_can_be_read(name):
+    assert f"    def {name}(" in inspect.getsource(getattr(DeepNNClassifier, name))
+
+
 def test_everything_exported_is_there():
     for name in sklearn_deepnn.__all__:
         assert getattr(sklearn_deepnn, name)
+
+
+# What users hear.
+
+
+def calls(path):
+    """Yield (function as it is written, arguments) for every call in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), [ast.unparse(argument) for argument in node.args]
+
+
+def test_warnings_point_at_the_user_s_line_and_are_of_scikit_learn_s_categories():
+    found = [(path.name, call, arguments) for path in FILES for call, arguments in calls(path)]
+    warned = [arguments[-1] for _, call, arguments in found if call == "warn_user"]
+    assert len(warned) > 5
+    assert set(warned) <= {"ConvergenceWarning", "UserWarning", "RuntimeWarning"}
+    assert [name for name, call, _ in found if call.endswith("warn")] == ["checks.py"]
+
+
+def test_nothing_is_logged_or_printed_but_by_what_is_asked_to():
+    found = {(path.name, call) for path in FILES for call, _ in calls(path)}
+    assert {name for name, call in found if call == "print"} == {"progress.py"}
+    assert not [name for name, call in found if call.startswith("logging.") and call != "logging.getLogger"]
+
+
+def test_loggers_are_this_package_s_own_and_without_handlers():
+    program = """
+import logging
+logging.root.setLevel(0)
+from sklearn_deepnn import DeepNNClassifier
+DeepNNClassifier((4,), max_iter=2, verbose=1, random_state=0).fit([[0.0], [1.0]], [0, 1])
+loggers = {name: logging.getLogger(name) for name in logging.root.manager.loggerDict if "deepnn" in name}
+assert set(loggers) <= {"sklearn_deepnn"}
+handlers = [handler for logger in (logging.root, *loggers.values()) for handler in logger.handlers]
+assert all(isinstance(handler, logging.NullHandler) for handler in handlers)
+assert logging.root.level == 0
+print("quiet")
+"""
+    assert run_in_a_fresh_interpreter(program).splitlines()[-1] == "quiet"
 
 
 # One network, not two.

@@ -209,6 +209,19 @@ def test_a_finished_fit_goes_on_where_max_iter_is_raised(tmp_path):
     assert_same_fit(net(max_iter=9).fit(X, Y, resume_from=tmp_path), net(max_iter=9).fit(X, Y))
 
 
+def test_a_verbose_fit_says_whether_it_goes_on_or_begins(tmp_path, capsys):
+    network = net(max_iter=2, verbose=1).set_callbacks(ModelCheckpoint(tmp_path / "here"))
+    nothing = f"no checkpoint of this fit in {str(tmp_path / 'here')!r}: it begins from the start\n"
+    network.fit(X, Y, resume_from=tmp_path / "here")
+    assert capsys.readouterr().out.startswith(nothing)
+    network.set_params(max_iter=3).fit(X, Y, resume_from=tmp_path / "here")
+    assert capsys.readouterr().out.startswith("resumed after epoch 2, at most 1 to go\n")
+    network.set_params(learning_rate=0.5).fit(X, Y, resume_from=tmp_path / "here")
+    assert capsys.readouterr().out.startswith(nothing)
+    network.set_params(verbose=0).fit(X, Y, resume_from=tmp_path / "there")
+    assert not capsys.readouterr().out
+
+
 def test_a_fit_without_a_seed_is_resumed_to_the_bit(tmp_path):
     whole = net(random_state=None).set_callbacks(ModelCheckpoint(tmp_path, keep=None)).fit(X, Y)
     third = checkpoints_in(tmp_path)[2]

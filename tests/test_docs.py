@@ -1,14 +1,21 @@
 """The pages of the site: what they link, list and include is there. Building it is left to .ci/run."""
 
+import ast
 import importlib
+import inspect
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.neural_network import MLPClassifier
 from test_architecture import LEVELS
 
 import sklearn_deepnn
 import sklearn_deepnn.callbacks
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.schedules import inverse_scaling
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md"))}
@@ -53,6 +60,19 @@ def test_onnx_is_listed_as_it_is():
     listed = [name.rpartition(".")[2] for name in API if name.startswith("sklearn_deepnn.onnx.")]
     assert listed
     assert all(hasattr(onnx, name) for name in listed)
+
+
+def test_every_class_of_the_api_has_an_example():
+    classes = [name for name in API if not name.startswith("sklearn_deepnn.onnx") and inspect.isclass(find(name))]
+    assert len(classes) > 10
+    assert not [name for name in classes if ">>>" not in inspect.getdoc(find(name))]
+
+
+def test_the_page_of_the_classifier_lists_all_its_methods():
+    template = (DOCS / "_templates" / "autosummary" / "class.rst").read_text("utf-8")
+    listed = re.search(r":members: (.+)", template)[1].split(", ")
+    own = {name for name, it in vars(sklearn_deepnn.DeepNNClassifier).items() if inspect.isfunction(it)}
+    assert sorted(listed) == sorted({name for name in own if not name.startswith("_")} | {"set_callbacks"})
 
 
 def test_scikit_learn_s_link_to_the_documentation_leads_to_a_page_of_the_api():
@@ -109,6 +129,75 @@ def test_the_course_s_functions_are_all_in_its_table():
         assert f"](#sklearn_deepnn.{module}.{function})" in page
 
 
+def test_the_first_page_quotes_what_was_measured():
+    report = (DOCS / "benchmarks" / "report.md").read_text("utf-8")
+    mlp, torch = re.search(r"^\| geometric mean [ |]*([\d.]+) \| ([\d.]+) ", report, re.MULTILINE).groups()
+    assert f"{float(mlp):.1f} times as long to train" in PAGES["index.md"]
+    assert f"{float(torch):.1f} times. [Measured](benchmarks/report.md)" in PAGES["index.md"]
+    row = r"^\| \**{}\** \| [^|]* \| \**(\d\.\d+)\** \|"
+    for model in ("`DeepNNClassifier\\(\\)`", "MLPClassifier behind StandardScaler", "HistGradientBoostingClassifier"):
+        assert re.search(row.format(model), PAGES["defaults.md"], re.MULTILINE)[1] in PAGES["index.md"]
+
+
 def test_the_table_of_levels_is_that_of_the_imports():
     rows = re.findall(r"^\| \d \| (.*) \| .* \|$", PAGES["design.md"], re.MULTILINE)
     assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(level) for level in LEVELS]
+
+
+NAMESPACE = {name: getattr(home, name) for home in (sklearn_deepnn, sklearn_deepnn.callbacks) for name in home.__all__}
+NAMESPACE |= {"partial": partial, "inverse_scaling": inverse_scaling, "path": "history.csv"}
+ASSIGNMENT = re.compile(r"(\w+)=(?!=)(.+)")
+
+
+def rows_of(section):
+    """Return the rows of the first table below a heading of the page on other libraries, as lists of cells."""
+    text = PAGES["coming_from.md"].partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    table = re.search(r"^\|.*\n\|-.*\n((?:\|.*\n)+)", text, re.MULTILINE)[1]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+
+
+def spans(cell):
+    """Return what stands between backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+OURS = [span for section in ("MLPClassifier", "skorch", "Keras") for row in rows_of(section) for span in spans(row[1])]
+SETTINGS = sorted({match.groups() for span in OURS if (match := ASSIGNMENT.fullmatch(span))})
+OTHERS = sorted({span for span in OURS if not ASSIGNMENT.fullmatch(span)})
+
+
+def test_every_parameter_of_mlp_classifier_has_a_row_with_its_default():
+    left = [span for row in rows_of("MLPClassifier") for span in spans(row[0])]
+    told = {}
+    for name, value in (ASSIGNMENT.fullmatch(span).groups() for span in left):
+        told.setdefault(name, []).append(ast.literal_eval(value))
+    defaults = {name: parameter.default for name, parameter in inspect.signature(MLPClassifier).parameters.items()}
+    assert told.keys() == defaults.keys()
+    turned_on = {"verbose", "warm_start"}
+    assert all(default in told[name] for name, default in defaults.items() if name not in turned_on)
+    assert set(told["solver"]) == {"adam", "sgd", "lbfgs"}
+    assert set(told["learning_rate"]) == {"constant", "invscaling", "adaptive"}
+
+
+@pytest.mark.parametrize(("name", "value"), SETTINGS)
+def test_settings_in_place_of_those_of_other_libraries_work(name, value, capsys):
+    setting = {name: eval(value, NAMESPACE)}
+    small = {"hidden_layer_dims": (3,), "max_iter": 2, "random_state": 0}
+    assert DeepNNClassifier(**small | setting).fit(*load_iris(return_X_y=True)).n_iter_ >= 1
+
+
+@pytest.mark.parametrize("span", OTHERS)
+def test_calls_and_attributes_in_place_of_those_of_other_libraries_exist(span):
+    tree = ast.parse(span, mode="eval").body
+    if not isinstance(tree, ast.Call):
+        assert re.search(rf"^    {tree.id} : ", DeepNNClassifier.__doc__, re.MULTILINE)
+    elif tree.func.id in NAMESPACE:
+        assert eval(span, NAMESPACE)
+    else:
+        keywords = {keyword.arg: keyword.value for keyword in tree.keywords}
+        inspect.signature(getattr(DeepNNClassifier, tree.func.id)).bind(DeepNNClassifier(), *tree.args, **keywords)
+
+
+def test_the_tables_of_other_libraries_are_looked_at():
+    assert len(SETTINGS) > 35
+    assert len(OTHERS) > 15

@@ -14,9 +14,11 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted(page for folder in (".", "docs", "docs/benchmarks") for page in (ROOT / folder).glob("*.md"))
+OPTIONAL = {"dask", "dask_ml", "onnx", "onnxruntime", "optuna", "pyarrow", "ray", "skl2onnx", "skops"}  # of the blocks
 BLOCKS = {
     f"{page.name}-{number}": block
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for page in PAGES
     for number, block in enumerate(re.findall(r"(?ms)^```python\n(.*?)^```$", page.read_text("utf-8")))
 }
 
@@ -88,6 +90,41 @@ def test_a_mixed_table_is_refused_as_it_is_and_learned_behind_encoders():
     assert cost < 0.6
     assert area > 0.75
     assert accuracy > 0.65
+
+
+def memory_of(name, option, n_parts):
+    """Return the most memory, in MB, that an example took with so many parts of data, and what it printed."""
+    output = output_of(run_example(name, option, str(n_parts), "--passes", "1"))
+    (memory,) = re.findall(r"^most memory: (\d+) MB$", output, re.MULTILINE) or pytest.skip("memory cannot be told")
+    return int(memory), output
+
+
+def test_a_parquet_data_set_of_ten_times_the_chunk_is_learned_in_the_same_memory():
+    pytest.importorskip("pyarrow")
+    little, output = memory_of("parquet_stream.py", "--groups", 3)
+    assert "150000 rows in 3 row groups, 12 MB of numbers" in output
+    much, output = memory_of("parquet_stream.py", "--groups", 21)  # ten times two at once, and one to validate
+    assert "1050000 rows in 21 row groups, 84 MB of numbers" in output
+    assert much < little + 84 / 3
+    assert numbers_in(r"^pass 1: validation cost [\d.]+, accuracy ([\d.]+)$", output)[0] > 0.9
+
+
+def test_a_dask_array_of_ten_times_the_block_is_learned_in_the_same_memory():
+    pytest.importorskip("dask_ml")
+    little, _ = memory_of("dask_incremental.py", "--blocks", 2)
+    much, output = memory_of("dask_incremental.py", "--blocks", 11)
+    assert "550000 rows in 11 blocks, 88 MB" in output
+    assert "10 blocks learned" in output
+    assert much < little + 88 / 3
+    assert numbers_in(r"^pass 1: validation accuracy ([\d.]+)$", output)[0] > 0.9
+
+
+@pytest.mark.parametrize(("name", "option"), [("parquet_stream.py", "--groups"), ("dask_incremental.py", "--blocks")])
+def test_streams_need_a_part_to_learn_from_and_one_to_validate(name, option):
+    pytest.importorskip({"--groups": "pyarrow", "--blocks": "dask_ml"}[option])
+    finished = run_example(name, option, "1")
+    assert finished.returncode == 2
+    assert f"{option}: must be at least 2" in finished.stderr
 
 
 def test_building_blocks_arrive_where_the_estimator_does():
@@ -257,12 +294,25 @@ def test_readme_and_docs_have_python_blocks():
     assert {name.split("-")[0] for name in BLOCKS} >= {"README.md", "saving.md", "toolbox.md", "watching.md"}
 
 
+def test_no_page_has_code_in_a_form_that_is_not_run():
+    fence = re.compile(r"^.*(?:```|~~~|:::) *\{?[\w-]*py.*$", re.MULTILINE)
+    other = re.compile(r"^\s*>>> |\bcode(?:-block|-cell)?:: |\{code", re.MULTILINE)
+    assert [found for page in PAGES for found in fence.findall(page.read_text("utf-8"))] == ["```python"] * len(BLOCKS)
+    for page in (*PAGES, *(ROOT / "docs").glob("*.rst"), *(ROOT / "examples").glob("*.rst")):
+        assert not other.search(page.read_text("utf-8")), page
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_block_of_readme_or_docs_runs(name, tmp_path, monkeypatch):
-    for needed, package in (("onnx", "skl2onnx"), ("optuna", "optuna")):
-        if needed in BLOCKS[name]:
-            pytest.importorskip(package)
+    imported = re.findall(r"^(?:from|import) (\w+)(?:\.(onnx))?", BLOCKS[name], re.MULTILINE)
+    for needed in OPTIONAL.intersection(sum(imported, ())):
+        pytest.importorskip({"dask": "distributed", "onnx": "skl2onnx"}.get(needed, needed))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    with threadpool_limits(1):
-        exec(compile(BLOCKS[name], name, "exec"), {"__name__": "block"})
+    names = {"__name__": "__main__"}
+    try:
+        with threadpool_limits(1):
+            exec(compile(BLOCKS[name], name, "exec"), names)
+    finally:
+        if "ray" in names:  # a block that fails leaves it at work
+            names["ray"].shutdown()

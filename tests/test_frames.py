@@ -174,6 +174,18 @@ def test_every_method_says_so(call):
         getattr(fitted, call)(pandas_with(COLOURS), *arguments)
 
 
+@pytest.mark.parametrize("dtype", [object, "str", "string"])
+def test_text_is_refused_even_if_it_is_all_digits(dtype):
+    table = pd.DataFrame({"zip": pd.Series(["01067", "10115"] * 20, dtype=dtype), "a": A})
+    with pytest.raises(ValueError, match=f"column 'zip', which {TEXT}"):
+        net().fit(table, Y)
+    with pytest.raises(ValueError, match=f"column 0, which {TEXT}"):
+        net().fit(table.to_numpy(dtype=object), Y)
+    network = net().fit(table.assign(zip=NUMBERS), Y)
+    with pytest.raises(ValueError, match=f"column 'zip', which {TEXT}"):
+        network.predict(table)
+
+
 def test_all_that_is_wrong_with_a_table_is_said_at_once():
     X = pd.DataFrame({"size": COLOURS, "age": with_gap(A, np.nan), "day": DAYS, "fine": A, "colour": COLOURS})
     with pytest.raises(ValueError, match="X must") as raised:

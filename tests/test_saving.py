@@ -598,16 +598,32 @@ def mlflow(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")  # of MLflow about itself
-def test_mlflow_logs_a_network_and_loads_it(mlflow):
-    model = fitted("several")
+@pytest.mark.parametrize("saved_by", ["skops", "cloudpickle"])
+@pytest.mark.parametrize("steps", [[], [StandardScaler()]], ids=["alone", "in a pipeline"])
+def test_mlflow_logs_a_network_and_loads_and_serves_it_to_the_bit(mlflow, steps, saved_by):
+    parameters, _, X, y = CALLS["strings"]
+    model = make_pipeline(*steps, DeepNNClassifier(**parameters, max_iter=3, random_state=0)).fit(X, y)
+    model = model if steps else model[0]
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(
             model,
             name="network",
-            serialization_format="skops",
+            serialization_format=saved_by,
             skops_trusted_types=[NAME],
             pip_requirements=["sklearn-deepnn"],  # or MLflow takes seconds to find them out
+            input_example=X[:2],
         )
-    np.testing.assert_array_equal(mlflow.sklearn.load_model(logged.model_uri).predict_proba(X), model.predict_proba(X))
+    again = mlflow.sklearn.load_model(logged.model_uri)
+    assert type(again) is type(model)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     served = mlflow.pyfunc.load_model(logged.model_uri)
     np.testing.assert_array_equal(served.predict(X), model.predict(X))
+    assert [column.name for column in served.metadata.signature.inputs] == list(X.columns)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_refuses_by_skops_what_it_is_not_told_to_trust(mlflow):
+    with mlflow.start_run(), pytest.raises(mlflow.MlflowException, match=NAME):
+        mlflow.sklearn.log_model(
+            fitted("strings"), name="network", serialization_format="skops", pip_requirements=["sklearn-deepnn"]
+        )

@@ -1,13 +1,16 @@
 """The contract with scikit-learn: its checks, and its meta-estimators and configuration around ours."""
 
+import importlib
 import inspect
 import os
 import pickle
+import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -28,11 +31,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.classifier import DOCUMENTATION
 from sklearn_deepnn.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(sklearn_deepnn.__path__, "sklearn_deepnn.")
+    if module.name != "sklearn_deepnn.onnx"  # which needs skl2onnx
+]
 LINK = "https://sklearn-deepnn.readthedocs.io/en/stable/api/sklearn_deepnn.DeepNNClassifier.html"
 
 # scikit-learn skips this one in a process without SCIPY_ARRAY_API, which has to be set before scipy is imported;
@@ -402,6 +411,35 @@ def test_repr_shows_what_differs_from_the_defaults():
     )
 
 
+def test_the_configuration_says_what_repr_and_notebooks_show():
+    model = deepnn()
+    with config_context(print_changed_only=False):
+        assert all(f"{name}=" in repr(model) for name in model.get_params())
+    for display, kinds in {"text": {"text/plain"}, "diagram": {"text/plain", "text/html"}}.items():
+        with config_context(display=display):
+            assert model._repr_mimebundle_().keys() == kinds
+
+
+def test_array_api_dispatch_leaves_arrays_of_numpy_as_they_are():
+    if find_spec("sklearn.externals.array_api_compat") is None:  # before scikit-learn 1.7
+        pytest.importorskip("array_api_compat")
+    assert run_python(
+        """
+        from sklearn import config_context
+        from sklearn.datasets import load_iris
+        from sklearn.model_selection import cross_val_score
+        from sklearn_deepnn import DeepNNClassifier
+
+        model = DeepNNClassifier((8,), max_iter=5, random_state=0)
+        expected = cross_val_score(model, *load_iris(return_X_y=True), scoring="neg_log_loss")
+        with config_context(array_api_dispatch=True):
+            found = cross_val_score(model, *load_iris(return_X_y=True), scoring="neg_log_loss")
+        print((found == expected).all())
+        """,
+        SCIPY_ARRAY_API="1",
+    ).split() == ["True"]
+
+
 def test_the_html_representation_names_it(iris):
     assert "DeepNNClassifier" in deepnn()._repr_html_()
     assert "DeepNNClassifier" in scaled().fit(*iris)._repr_html_()
@@ -446,6 +484,17 @@ def test_links_are_no_state_of_the_estimator(iris):
 def test_every_parameter_is_keyword_able_and_comes_back_untouched():
     given = {name: object() for name in inspect.signature(DeepNNClassifier).parameters}
     assert DeepNNClassifier(**given).get_params() == given
+
+
+def test_the_package_has_one_estimator_which_can_be_discovered():
+    modules = [sklearn_deepnn, *(importlib.import_module(name) for name in MODULES)]
+    classes = {kind for module in modules for kind in vars(module).values() if inspect.isclass(kind)}
+    ours = {kind for kind in classes if kind.__module__.startswith("sklearn_deepnn")}
+    assert [kind for kind in ours if issubclass(kind, BaseEstimator)] == [DeepNNClassifier]
+    assert issubclass(DeepNNClassifier, ClassifierMixin)
+    assert not inspect.isabstract(DeepNNClassifier)
+    assert DeepNNClassifier.__module__ == "sklearn_deepnn"
+    assert sklearn_deepnn.DeepNNClassifier().get_params() == DeepNNClassifier().get_params()
 
 
 def test_setting_a_parameter_that_is_not_there_is_an_error():

@@ -240,7 +240,15 @@ def test_networks_have_no_output_to_set():
 
 
 @pytest.mark.parametrize(
-    "configuration", [{"assume_finite": True}, {"skip_parameter_validation": True}, {"transform_output": "pandas"}]
+    "configuration",
+    [
+        {"assume_finite": True},
+        {"skip_parameter_validation": True},
+        {"transform_output": "pandas"},
+        {"enable_metadata_routing": True},
+        {"working_memory": 1},
+    ],
+    ids=str,
 )
 def test_configuration_changes_no_prediction(configuration):
     expected = net(max_iter=3).fit(X, Y).predict_proba(X)

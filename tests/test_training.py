@@ -179,7 +179,7 @@ def test_batches_visit_every_example_once_per_epoch(network, batch_size, shuffle
 def test_shuffling_draws_a_new_order_for_each_epoch(network):
     numbered = Examples(np.arange(M)[np.newaxis], np.zeros((1, M), int))
     batches, rng = Batches(numbered, network, recipe_of("sgd", batch_size=5), np.float64), np.random.default_rng(0)
-    orders = [np.concatenate(list(batches.epoch(rng))).tolist() for _ in range(3)]
+    orders = [[x for piece in batches.epoch(rng) for x in batches.draw(piece).A0[0]] for _ in range(3)]
     assert orders[0] != orders[1] != orders[2] != sorted(orders[2])
 
 
@@ -854,14 +854,10 @@ def test_there_is_a_part_for_each_thread_worth_waking(examples, network, cut_int
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8])
 def test_cutting_covers_every_position_once(n, n_parts):
-    everything = np.random.default_rng(0).permutation(50)
-    for positions in (slice(5, 5 + n), everything[5 : 5 + n]):
-        parts = cut(positions, n_parts)
-        pieces = [everything[part] if isinstance(part, slice) else part for part in parts]
-        assert {type(part) for part in parts} == {type(positions)}
-        np.testing.assert_array_equal(np.concatenate(pieces), everything[5 : 5 + n])
-        assert len(pieces) == min(n, n_parts)
-        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+    pieces = [range(50)[part] for part in cut(slice(5, 5 + n), n_parts)]
+    assert [position for piece in pieces for position in piece] == [*range(5, 5 + n)]
+    assert len(pieces) == min(n, n_parts)
+    assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
 
 
 @pytest.mark.parametrize("validated", [False, True])
@@ -1009,6 +1005,50 @@ def test_inputs_that_wait_to_be_scaled_stay_as_they_were(examples, network, monk
         before = raw.X.copy()
         fit(raw.ready_for(np.float64), network, recipe_of("adam", batch_size=5))
         np.testing.assert_array_equal(raw.X, before)
+
+
+@pytest.mark.parametrize("gathered_bytes", [300, 2**20], ids=["some", "all"])
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"batch_size": None}], ids=str)
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_batches_gathered_together_are_those_gathered_one_by_one(
+    examples, network, monkeypatch, cut_into, gathered_bytes, options, ensemble_size, batch_norm, n_parts
+):
+    network = replace(network, ensemble_size=ensemble_size, batch_norm=batch_norm)
+    examples = to_scale(examples)._replace(sample_weight=WEIGHT, columns=None if ensemble_size == 1 else OF_EACH)
+    recipe = recipe_of("adam", **{"batch_size": 2, "label_smoothing": 0.1} | options)
+    cut_into(n_parts)
+    monkeypatch.setattr(training, "GATHERED_BYTES", 0)
+    wanted = fit(examples, network, recipe)
+    monkeypatch.setattr(training, "GATHERED_BYTES", gathered_bytes)
+    np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, wanted.parameters.vector)
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+@pytest.mark.parametrize(("batch_size", "n_wanted"), [(1, 3), (2, 3), (4, 3), (M, 1), (None, 1)])
+def test_few_gatherings_bring_all_batches(examples, network, monkeypatch, cut_into, batch_size, n_wanted, n_parts):
+    drawn = []
+    cut_into(n_parts)
+
+    def recorded(examples, columns, **options):
+        drawn.append(columns)
+        return draw_batch(examples, columns, **options)
+
+    monkeypatch.setattr(training, "draw_batch", recorded)
+    monkeypatch.setattr(training, "GATHERED_BYTES", 8 * (4 + 3) * 8)  # eight examples of four inputs and three outputs
+    fit(examples, network, recipe_of("sgd", batch_size=batch_size), n_epochs=1)
+    assert len(drawn) == n_wanted
+    assert max(map(np.size, drawn)) <= 8 or n_wanted == 1
+
+
+def test_gathering_takes_little_memory_where_there_are_many_classes(peak_bytes):
+    network, m = Network((2, 500)), 20_000
+    examples = Examples(np.zeros((m, 2), np.float32).T, np.arange(m)[np.newaxis] % 500)
+    recipe = recipe_of("sgd", batch_size=32)
+    batches = Batches(examples, network, recipe, np.dtype(np.float32))
+    (first, *_) = batches.epoch(np.random.default_rng(0))
+    assert peak_bytes(batches.draw, first) < 3 * training.GATHERED_BYTES < m * 500
 
 
 # Ensembles: members that train side by side.
@@ -1392,8 +1432,9 @@ def test_a_step_of_a_small_network_makes_few_calls(name, architecture, options, 
 def test_a_step_holds_little_more_than_its_caches(peak_bytes, activation, n_kept):
     step, pieces = prepare_step(Network((64, 128, 128, 10), activation=activation), 512, 4)
     layer = 128 * 512 * 4  # bytes of a hidden layer's activations
-    # half of one is the input. On the way back through the last hidden layer: dA, dZ, and what g' is made of
-    caches, working = (2 * n_kept + 0.5) * layer, 5 * layer
+    # two are the inputs of all four batches, gathered at once with their targets. On the way back through the last
+    # hidden layer: dA, dZ, and what g' is made of
+    caches, working = (2 * n_kept + 2.25) * layer, 5 * layer
     assert peak_bytes(step, pieces[0], 0.01) < caches + working
 
     def take_steps():

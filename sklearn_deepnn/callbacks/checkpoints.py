@@ -1,21 +1,28 @@
 """Checkpoints: what a training writes so that it can go on after its process has died."""
 
+from __future__ import annotations
+
 import math
 import os
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import joblib
 
 from ..checks import check_flag, check_integer, reject, warn_user
-from .protocol import Callback
+from .protocol import Callback, Run
+
+if TYPE_CHECKING:
+    from ..classifier import DeepNNClassifier
 
 NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-(?P<key>[0-9a-f]{8}))-epoch-(?P<epoch>\d+)\.joblib")
 
 
-def checkpoints_in(folder, run=None, key=None):
+def checkpoints_in(folder: Path, run: str | None = None, key: str | None = None) -> list[Path]:
     """Return the paths of the checkpoints in a folder, the newest last.
 
     Parameters
@@ -35,12 +42,12 @@ def checkpoints_in(folder, run=None, key=None):
     return [folder / name.string for name in sorted(names, key=lambda name: (name["run"], int(name["epoch"])))]
 
 
-def epoch_of(path):
+def epoch_of(path: Path) -> int:
     """Return the epoch of a checkpoint, by its name."""
-    return int(NAME.fullmatch(path.name)["epoch"])
+    return int(NAME.fullmatch(path.name)["epoch"])  # type: ignore[index]  # it matches
 
 
-def newest_checkpoint(path, key=None):
+def newest_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Path | None:
     """Return the path of a checkpoint: this one, or if it is a folder the newest there, None if there is none.
 
     Parameters
@@ -66,7 +73,7 @@ def newest_checkpoint(path, key=None):
     return next(reversed(checkpoints_in(path, key=key)), None)
 
 
-def load_checkpoint(path, key=None):
+def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> DeepNNClassifier:
     """Return the network that a checkpoint holds, fitted, as of its epoch.
 
     Load only files that you trust: as any pickle, they may run code.
@@ -95,13 +102,25 @@ def load_checkpoint(path, key=None):
     -----
     RuntimeWarning
         If the newest cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import ModelCheckpoint, load_checkpoint
+    >>> with TemporaryDirectory() as folder:
+    ...     model = DeepNNClassifier((8,), max_iter=5).set_callbacks(ModelCheckpoint(folder))
+    ...     model = model.fit(*load_iris(return_X_y=True))
+    ...     load_checkpoint(folder).n_iter_
+    5
     """
     newest = newest_checkpoint(path, key)
     if newest is None:
         raise FileNotFoundError(f"There is no checkpoint in {path}.")
     found = [newest]
     if Path(path) != newest:  # the training's earlier ones
-        found = checkpoints_in(newest.parent, run=NAME.fullmatch(newest.name)["run"])
+        found = checkpoints_in(newest.parent, run=NAME.fullmatch(newest.name)["run"])  # type: ignore[index]  # matches
     while True:
         newest = found.pop()
         try:
@@ -113,7 +132,7 @@ def load_checkpoint(path, key=None):
             warn_user(f"{problem} The one before is taken.", RuntimeWarning)
 
 
-def is_overtaken(path):
+def is_overtaken(path: str | os.PathLike[str]) -> bool:
     """Say whether a checkpoint's training has written later ones.
 
     Parameters
@@ -130,7 +149,7 @@ def is_overtaken(path):
     return name is not None and path != checkpoints_in(path.parent, run=name["run"])[-1]
 
 
-def write_atomically(path, write):
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file that is there as a whole or not at all, even if the process or the machine dies meanwhile.
 
     Parameters
@@ -156,7 +175,7 @@ def write_atomically(path, write):
             os.close(folder)
 
 
-def is_best(run):
+def is_best(run: Run) -> bool:
     """Say whether the newest epoch is the best so far, be it kept for that or not. Sets: run.memory["lowest"]."""
     state, memory = run.state, run.memory
     lowest = memory.get("lowest", math.inf)
@@ -164,7 +183,7 @@ def is_best(run):
     return state.best_epoch == state.epoch if state.keeps_best else state.monitored < lowest
 
 
-def check_saveable(name, value):
+def check_saveable(name: str, value: object) -> None:
     """Raise if a parameter's value cannot be saved.
 
     Raises
@@ -207,16 +226,22 @@ class ModelCheckpoint(Callback):
     Raises
     ------
     InvalidParameterError
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import ModelCheckpoint
+    >>> model = DeepNNClassifier((64,)).set_callbacks(ModelCheckpoint("checkpoints", every=10))
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     every: int = 1
     keep: int | None = 2
     save_best_only: bool = False
     needs_snapshot = True
     remembers_for_good = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
             reject("path", "the path of a folder", self.path)
         check_integer("every", self.every, 1)
@@ -224,7 +249,7 @@ class ModelCheckpoint(Callback):
             check_integer("keep", self.keep, 1, otherwise=" or None")
         check_flag("save_best_only", self.save_best_only)
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Make the folder; find out now, not hours later, whether all can be saved and files can be written there.
 
         Raises
@@ -245,19 +270,19 @@ class ModelCheckpoint(Callback):
         write_atomically(folder / f"{run.name}.probe", lambda file: None)
         (folder / f"{run.name}.probe").unlink()
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> None:
         """Save, if it is time to."""
         due = is_best(run) if self.save_best_only else run.state.epoch % self.every == 0
         if due and run.state.finite:
             self._save(run)
 
-    def on_train_end(self, run):
+    def on_train_end(self, run: Run) -> None:
         """Save the last epoch, if it is not yet."""
         unsaved = run.memory.get("saved", run.state.epoch) < run.state.epoch
         if unsaved and run.state.finite and not self.save_best_only:
             self._save(run)
 
-    def _save(self, run):
+    def _save(self, run: Run) -> None:
         folder, memory, epoch = Path(self.path), run.memory, run.state.epoch
         before, memory["saved"] = memory["saved"], epoch
         try:

@@ -6,24 +6,26 @@ import math
 import os
 import secrets
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ..checks import reject, warn_user
-from .protocol import Callback
+from .protocol import Callback, Run
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
 
 
-def warn_unwritten(what, error):
+def warn_unwritten(what: str, error: Exception) -> None:
     """Warn that something was not written down."""
     warn_user(f"{what}, and training goes on without: {error}", RuntimeWarning)
 
 
-def create_with(path, text):
+def create_with(path: Path, text: str) -> None:
     """Create a file that has a text from the moment it is there; leave it as it is if it is there already.
 
     Parameters
@@ -74,18 +76,18 @@ class HistoryLogger(Callback):
     3
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     remembers_for_good = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)) or Path(self.path).suffix not in (".csv", ".jsonl"):
             reject("path", "the path of a file ending in .csv or .jsonl", self.path)
 
     @property
-    def _is_csv(self):
+    def _is_csv(self) -> bool:
         return Path(self.path).suffix == ".csv"
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Open the file; end a line that a process left unfinished; find which epochs are there."""
         path, memory = Path(self.path), run.memory
         memory.setdefault("seconds", 0.0)
@@ -100,7 +102,7 @@ class HistoryLogger(Callback):
             memory["logged"] = max(epochs, default=0)
         self._append("" if text.endswith("\n") else "\n" if text else heading)
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> None:
         """Write the epoch's line."""
         memory, state = run.memory, run.state
         memory["seconds"] = time.perf_counter() - memory["began"]
@@ -113,7 +115,7 @@ class HistoryLogger(Callback):
         except OSError as error:
             warn_unwritten(f"Epoch {state.epoch} could not be written to {self.path}", error)
 
-    def _append(self, text):
+    def _append(self, text: str) -> None:
         """Append in one system call, which other processes cannot come between."""
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -122,17 +124,17 @@ class HistoryLogger(Callback):
             os.close(file)
 
     @staticmethod
-    def _line(values):
+    def _line(values: Iterable[object]) -> str:
         line = StringIO()
         csv.writer(line, lineterminator="\n").writerow(values)
         return line.getvalue()
 
     @staticmethod
-    def _object(entry):
+    def _object(entry: dict[str, Any]) -> str:
         entry = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in entry.items()}
         return json.dumps({name: entry[name] for name in FIELDS if name in entry}) + "\n"
 
-    def _entries(self, text):
+    def _entries(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield run and epoch of the lines that can be read."""
         for line in text.splitlines():
             try:
@@ -155,11 +157,17 @@ class MLflowLogger(Callback):
     ------
     ImportError
         If MLflow is not installed.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import MLflowLogger
+    >>> model = DeepNNClassifier((64,)).set_callbacks(MLflowLogger())
     """
 
     remembers_for_good = True
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Find the run to log to, or start one; log the parameters."""
         mlflow = self._mlflow()
         active = mlflow.active_run()
@@ -173,13 +181,13 @@ class MLflowLogger(Callback):
         new = [mlflow.entities.Param(name, str(v)) for name, v in run.settings.items() if name not in known]
         client.log_batch(run_id, params=new)
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> None:
         """Log what is new."""
         mlflow, epoch = self._mlflow(), run.state.epoch
         with self._going_on(f"Epoch {epoch} could not be logged to MLflow"):
             mlflow.log_metrics(run.state.newest, step=epoch, run_id=run.memory["run"])
 
-    def on_train_end(self, run):
+    def on_train_end(self, run: Run) -> None:
         """End the run, if it was started here."""
         if run.memory["is_own"]:
             status = "FINISHED" if run.state.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
@@ -187,14 +195,14 @@ class MLflowLogger(Callback):
                 self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
 
     @contextmanager
-    def _going_on(self, what):
+    def _going_on(self, what: str) -> Iterator[None]:
         try:
             yield
         except (self._mlflow().MlflowException, OSError) as error:
             warn_unwritten(what, error)
 
     @staticmethod
-    def _mlflow():
+    def _mlflow() -> Any:
         try:
             import mlflow
         except ImportError as error:

@@ -1,18 +1,32 @@
 """What callbacks are, and the one place that touches `sklearn.callback`, which is new and experimental in 1.9."""
 
+from __future__ import annotations
+
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn before 1.9: the same for callbacks of this package alone
+    from sklearn.callback import CallbackSupportMixin as ProvidedMixin
+    from sklearn.callback import with_callbacks as provided_with_callbacks
+except ImportError:  # scikit-learn before 1.9, or with other names
+    ProvidedMixin = provided_with_callbacks = None
+
+if TYPE_CHECKING:
+    from ..classifier import DeepNNClassifier
+    from ..training import TrainingState
+    from ..typing import Maybe
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+if TYPE_CHECKING or ProvidedMixin is None:  # the same for callbacks of this package alone, and with types
 
     class CallbackSupportMixin:
         """Give an estimator callbacks."""
 
-        def set_callbacks(self, *callbacks):
+        def set_callbacks(self, *callbacks: Any) -> Self:
             """Set callbacks for the estimator.
 
             Parameters
@@ -35,19 +49,21 @@ except ImportError:  # scikit-learn before 1.9: the same for callbacks of this p
                 self._skl_callbacks = list(callbacks)
             return self
 
-        def __sklearn_clone__(self):
-            clone = super().__sklearn_clone__()
+        def __sklearn_clone__(self) -> Self:
+            clone = super().__sklearn_clone__()  # type: ignore[misc]  # of BaseEstimator
             return clone.set_callbacks(*callbacks_of(self))
 
-        def _init_callback_context(self, **_):
+        def _init_callback_context(self, **_: object) -> Any:
             return None
 
-    def with_callbacks(method):
+    def with_callbacks(method: F) -> F:
         """Return the method as it is: there is nothing to tear down."""
         return method
+else:
+    CallbackSupportMixin, with_callbacks = ProvidedMixin, provided_with_callbacks
 
 
-def callbacks_of(estimator):
+def callbacks_of(estimator: Any) -> list[Any]:
     """Return the callbacks that an estimator was given.
 
     Parameters
@@ -86,21 +102,35 @@ class Run:
         Whether a training goes on that was cut off.
     failed : bool
         Whether an error has ended it, and nothing is kept; Ctrl-C is none.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import Callback
+    >>> class Report(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         print(f"{run.state.epoch} of {run.last_epoch}", *run.state.newest)
+    >>> model = DeepNNClassifier((8,), max_iter=2, random_state=0).set_callbacks(Report())
+    >>> _ = model.fit(*load_iris(return_X_y=True))
+    1 of 2 cost learning_rate
+    2 of 2 cost learning_rate
     """
 
-    state: Any
+    state: TrainingState
     last_epoch: int
     validates: bool
-    memory: dict
-    settings: dict
-    snapshot: Any = None
+    memory: dict[str, Any]
+    settings: dict[str, Any]
+    snapshot: Maybe[Callable[[], DeepNNClassifier]] = None
     failed: bool = False
+    resumed: bool = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resumed = self.state.epoch > self.state.first_epoch
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What logs and checkpoints call this training: the time when it began, and a key of its data and parameters.
 
         Names sort by the time. They stay with `warm_start`, `partial_fit` and when a training is resumed.
@@ -120,12 +150,24 @@ class Callback:
         Whether it asks for `Run.snapshot`, and comes after those that do not.
     remembers_for_good : bool
         Whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit` to go on with.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import Callback
+    >>> class GoodEnough(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         return run.state.newest["cost"] < 0.5
+    >>> model = DeepNNClassifier((8,), learning_rate=0.01, random_state=0).set_callbacks(GoodEnough())
+    >>> model.fit(*load_iris(return_X_y=True)).loss_ < 0.5
+    True
     """
 
     needs_snapshot = False
     remembers_for_good = False
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Prepare, before the first epoch of a call of `fit`.
 
         Parameters
@@ -133,7 +175,7 @@ class Callback:
         run : Run
         """
 
-    def on_epoch_begin(self, run):
+    def on_epoch_begin(self, run: Run) -> None:
         """Look at the state before an epoch.
 
         Parameters
@@ -141,7 +183,7 @@ class Callback:
         run : Run
         """
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> bool | None:
         """Look at the epoch that has just been recorded.
 
         Parameters
@@ -154,7 +196,7 @@ class Callback:
             True to stop here.
         """
 
-    def on_train_end(self, run):
+    def on_train_end(self, run: Run) -> None:
         """Clean up. Also called if the training has failed or was interrupted, in the state of the last whole epoch.
 
         Parameters
@@ -164,7 +206,7 @@ class Callback:
 
     # What scikit-learn wants of a callback. `train` calls the hooks above itself, in every version of scikit-learn.
 
-    def setup(self, estimator, context):
+    def setup(self, estimator: Any, context: Any) -> None:
         """Refuse an estimator that never calls the hooks above.
 
         Raises
@@ -177,17 +219,17 @@ class Callback:
                 "network itself, before it is put into a pipeline or a search."
             )
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator: Any, context: Any) -> None:
         """Have nothing to do."""
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Have nothing to do."""
 
-    def on_fit_task_end(self, estimator, context):
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
         """Have nothing to do."""
 
 
-def title_of(callback):
+def title_of(callback: Callback) -> str:
     """Return what a callback is called where it stops a training or fails: its class, or that it is scikit-learn's."""
     return "a callback of scikit-learn" if isinstance(callback, FitTasks) else type(callback).__name__
 
@@ -210,7 +252,23 @@ class FitTasks(Callback):
         Returns the fitted attributes that an estimator has if training stops now, free to keep.
     """
 
-    def __init__(self, estimator, context, X, y, sample_weight, validation, reconstruct):
+    context: Any
+    reconstruct: Callable[[], dict[str, Any]]
+    at_begin: dict[str, Any]
+    at_end: dict[str, Any]
+    is_watched: bool
+    epoch: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        context: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: dict[str, Any],
+        reconstruct: Callable[[], dict[str, Any]],
+    ) -> None:
         self.context, self.reconstruct = context, reconstruct
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         validation = {name: array for name, array in validation.items() if array is not None}
@@ -219,17 +277,17 @@ class FitTasks(Callback):
         # without callbacks that look, epochs are not worth a task each
         self.is_watched = not all(isinstance(callback, Callback) for callback in callbacks_of(estimator))
 
-    def begin(self):
+    def begin(self) -> None:
         """Begin the task of `fit`."""
         if self.context is not None:
             self.context.call_on_fit_task_begin(**self.at_begin)
 
-    def end(self):
+    def end(self) -> None:
         """End the task of `fit`."""
         if self.context is not None:
             self.context.call_on_fit_task_end(**self.at_end, reconstruction_attributes=self.reconstruct)
 
-    def on_epoch_begin(self, run):
+    def on_epoch_begin(self, run: Run) -> None:
         """Begin the task of an epoch."""
         if self.is_watched:
             self.epoch = self.context.subcontext(task_name="epoch")
@@ -237,7 +295,7 @@ class FitTasks(Callback):
                 **self.at_begin, reconstruction_attributes=self.reconstruct if run.state.epoch else None
             )
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> bool:
         """End the task of an epoch; return whether a callback wants to stop."""
         if not self.is_watched:
             return False

@@ -3,14 +3,16 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
 from ..checks import check_choice, check_flag, check_integer, check_real, reject
-from .protocol import Callback, title_of
+from .protocol import Callback, Run, title_of
 
-MONITORS = ("auto", "cost", "validation_cost", "validation_score")
+Monitor: TypeAlias = Literal["auto", "cost", "validation_cost", "validation_score"]
+MONITORS = get_args(Monitor)
 
 
-def runs_out(memory, value, *, patience, min_delta):
+def runs_out(memory: dict[str, Any], value: float, *, patience: int, min_delta: float) -> bool:
     """Count an epoch's value; say whether `patience` epochs in a row brought no improvement of more than `min_delta`.
 
     Parameters
@@ -33,7 +35,7 @@ def runs_out(memory, value, *, patience, min_delta):
     return memory["n_waited"] >= patience
 
 
-def check_monitor(monitor, run):
+def check_monitor(monitor: str, run: Run) -> None:
     """Raise if a training does not record what is to be monitored.
 
     Raises
@@ -74,23 +76,23 @@ class EarlyStopping(Callback):
     True
     """
 
-    monitor: str = "auto"
+    monitor: Monitor = "auto"
     patience: int = 10
     min_delta: float = 1e-4
     restore_best: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("monitor", self.monitor, MONITORS)
         check_integer("patience", self.patience, 1)
         check_real("min_delta", self.min_delta, 0)
         check_flag("restore_best", self.restore_best)
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Say what tells the best epoch, and whether it is kept. Sets: state.monitor, state.keeps_best."""
         check_monitor(self.monitor, run)
         run.state.monitor, run.state.keeps_best = self.monitor, self.restore_best
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> bool:
         """Return True when patience has run out."""
         value = run.state.judged_by(self.monitor)
         return runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta)
@@ -114,24 +116,30 @@ class ReduceLROnPlateau(Callback):
     Raises
     ------
     InvalidParameterError
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import ReduceLROnPlateau
+    >>> model = DeepNNClassifier((64,)).set_callbacks(ReduceLROnPlateau(factor=0.5, patience=3))
     """
 
-    monitor: str = "auto"
+    monitor: Monitor = "auto"
     factor: float = 0.2
     patience: int = 5
     min_delta: float = 1e-4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("monitor", self.monitor, MONITORS)
         check_real("factor", self.factor, 0, 1, closed="neither")
         check_integer("patience", self.patience, 1)
         check_real("min_delta", self.min_delta, 0)
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """See whether there is what is to be monitored."""
         check_monitor(self.monitor, run)
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> None:
         """Lower the rate when patience has run out, and wait again. Sets: state.rate_factor."""
         value = run.state.judged_by(self.monitor)
         if runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta):
@@ -152,20 +160,26 @@ class TimeBudget(Callback):
     Raises
     ------
     InvalidParameterError
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import TimeBudget
+    >>> model = DeepNNClassifier(max_iter=10_000).set_callbacks(TimeBudget(seconds=60))
     """
 
     seconds: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_real("seconds", self.seconds, 0, closed="neither")
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """Look at the clock; go on if an earlier budget had run out and this has not. May set: state.stopped_by."""
         run.memory["at"] = time.perf_counter()
         if run.state.stopped_by == title_of(self) and not self._has_run_out(run.memory):
             run.state.stopped_by = ""
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> bool:
         """Return True if another epoch would take too long."""
         memory, now = run.memory, time.perf_counter()
         took = now - memory["at"]
@@ -173,5 +187,5 @@ class TimeBudget(Callback):
         memory["at"] = now
         return self._has_run_out(memory)
 
-    def _has_run_out(self, memory):
+    def _has_run_out(self, memory: dict[str, Any]) -> bool:
         return memory.get("spent", 0.0) + memory.get("longest", 0.0) > self.seconds

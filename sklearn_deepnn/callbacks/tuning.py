@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import check_choice, reject
-from .protocol import Callback
-from .steering import MONITORS, check_monitor
+from .protocol import Callback, Run
+from .steering import MONITORS, Monitor, check_monitor
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class OptunaPruning(Callback):
     """
 
     trial: Any
-    monitor: str = "auto"
+    monitor: Monitor = "auto"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (hasattr(self.trial, "report") and hasattr(self.trial, "should_prune")):
             reject("trial", "a trial of Optuna", self.trial)
         check_choice("monitor", self.monitor, MONITORS)
 
-    def on_train_begin(self, run):
+    def on_train_begin(self, run: Run) -> None:
         """See whether there is what is to be monitored."""
         check_monitor(self.monitor, run)
 
-    def on_epoch_end(self, run):
+    def on_epoch_end(self, run: Run) -> None:
         """Report the epoch; raise if the trial is to be pruned."""
         judged, epoch = run.state.judged_by(self.monitor), run.state.epoch
         if math.isnan(judged):  # of which pruners warn
@@ -69,6 +69,6 @@ class OptunaPruning(Callback):
 
             raise TrialPruned(f"Pruned after epoch {epoch}.")
 
-    def _maximizes(self):
+    def _maximizes(self) -> bool:
         study = getattr(self.trial, "study", None)  # which a trial of fixed parameters, never pruned, has not
         return study is not None and study.direction.name == "MAXIMIZE"

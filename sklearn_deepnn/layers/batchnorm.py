@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..typing import Array
 from .averaging import averaging_column
 
 EPSILON = 1e-5
@@ -21,15 +22,22 @@ class BatchnormCache(NamedTuple):
         What each example weighs in the mean, 1/m unweighted; None where the statistics were given.
     """
 
-    Z_hat: np.ndarray
-    gamma: np.ndarray
-    sigma: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    share: np.ndarray | None
+    Z_hat: Array
+    gamma: Array
+    sigma: Array
+    mean: Array
+    variance: Array
+    share: Array | None
 
 
-def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
+def batchnorm_forward(
+    Z: Array,
+    gamma: Array,
+    beta: Array,
+    *,
+    statistics: tuple[Array, Array] | None = None,
+    sample_weight: Array | None = None,
+) -> tuple[Array, BatchnormCache]:
     """Normalise each unit: gamma * (Z - mean) / sqrt(variance + epsilon) + beta.
 
     Parameters
@@ -68,7 +76,13 @@ def batchnorm_forward(Z, gamma, beta, *, statistics=None, sample_weight=None):
     return gamma * Z_hat + beta, BatchnormCache(Z_hat, gamma, sigma, mean, variance, share)
 
 
-def batchnorm_backward(dZ_tilde, cache, *, m=None, out=(None, None)):
+def batchnorm_backward(
+    dZ_tilde: Array,
+    cache: BatchnormCache,
+    *,
+    m: int | None = None,
+    out: tuple[Array | None, Array | None] = (None, None),
+) -> tuple[Array, Array, Array]:
     """Backpropagate through `batchnorm_forward`, through the statistics of the batch as well.
 
     With share u_j of example j: dZ_j = gamma / sigma * (d_j - u_j sum_k d_k - u_j Z_hat_j sum_k d_k Z_hat_k).

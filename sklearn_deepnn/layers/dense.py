@@ -6,15 +6,19 @@ of one shape are stacked on a first axis of all these arrays; `A_prev` may lack 
 """
 
 from itertools import repeat
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..activations import ACTIVATIONS
 from ..checks import check_choice
+from ..typing import Array, Inputs, Maybe
 from .averaging import averaging_column
 
+LinearCache: TypeAlias = tuple[Inputs, Array, Array | None]  # A_prev, W, b
 
-def product(A, B, out=None):
+
+def product(A: Array, B: Array, out: Array | None = None) -> Array:
     """Return A B, of matrices or of stacks of them.
 
     Of two matrices by `np.dot`: `np.matmul` does the same, but its call takes twice as long, and that is what products
@@ -32,14 +36,14 @@ def product(A, B, out=None):
     return np.dot(A, B, out=out) if A.ndim == B.ndim == 2 else np.matmul(A, B, out=out)
 
 
-def sparse_product(A, B):
+def sparse_product(A: Array, B: Any) -> Array:
     """Return A B, where B is sparse; of a stack A with one B for all, or a list with one for each."""
     if A.ndim == 2:
         return A @ B
     return np.stack([A_k @ B_k for A_k, B_k in zip(A, B if isinstance(B, list) else repeat(B))])
 
 
-def linear_forward(A_prev, W, b):
+def linear_forward(A_prev: Inputs, W: Array, b: Array | None) -> tuple[Array, LinearCache]:
     """Apply the linear part of a layer: Z = W A_prev + b.
 
     Parameters
@@ -63,7 +67,15 @@ def linear_forward(A_prev, W, b):
     return Z, (A_prev, W, b)
 
 
-def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True, wrt_parameters=True):
+def linear_backward(
+    dZ: Array,
+    cache: LinearCache,
+    *,
+    m: int | None = None,
+    out: tuple[Array | None, Array | None] = (None, None),
+    wrt_input: bool = True,
+    wrt_parameters: bool = True,
+) -> tuple[Maybe[Array], Maybe[Array], Maybe[Array]]:
     """Backpropagate through `linear_forward`: dA_prev = W^T dZ, dW = dZ A_prev^T / m, db = sum(dZ) / m.
 
     Parameters
@@ -102,7 +114,9 @@ def linear_backward(dZ, cache, *, m=None, out=(None, None), wrt_input=True, wrt_
     return product(W.mT, dZ) if wrt_input else None, dW, db
 
 
-def linear_activation_forward(A_prev, W, b, activation):
+def linear_activation_forward(
+    A_prev: Inputs, W: Array, b: Array | None, activation: str
+) -> tuple[Array, tuple[LinearCache, Any]]:
     """Apply a layer: A = g(W A_prev + b).
 
     Parameters
@@ -126,7 +140,16 @@ def linear_activation_forward(A_prev, W, b, activation):
     return A, (linear_cache, activation_cache)
 
 
-def linear_activation_backward(dA, cache, activation, *, m=None, out=(None, None), wrt_input=True, wrt_parameters=True):
+def linear_activation_backward(
+    dA: Array,
+    cache: tuple[LinearCache, Any],
+    activation: str,
+    *,
+    m: int | None = None,
+    out: tuple[Array | None, Array | None] = (None, None),
+    wrt_input: bool = True,
+    wrt_parameters: bool = True,
+) -> tuple[Maybe[Array], Maybe[Array], Maybe[Array]]:
     """Backpropagate through `linear_activation_forward`: dZ = dA g'(Z), then as `linear_backward`.
 
     Parameters

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..checks import check_real
+from ..typing import Array
 
 
-def dropout_forward(A, dropout_rate, rng):
+def dropout_forward(A: Array, dropout_rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Drop units with probability `dropout_rate`, rescale the rest: A * (U >= rate) / (1 - rate).
 
     The expectation of the result is A, so that nothing needs doing when predicting.
@@ -39,7 +40,7 @@ def dropout_forward(A, dropout_rate, rng):
     return A * mask, mask
 
 
-def dropout_backward(dA, cache):
+def dropout_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `dropout_forward`: dA * mask.
 
     Parameters

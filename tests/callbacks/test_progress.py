@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -231,6 +232,12 @@ def test_lines_are_printed_without_tqdm(monkeypatch):
 @needs_tqdm
 def test_lines_are_printed_by_the_processes_of_a_search():
     assert Parallel(n_jobs=2)(delayed(shown_on)(Terminal()) for _ in range(2)) == ["EpochPrinter"] * 2
+
+
+@needs_tqdm
+def test_lines_are_printed_by_the_threads_of_a_search():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(shown_on, Terminal()).result() == "EpochPrinter"
 
 
 @needs_tqdm

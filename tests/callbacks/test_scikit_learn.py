@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -397,3 +399,17 @@ def test_one_callback_serves_clones_in_several_threads():
     scores = Counter(log.data[0]["accuracy"] for log in logs)
     assert scores == Counter(model.score(X, Y) for model in fitted)
     assert all(len(log.data) == 1 + 4 for log in logs)
+
+
+def test_the_package_works_where_scikit_learn_has_renamed_what_it_takes():
+    script = """
+import sklearn.callback
+del sklearn.callback.with_callbacks
+from sklearn.base import clone
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.callbacks import TimeBudget
+network = clone(DeepNNClassifier((2,), max_iter=2).set_callbacks(TimeBudget(seconds=60)))
+print(network.fit([[0.0], [1.0]], [0, 1]).n_iter_)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

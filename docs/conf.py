@@ -10,6 +10,7 @@ sys.path.insert(0, str(ROOT))
 os.environ["MPLBACKEND"] = "agg"
 
 import sklearn_deepnn  # noqa: E402
+from sklearn_deepnn.classifier import DOCUMENTATION  # noqa: E402
 
 project = "sklearn_deepnn"
 author = "the sklearn_deepnn developers"
@@ -29,6 +30,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "gallery/**/*.ipynb", "gallery/**/*.py", "benchmarks/notes.md"]
 default_role = "py:obj"  # `model_forward` in a docstring is a link if there is such a thing, otherwise code
 suppress_warnings = ["config.cache"]  # the gallery's settings hold a class, which is not kept between builds
+
+linkcheck_ignore = [re.escape(DOCUMENTATION)]  # of this very site
 
 # Markdown
 
@@ -53,6 +56,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "doc_module": ("sklearn_deepnn",),
+    "backreferences_dir": "gallery/backreferences",  # and API pages to the examples
     "reference_url": {"sklearn_deepnn": None},  # names in examples lead to their API pages
     "capture_repr": ("_repr_html_",),
     "show_memory": False,

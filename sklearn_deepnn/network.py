@@ -403,9 +403,10 @@ def model_backward(
     check_targets(AL, Y)
     network = network or Network.of([cache.linear[1] for cache in caches])
     # divided here, where there is least to divide; what comes of it are sums, m=1
-    dZL = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[-1] if m is None else m))
+    dZL = LOSSES[network.loss].gradient(AL, Y)
+    dZL *= 1 / int(AL.shape[-1] if m is None else m)
     if sample_weight is not None:
-        dZL = dZL * sample_weight[..., np.newaxis, :]
+        dZL *= sample_weight[..., np.newaxis, :]
     return logits_backward(dZL, caches, network, out=out)[1]
 
 

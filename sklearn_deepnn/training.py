@@ -56,7 +56,7 @@ N_PROBE = 200  # examples whose cost, before and after, tells whether training h
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 READY_BYTES = 2**22  # of inputs that are scaled and converted before training, not as they are drawn
 GATHERED_BYTES = 2**20  # of the inputs and targets of small batches, gathered at once
-COST_COLUMNS = 4096  # examples whose cost is worked out at once
+COST_NUMBERS = 2**14  # that a network has put out, of which the cost is worked out at once
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
 # bytes of weights times examples that are worth a thread: 3 ms, where waking it costs 0.1 ms
@@ -631,9 +631,12 @@ class Outputs(NamedTuple):
         return compute_cost(self.AL, self.Y, ZL=self.ZL, loss=loss, sample_weight=self.sample_weight)
 
     @classmethod
-    def joined(cls, pieces: Iterable[Outputs]) -> Self:
+    def joined(cls, pieces: Iterable[Self]) -> Self:
         """Return the outputs of all examples in some pieces."""
-        AL, ZL, Y, weights = zip(*pieces)
+        first, *others = pieces
+        if not others:
+            return first
+        AL, ZL, Y, weights = zip(first, *others)
         weight = None if weights[0] is None else np.concatenate(weights, axis=-1)
         return cls(*(np.concatenate(each, axis=-1) for each in (AL, ZL, Y)), weight)  # type: ignore[call-arg]  # three
 
@@ -659,8 +662,8 @@ class CostMeter:
     def add(self, outputs: Outputs) -> None:
         """Count in the examples of some `Outputs`."""
         self._waiting.append(outputs)
-        self._n_waiting += outputs.Y.shape[-1]
-        if self._n_waiting >= COST_COLUMNS:
+        self._n_waiting += outputs.AL.size
+        if self._n_waiting >= COST_NUMBERS:
             self._count()
 
     def mean(self) -> float:
@@ -671,7 +674,8 @@ class CostMeter:
     def _count(self) -> None:
         if not self._waiting:
             return
-        outputs, n = Outputs.joined(self._waiting), self._n_waiting
+        outputs = Outputs.joined(self._waiting)
+        n = outputs.Y.shape[-1]
         self.total += outputs.cost(self.loss) * n
         self.total_weight += n if outputs.sample_weight is None else n * float(outputs.sample_weight.mean())
         self._waiting, self._n_waiting = [], 0
@@ -755,7 +759,8 @@ class Backpropagation:
         """Draw a batch, go forward and backward. Sets: vectors, caches. Returns the `Outputs` of each part."""
         n_parts = len(self.vectors)
         if n_parts == 1:
-            batch, self.caches = self.batches.draw(positions), None  # as large as all activations: not kept twice
+            self.caches = None  # as large as all activations: not kept twice
+            batch = self.batches.draw(positions)
             outputs, _, caches = evaluate(batch, parameters, self.network, rng=rng, out=self._views[0])
             self.caches = caches if self.network.batch_norm else None
             return [outputs]

@@ -190,7 +190,7 @@ def test_settings_in_place_of_those_of_other_libraries_work(name, value, capsys)
 def test_calls_and_attributes_in_place_of_those_of_other_libraries_exist(span):
     tree = ast.parse(span, mode="eval").body
     if not isinstance(tree, ast.Call):
-        assert re.search(rf"^    {tree.id} : ", DeepNNClassifier.__doc__, re.MULTILINE)
+        assert re.search(rf"^{tree.id} : ", inspect.getdoc(DeepNNClassifier), re.MULTILINE)
     elif tree.func.id in NAMESPACE:
         assert eval(span, NAMESPACE)
     else:

@@ -125,6 +125,22 @@ class SGD:
         update_parameters(parameters, direction, learning_rate, out=parameters)
 
 
+def flush_subnormals(state: State) -> None:
+    """Set numbers of an optimizer's state that are smaller than a normal float to 0. Sets: the arrays of state.
+
+    The moments of a unit that has died shrink with every step, down to numbers that processors are many times slower
+    with, and there they stay: with 7 % of them, epochs took a fifth longer. The weights do not feel it.
+
+    Parameters
+    ----------
+    state : dict
+        Those of its entries that are arrays hold floats.
+    """
+    for array in state.values():
+        if isinstance(array, np.ndarray):
+            array[np.abs(array) < np.finfo(array.dtype).tiny] = 0
+
+
 def root_plus(v: Array, epsilon: float) -> Array:
     """Return sqrt(v) + epsilon, a new array made in one go."""
     root = np.sqrt(v)

@@ -40,7 +40,7 @@ from .network import (
     running_statistics,
     take_columns,
 )
-from .optimizers import SGD, Optimizer
+from .optimizers import SGD, Optimizer, flush_subnormals
 from .parameters import Parameters
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
 from .scaling import Moments, Scaling, fold_scaling, fold_scaling_backward, unfold_scaling
@@ -62,6 +62,7 @@ SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other be
 # bytes of weights times examples that are worth a thread: 3 ms, where waking it costs 0.1 ms
 WORK_OF_PART = 360_000_000
 PART_COLUMNS = 64  # examples with which products are efficient
+FLUSH_STEPS = 100  # between two looks for subnormal numbers; a moment takes about 800 to get there
 AVERAGING_START = 5.0  # at step t the average reaches back t / 5 steps, until that is as far as it should
 MOST_PARTS = 8  # each has a gradient of its own, as large as the weights
 
@@ -912,6 +913,8 @@ class GradientStep:
         if recipe.weight_decay:
             decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
         recipe.optimizer.update(block.parameters, gradient, block.optimizer_state, learning_rate)
+        if self.state.step % FLUSH_STEPS == 0:
+            flush_subnormals(block.optimizer_state)
         if block.average is not None:
             move_average(block.average, block.parameters, averaging_rate)
 

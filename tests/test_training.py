@@ -17,7 +17,7 @@ from sklearn_deepnn.activations import ACTIVATIONS
 from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.losses import LOSSES, compute_cost
 from sklearn_deepnn.network import Network, initialize_parameters, model_forward, running_statistics
-from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from sklearn_deepnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, RMSprop
 from sklearn_deepnn.parameters import Parameters
 from sklearn_deepnn.scaling import Scaling
 from sklearn_deepnn.schedules import SCHEDULES
@@ -335,6 +335,34 @@ def test_the_same_seed_gives_the_same_parameters(examples, name):
     first, second, other = (fit(examples, network, recipe, seed=seed).parameters.vector for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+FORGETFUL = [SGD(momentum=0.6), RMSprop(rho=0.6), Adam(beta_1=0.6, beta_2=0.6), NAdam(beta_1=0.6, beta_2=0.6)]
+
+
+@pytest.mark.parametrize("block_bytes", [16, 2**18], ids=["in blocks", "at once"])
+@pytest.mark.parametrize("optimizer", FORGETFUL, ids=lambda optimizer: type(optimizer).__name__)
+def test_moments_of_what_has_died_become_zero_and_not_subnormal(examples, network, monkeypatch, optimizer, block_bytes):
+    monkeypatch.setattr(training, "BLOCK_BYTES", block_bytes)
+    recipe, dead = Recipe(optimizer, learning_rate=1e-3), examples.X.copy()
+    dead[0] = 0  # a feature without which the weights to it have no gradient any more
+
+    def train_on_until(n_epochs):
+        state = start(network, recipe, dtype=np.float32)
+        train(state, examples, network, recipe, n_epochs=5)
+        return train(state, examples._replace(X=dead), network, recipe, n_epochs=n_epochs)
+
+    def subnormals(state):
+        moments = [moment for name, moment in state.optimizer_state.items() if name != "t"]
+        return sum(np.count_nonzero((moment != 0) & (np.abs(moment) < np.finfo(np.float32).tiny)) for moment in moments)
+
+    state = train_on_until(396)  # the hundredth step is looked at when it has been taken
+    assert subnormals(state) == 0
+    assert all((moment[:4] == 0).any() for name, moment in state.optimizer_state.items() if name != "t")
+    monkeypatch.setattr(training, "FLUSH_STEPS", 10**9)
+    unflushed = train_on_until(396)
+    assert subnormals(unflushed) > 0
+    np.testing.assert_array_equal(state.parameters.vector, unflushed.parameters.vector)
 
 
 # L-BFGS.

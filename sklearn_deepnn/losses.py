@@ -357,7 +357,8 @@ def check_targets(AL: Array, Y: Array) -> None:
     ------
     ValueError
     """
-    if np.shape(Y) not in (AL.shape, AL.shape[-2:]):  # the latter: one Y for all members of an ensemble
+    shape = np.shape(Y)
+    if shape != AL.shape and shape != AL.shape[-2:]:  # the latter: one Y for all members of an ensemble
         raise ValueError(
             f"Y must have the shape of AL, {AL.shape}: a row per output, a column per example, got {np.shape(Y)}."
         )

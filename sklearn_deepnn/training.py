@@ -897,9 +897,11 @@ class GradientStep:
             gradient = self.backpropagate.gathered()
             # of each member of an ensemble, in the mean over them
             clip_by_global_norm(gradient, recipe.max_grad_norm * math.sqrt(self.network.ensemble_size), out=gradient)
-        averaging_rate = max(self.averaging_rate, AVERAGING_START / (AVERAGING_START + state.step))
-        if state.average is not None and self.network.batch_norm:
-            move_average(state.average.vector[self.statistics], parameters.vector[self.statistics], averaging_rate)
+        averaging_rate = self.averaging_rate
+        if state.average is not None:
+            averaging_rate = max(averaging_rate, AVERAGING_START / (AVERAGING_START + state.step))
+            if self.network.batch_norm:
+                move_average(state.average.vector[self.statistics], parameters.vector[self.statistics], averaging_rate)
         if len(self.blocks) == 1:
             self._update(self.blocks[0], learning_rate, averaging_rate)
         else:

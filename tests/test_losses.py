@@ -66,6 +66,17 @@ def test_extreme_logits_give_finite_costs_and_gradients_without_warning(name, dt
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_sure_predictions_leave_no_gradient_that_is_subnormal(name, dtype):
+    loss, least = LOSSES[name], float(np.finfo(dtype).tiny)
+    AL = np.geomspace(least / 1e4, 0.5, 1000, dtype=dtype)[np.newaxis]
+    assert 0 < AL[0, 0] < least
+    found = loss.gradient(AL, np.zeros_like(AL))
+    assert not ((found > 0) & (found < least ** (1 / 2))).any()  # nor could a product of two of them be
+    np.testing.assert_allclose(found, AL, rtol=np.finfo(dtype).eps, atol=least ** (1 / 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_binary_cost_is_exact_at_extreme_logits(dtype):
     ZL, Y = np.array([[1e4, 1e4, -1e4, -1e4, 0]], dtype), np.array([[0, 1, 0, 1, 1]], dtype)
     loss = LOSSES["binary_cross_entropy"]

@@ -150,7 +150,7 @@ def run_growth():
 def show_growth(found):
     rows = [[n, f"{microseconds:.2f}"] for n, microseconds in found["rows"].items()]
     parameters = [[n, f"{nanoseconds:.1f}"] for n, nanoseconds in found["parameters"].items()]
-    head = ["rows (100 features, 100 units, batches of 200)", "microseconds of a fit per row and epoch"]
+    head = ["rows (100 features, 100 units, batches of 200)", "microseconds of an epoch per row"]
     return f"""{table(head, rows)}
 
 {table(["parameters (batches of 512)", "nanoseconds of a step per parameter"], parameters)}

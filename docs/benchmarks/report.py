@@ -2,7 +2,7 @@
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python report.py [section ...]
 
-Sections: fit, predict, search, busy, memory, growth, choices; by default all: a quarter of an hour. README.md
+Sections: fit, predict, search, busy, memory, growth, choices; by default all: twenty minutes. README.md
 beside this file says what to install. A section that is not run keeps what report.json has of it; "write" in place of
 sections measures nothing and writes the report anew.
 """
@@ -20,7 +20,11 @@ import numpy as np
 
 HERE = Path(__file__).parent
 PACKAGES = ["numpy", "scipy", "scikit-learn", "torch", "skorch", "jax"]
-FLOOR = "products alone"
+FLOOR, BY_HAND = "products alone", "NumPy by hand"
+LOOKS = {
+    "sklearn_deepnn": ("o", 70, "#c1272d"), BY_HAND: ("|", 90, "black"), "MLPClassifier": ("s", 36, "#0072b2"),
+    "torch": ("D", 36, "#009e73"), "skorch": ("^", 36, "#cc79a7"), "JAX": ("v", 36, "#777777"),
+}  # fmt: skip
 FLOOR_TARGETS = {
     "tiny": 3.0, "digits": 2.0, "table": 1.5, "table64": 1.5, "images": 1.4, "wide": 1.1, "course": 1.4,
 }  # fmt: skip
@@ -41,19 +45,20 @@ def run_fit():
 
 
 def show_fit(found):
-    peers = [name for name in next(iter(found.values())) if name not in ("sklearn_deepnn", FLOOR)]
+    peers = [name for name in next(iter(found.values())) if name not in ("sklearn_deepnn", FLOOR, BY_HAND)]
     rows = []
     for name, times in found.items():
         work, ours = measure.WORKS[name], times["sklearn_deepnn"]
         shape = f"{work.n_samples} x {work.n_features}, {'-'.join(map(str, work.hidden_layer_dims))}"
         shape += f", {work.n_classes} classes, batches of {min(work.batch_size, work.n_samples)}, {work.dtype}"
         ratios = [f"{times[peer] / ours:.2f}" for peer in peers]
-        target = FLOOR_TARGETS.get(name, "")
+        over = [f"{times[fit] / times[FLOOR]:.2f}" for fit in ("sklearn_deepnn", BY_HAND)]
         per_epoch = f"{ours / work.n_epochs * 1e3:.2f}"
-        rows.append([name, shape, per_epoch, f"{ours / times[FLOOR]:.2f}", target, *ratios])
+        rows.append([name, shape, per_epoch, *over, FLOOR_TARGETS.get(name, ""), *ratios])
     means = [np.exp(np.mean([np.log(times[p] / times["sklearn_deepnn"]) for times in found.values()])) for p in peers]
-    rows.append(["geometric mean", "", "", "", "", *(f"{mean:.2f}" for mean in means)])
-    head = ["work", "shape", "ms per epoch", "times the products alone", "aim", *(f"{peer} takes x" for peer in peers)]
+    rows.append(["geometric mean", *[""] * 5, *(f"{mean:.2f}" for mean in means)])
+    head = ["work", "shape", "ms per epoch", "times the products alone", "of NumPy by hand", "aim"]
+    head += [f"{peer} takes x" for peer in peers]
     return table(head, rows)
 
 
@@ -67,13 +72,10 @@ def draw_fit(found):
     names = list(reversed(found))
     peers = [peer for peer in next(iter(found.values())) if peer != FLOOR]
     figure, ax = plt.subplots(figsize=(8, 0.5 * len(names) + 1.6), layout="constrained")
-    markers = dict(zip(peers, "osD^v"))
     for peer in reversed(peers):  # ours on top
-        is_ours = peer == "sklearn_deepnn"
         over = [found[name][peer] / found[name][FLOOR] for name in names]
-        size, color = (70, "#c1272d") if is_ours else (36, {"MLPClassifier": "#0072b2", "torch": "#009e73"}.get(peer))
-        color = color or {"skorch": "#cc79a7", "JAX": "#777777"}[peer]
-        ax.scatter(over, range(len(names)), size, color, marker=markers[peer], label=peer, zorder=3 if is_ours else 2)
+        marker, size, color = LOOKS[peer]
+        ax.scatter(over, range(len(names)), size, color, marker=marker, label=peer, zorder=2 + (peer == peers[0]))
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
     ticks = [1, 2, 5, 10, 20, 50, 100]

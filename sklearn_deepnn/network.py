@@ -373,7 +373,7 @@ def model_backward(
     """Backpropagate through `model_forward`: the gradient of `compute_cost` with respect to every parameter.
 
     The course starts from dAL = -(Y / AL - (1 - Y) / (1 - AL)), which divides by zero where AL has saturated; this
-    starts from what that becomes at the logits, dZL = AL - Y.
+    starts from what that becomes at the logits, dZL = AL - Y, rounded as `canonical_gradient` says.
 
     Parameters
     ----------
@@ -403,10 +403,9 @@ def model_backward(
     check_targets(AL, Y)
     network = network or Network.of([cache.linear[1] for cache in caches])
     # divided here, where there is least to divide; what comes of it are sums, m=1
-    dZL = LOSSES[network.loss].gradient(AL, Y)
-    dZL *= 1 / int(AL.shape[-1] if m is None else m)
+    dZL = LOSSES[network.loss].gradient(AL, Y) * (1 / int(AL.shape[-1] if m is None else m))
     if sample_weight is not None:
-        dZL *= sample_weight[..., np.newaxis, :]
+        dZL = dZL * sample_weight[..., np.newaxis, :]
     return logits_backward(dZL, caches, network, out=out)[1]
 
 

@@ -56,13 +56,13 @@ N_PROBE = 200  # examples whose cost, before and after, tells whether training h
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 READY_BYTES = 2**22  # of inputs that are scaled and converted before training, not as they are drawn
 GATHERED_BYTES = 2**20  # of the inputs and targets of small batches, gathered at once
-COST_NUMBERS = 2**14  # that a network has put out, of which the cost is worked out at once
+COST_NUMBERS = 2**14  # in outputs that wait for their cost to be worked out
 BLOCK_BYTES = 2**18  # of the parameters, updated at once: fits the cache with all that it is updated by
 SHARED_BLOCK_BYTES = 2**20  # the same for threads, which wait for each other between the operations on a block
 # bytes of weights times examples that are worth a thread: 3 ms, where waking it costs 0.1 ms
 WORK_OF_PART = 360_000_000
 PART_COLUMNS = 64  # examples with which products are efficient
-FLUSH_STEPS = 100  # between two looks for subnormal numbers; a moment takes about 800 to get there
+FLUSH_STEPS = 100  # between two looks for subnormal numbers, which Adam's mean takes about 800 to get to
 AVERAGING_START = 5.0  # at step t the average reaches back t / 5 steps, until that is as far as it should
 MOST_PARTS = 8  # each has a gradient of its own, as large as the weights
 
@@ -915,10 +915,12 @@ class GradientStep:
         if recipe.weight_decay:
             decay_weights(block.weights, recipe.weight_decay, learning_rate, out=block.weights)
         recipe.optimizer.update(block.parameters, gradient, block.optimizer_state, learning_rate)
-        if self.state.step % FLUSH_STEPS == 0:
-            flush_subnormals(block.optimizer_state)
         if block.average is not None:
             move_average(block.average, block.parameters, averaging_rate)
+        if self.state.step % FLUSH_STEPS == 0:
+            for vector in (block.parameters, block.average, *block.optimizer_state.values()):
+                if isinstance(vector, np.ndarray):
+                    flush_subnormals(vector)
 
 
 def move_average(average: Array, vector: Array, rate: float) -> None:

@@ -67,13 +67,27 @@ def test_extreme_logits_give_finite_costs_and_gradients_without_warning(name, dt
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", LOSSES)
-def test_sure_predictions_leave_no_gradient_that_is_subnormal(name, dtype):
+def test_tiny_gradients_become_0_or_have_a_square_that_is_a_normal_number(name, dtype):
     loss, least = LOSSES[name], float(np.finfo(dtype).tiny)
-    AL = np.geomspace(least / 1e4, 0.5, 1000, dtype=dtype)[np.newaxis]
-    assert 0 < AL[0, 0] < least
-    found = loss.gradient(AL, np.zeros_like(AL))
-    assert not ((found > 0) & (found < least ** (1 / 2))).any()  # nor could a product of two of them be
-    np.testing.assert_allclose(found, AL, rtol=np.finfo(dtype).eps, atol=least ** (1 / 2))
+    tiny = np.geomspace(least / 1e4, 0.5, 1000, dtype=dtype)[np.newaxis]
+    assert 0 < tiny[0, 0] < least
+    for AL, Y in ((tiny, np.zeros_like(tiny)), (np.zeros_like(tiny), tiny)):
+        found = loss.gradient(AL, Y)
+        assert found.dtype == dtype
+        assert (found[found != 0] ** 2 >= least).all()
+        assert (found == 0).any()
+        np.testing.assert_allclose(found, AL - Y, rtol=np.finfo(dtype).eps, atol=2 * least**0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int64])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_other_types_are_as_exact_as_these(name, dtype):
+    AL, Y = np.array([[1, 0, 1]], dtype), np.array([[0, 0, 1]], dtype)
+    found = LOSSES[name].gradient(AL, Y)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, [[1, 0, 0]])
+    if dtype == np.float16:
+        np.testing.assert_array_equal(LOSSES[name].gradient(AL * dtype(0.001), Y * 0), AL * dtype(0.001))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -14,6 +14,7 @@ from sklearn_deepnn.optimizers import (
     Adam,
     NAdam,
     RMSprop,
+    flush_subnormals,
     inverse_hessian_product,
     line_search,
     update_parameters,
@@ -364,3 +365,17 @@ def test_lbfgs_minimises_at_any_scale_of_the_cost(scale):
     for _ in range(300):
         optimizer.update(W, objective(W)[1], state, None, objective=objective)
     assert rosen(W) < 1e-8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_flushed_is_subnormal_and_nothing_else(dtype):
+    tiny = np.finfo(dtype).tiny
+    vector = np.array([tiny, tiny / 2, -tiny, -tiny / 2, np.nextafter(tiny, 0, dtype=dtype), 0, 1, -1], dtype)
+    flush_subnormals(vector)
+    np.testing.assert_array_equal(vector, [tiny, 0, -tiny, 0, 0, 0, 1, -1])
+
+
+def test_numbers_that_cannot_be_subnormal_are_not_flushed():
+    counts = np.arange(3)
+    flush_subnormals(counts)
+    np.testing.assert_array_equal(counts, [0, 1, 2])

@@ -340,29 +340,41 @@ def test_the_same_seed_gives_the_same_parameters(examples, name):
 FORGETFUL = [SGD(momentum=0.6), RMSprop(rho=0.6), Adam(beta_1=0.6, beta_2=0.6), NAdam(beta_1=0.6, beta_2=0.6)]
 
 
+def train_on_without_a_feature(examples, network, recipe):
+    """Return the state of a training whose first feature is 0 from step 5 to 401, whose last look is at step 400."""
+    state, without = start(network, recipe, dtype=np.float32), examples.X.copy()
+    without[0] = 0  # the weights to it have no gradient any more
+    train(state, examples, network, recipe, n_epochs=5)
+    return train(state, examples._replace(X=without), network, recipe, n_epochs=396)
+
+
+def is_subnormal(array):
+    return (array != 0) & (np.abs(array) < np.finfo(np.float32).tiny)
+
+
 @pytest.mark.parametrize("block_bytes", [16, 2**18], ids=["in blocks", "at once"])
 @pytest.mark.parametrize("optimizer", FORGETFUL, ids=lambda optimizer: type(optimizer).__name__)
-def test_moments_of_what_has_died_become_zero_and_not_subnormal(examples, network, monkeypatch, optimizer, block_bytes):
+def test_moments_of_what_has_died_become_0_and_not_subnormal(examples, network, monkeypatch, optimizer, block_bytes):
     monkeypatch.setattr(training, "BLOCK_BYTES", block_bytes)
-    recipe, dead = Recipe(optimizer, learning_rate=1e-3), examples.X.copy()
-    dead[0] = 0  # a feature without which the weights to it have no gradient any more
-
-    def train_on_until(n_epochs):
-        state = start(network, recipe, dtype=np.float32)
-        train(state, examples, network, recipe, n_epochs=5)
-        return train(state, examples._replace(X=dead), network, recipe, n_epochs=n_epochs)
-
-    def subnormals(state):
-        moments = [moment for name, moment in state.optimizer_state.items() if name != "t"]
-        return sum(np.count_nonzero((moment != 0) & (np.abs(moment) < np.finfo(np.float32).tiny)) for moment in moments)
-
-    state = train_on_until(396)  # the hundredth step is looked at when it has been taken
-    assert subnormals(state) == 0
-    assert all((moment[:4] == 0).any() for name, moment in state.optimizer_state.items() if name != "t")
+    recipe = Recipe(optimizer, learning_rate=1e-3)
+    flushed = train_on_without_a_feature(examples, network, recipe)
     monkeypatch.setattr(training, "FLUSH_STEPS", 10**9)
-    unflushed = train_on_until(396)
-    assert subnormals(unflushed) > 0
-    np.testing.assert_array_equal(state.parameters.vector, unflushed.parameters.vector)
+    unflushed = train_on_without_a_feature(examples, network, recipe)
+    for name in flushed.optimizer_state.keys() - {"t"}:
+        of_feature = flushed.optimizer_state[name][:20].reshape(5, 4)[:, 0]  # laid out as the parameters, W1 first
+        np.testing.assert_array_equal(of_feature, 0)
+        assert is_subnormal(unflushed.optimizer_state[name][:20].reshape(5, 4)[:, 0]).all()
+    np.testing.assert_array_equal(flushed.parameters.vector, unflushed.parameters.vector)
+
+
+@pytest.mark.parametrize("averaging_epochs", [0.0, 1.0])
+def test_weights_that_only_decay_become_0_and_not_subnormal(examples, network, monkeypatch, averaging_epochs):
+    recipe = Recipe(SGD(), learning_rate=0.01, weight_decay=40.0, averaging_epochs=averaging_epochs)
+    flushed = train_on_without_a_feature(examples, network, recipe)
+    np.testing.assert_array_equal(flushed.current["W1"][:, 0], 0)
+    monkeypatch.setattr(training, "FLUSH_STEPS", 10**9)
+    unflushed = train_on_without_a_feature(examples, network, recipe)
+    assert is_subnormal(unflushed.current["W1"][:, 0]).any()
 
 
 # L-BFGS.
@@ -1339,6 +1351,22 @@ def test_the_meter_gives_the_cost_of_everything(monkeypatch, loss, weighted, cos
     wanted = compute_cost(outputs.AL, Y, ZL=ZL, loss=loss, sample_weight=weight / weight.mean() if weighted else None)
     assert meter.mean() == pytest.approx(wanted, rel=1e-12)
     assert meter.mean() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_the_meter_waits_for_numbers_and_not_for_examples(monkeypatch):
+    monkeypatch.setattr(training, "COST_NUMBERS", 60)
+    calls, meter = [], CostMeter("categorical_cross_entropy")
+    monkeypatch.setattr(training, "compute_cost", lambda AL, *_, **__: calls.append(AL.shape) or 0.0)
+    for m in (4, 4, 25, 4):
+        meter.add(Outputs(*np.full((3, 3, m), 1 / 3), None))
+    assert calls == [(3, 33)]
+    meter.add(Outputs(*np.full((3, 3, 20), 1 / 3), None))
+    assert calls == [(3, 33), (3, 24)]
+
+
+def test_outputs_that_need_no_joining_are_not_copied():
+    outputs = Outputs(*np.full((3, 3, 4), 1 / 3), None)
+    assert Outputs.joined([outputs]) is outputs
 
 
 def test_the_meter_gives_0_for_examples_that_weigh_nothing():

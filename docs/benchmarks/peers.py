@@ -170,9 +170,9 @@ def products(work, X, y):
 
 def numpy_by_hand(work, X, y):
     """Train in one flat loop of NumPy calls, into buffers made beforehand: no functions, no checks, no cost."""
-    n_outputs, m, dtype = 1 if work.n_classes == 2 else work.n_classes, work.batch_size, X.dtype
+    n_outputs, m, dtype = 1 if work.n_classes == 2 else work.n_classes, min(work.batch_size, work.n_samples), X.dtype
     dims, rng = (*work.layer_dims[:-1], n_outputs), np.random.default_rng(0)
-    m, L = min(m, work.n_samples), len(dims) - 1
+    L = len(dims) - 1
     sizes = [n_in * n_out for n_in, n_out in pairwise(dims)] + list(dims[1:])
     vector, gradient, mean, square, spare = (np.zeros(sum(sizes), dtype) for _ in range(5))
 
@@ -185,9 +185,8 @@ def numpy_by_hand(work, X, y):
         weights[...] = rng.standard_normal(weights.shape) * np.sqrt(2 / weights.shape[1])
     targets = (y == 1)[np.newaxis] if n_outputs == 1 else np.arange(n_outputs)[:, np.newaxis] == y
     targets = np.ascontiguousarray(targets.T, dtype)
-    last = work.n_samples % m
     rooms = {}
-    for size in {m, last} - {0}:
+    for size in {m, work.n_samples % m} - {0}:
         A = [np.empty((size, dims[0]), dtype).T, *(np.empty((n, size), dtype) for n in dims[1:])]
         dA = [np.empty_like(array) for array in A]
         masks = [np.empty(array.shape, bool) for array in A]
@@ -223,7 +222,8 @@ def numpy_by_hand(work, X, y):
                     np.greater(A[l], 0, out=masks[l])
                     A[l][...] = masks[l]  # a product with the mask itself, of another type, takes longer
                     np.multiply(dA[l], A[l], out=dA[l])
-            rate = 0.001 * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t) * 0.1 / 0.001**0.5
+            factor = ((1 - 0.999**t) / 0.001) ** 0.5
+            rate = 0.001 * 0.1 / (1 - 0.9**t) * factor
             for block in blocks:
                 p, g, m_, v, s = (array[block] for array in (vector, gradient, mean, square, spare))
                 np.multiply(m_, 0.9, out=m_)
@@ -232,7 +232,7 @@ def numpy_by_hand(work, X, y):
                 np.multiply(g, g, out=s)
                 np.add(v, s, out=v)
                 np.sqrt(v, out=s)
-                np.add(s, 1e-8, out=s)
+                np.add(s, 1e-8 * factor, out=s)
                 np.divide(m_, s, out=s)
                 np.multiply(s, rate, out=s)
                 np.subtract(p, s, out=p)

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 os.environ["MPLBACKEND"] = "agg"
 
 import sklearn_deepnn  # noqa: E402
-from sklearn_deepnn.classifier import DOCUMENTATION  # noqa: E402
+from sklearn_deepnn.estimators.classifier import DOCUMENTATION  # noqa: E402
 
 project = "sklearn_deepnn"
 author = "the sklearn_deepnn developers"

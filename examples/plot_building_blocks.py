@@ -15,10 +15,10 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import SGD, DeepNNClassifier, check_gradient, train_deep_network
-from sklearn_deepnn.layers import linear_activation_backward, linear_activation_forward
-from sklearn_deepnn.losses import compute_cost
-from sklearn_deepnn.network import initialize_parameters, model_backward, model_forward
-from sklearn_deepnn.optimizers import update_parameters
+from sklearn_deepnn.network.layers import linear_activation_backward, linear_activation_forward
+from sklearn_deepnn.network.losses import compute_cost
+from sklearn_deepnn.network.model import initialize_parameters, model_backward, model_forward
+from sklearn_deepnn.training.optimizers import update_parameters
 
 # %%
 # Real data

@@ -4,10 +4,10 @@
 `network`, `losses`, `optimizers`, `training`.
 """
 
-from .classifier import DeepNNClassifier
+from .estimators.classifier import DeepNNClassifier
 from .gradient_check import check_gradient
-from .optimizers import LBFGS, SGD, Adam, NAdam, RMSprop
-from .training import train_deep_network
+from .training.loop import train_deep_network
+from .training.optimizers import LBFGS, SGD, Adam, NAdam, RMSprop
 
 __version__ = "0.1.0"
 

@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from .checks import check_integer, reject
-from .classifier import DeepNNClassifier
-from .network import Network, initialize_parameters
-from .optimizers import SGD
-from .parameters import Parameters
-from .regularizers import l2_gradient, l2_penalty
-from .training import Batch, Examples, Recipe, draw_batch, evaluate
+from .estimators.classifier import DeepNNClassifier
+from .network.model import Network, initialize_parameters
+from .network.parameters import Parameters
+from .training.loop import Batch, Examples, Recipe, draw_batch, evaluate
+from .training.optimizers import SGD
+from .training.regularizers import l2_gradient, l2_penalty
 from .typing import Array, MatrixLike
 
 STEPS = (1e-5, 1e-6, 1e-7)

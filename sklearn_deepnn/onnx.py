@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils.validation import check_is_fitted
 
-from .activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
 from .checks import reject
-from .classifier import DeepNNClassifier
-from .network import Network, fold_batch_norm, names_of
+from .estimators.classifier import DeepNNClassifier
+from .network.activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
+from .network.model import Network, fold_batch_norm, names_of
 from .typing import Array
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import check_choice, check_flag, reject
-from .diagnosis import BOUNDS, dead_units, saturated_units
+from .inspection.diagnosis import BOUNDS, dead_units, saturated_units
 from .typing import Array, Auto, MatrixLike, Maybe
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from sklearn.base import BaseEstimator
 
-    from .classifier import DeepNNClassifier
+    from .estimators.classifier import DeepNNClassifier
 
 FEW_EPOCHS = 30  # at most so many are drawn as points too
 WIDE_RANGE = 20.0  # highest over lowest learning rate, from which on its axis is logarithmic

@@ -24,7 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_deepnn import Adam, DeepNNClassifier, classifier, threads, training
+from sklearn_deepnn import Adam, DeepNNClassifier, threads
 from sklearn_deepnn.callbacks import (
     Callback,
     EarlyStopping,
@@ -35,11 +35,13 @@ from sklearn_deepnn.callbacks import (
     load_checkpoint,
 )
 from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, epoch_of, newest_checkpoint, write_atomically
-from sklearn_deepnn.optimizers import OPTIMIZERS
-from sklearn_deepnn.schedules import SCHEDULES, inverse_scaling
-from sklearn_deepnn.training import OF_A_CALL, TrainingState
+from sklearn_deepnn.estimators import classifier
+from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.training.loop import OF_A_CALL, TrainingState
+from sklearn_deepnn.training.optimizers import OPTIMIZERS
+from sklearn_deepnn.training.schedules import SCHEDULES, inverse_scaling
 
-ROOT = Path(training.__file__).parent.parent
+ROOT = Path(threads.__file__).parents[1]
 
 
 def net(**parameters):
@@ -320,7 +322,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_deepnn import DeepNNClassifier, optimizers
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.training import optimizers
 from sklearn_deepnn.callbacks import ModelCheckpoint, checkpoints, load_checkpoint
 from sklearn_deepnn.callbacks.checkpoints import newest_checkpoint
 from test_checkpoints import X, Y, assert_same_fit, epoch_of, net

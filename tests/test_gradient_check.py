@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_deepnn import DeepNNClassifier, check_gradient, gradient_check, network, training
-from sklearn_deepnn.activations import ACTIVATIONS
-from sklearn_deepnn.losses import LOSSES
-from sklearn_deepnn.network import Network
+from sklearn_deepnn import DeepNNClassifier, check_gradient, gradient_check
+from sklearn_deepnn.network import model as network
+from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.model import Network
+from sklearn_deepnn.training import loop as training
 
 M = 12
 TOLERANCE, WRONG = 1e-7, 1e-3

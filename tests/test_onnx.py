@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.activations import ACTIVATIONS
-from sklearn_deepnn.losses import LOSSES
+from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.network.losses import LOSSES
 from sklearn_deepnn.onnx import EXPRESSIONS, LINKS, OLDEST_OPSET, register_converter, to_onnx
 
 onnx = pytest.importorskip("onnx")

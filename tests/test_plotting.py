@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.network import Network, layer_forward
+from sklearn_deepnn.network.model import Network, layer_forward
 from sklearn_deepnn.plotting import LayerValues, NetworkDisplay, TrainingCurveDisplay
 
 matplotlib = pytest.importorskip("matplotlib")

@@ -30,7 +30,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier, saving
 from sklearn_deepnn.callbacks import ModelCheckpoint, load_checkpoint
-from sklearn_deepnn.optimizers import OPTIMIZERS
+from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 DATA = Path(__file__).parent / "data"
 NAME = "sklearn_deepnn.DeepNNClassifier"

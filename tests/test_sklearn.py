@@ -33,8 +33,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.classifier import DOCUMENTATION
-from sklearn_deepnn.optimizers import OPTIMIZERS
+from sklearn_deepnn.estimators.classifier import DOCUMENTATION
+from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
 MODULES = [

@@ -14,11 +14,11 @@ from test_architecture import FILES, module_name
 
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.activations import ACTIVATIONS, ActivationName
-from sklearn_deepnn.initializers import INITIALIZERS, InitializerName
-from sklearn_deepnn.inspection import GRADIENTS_OF, GradientOf
-from sklearn_deepnn.optimizers import OPTIMIZERS, OptimizerName
-from sklearn_deepnn.schedules import SCHEDULES, ScheduleName
+from sklearn_deepnn.inspection.gradients import GRADIENTS_OF, GradientOf
+from sklearn_deepnn.network.activations import ACTIVATIONS, ActivationName
+from sklearn_deepnn.network.initializers import INITIALIZERS, InitializerName
+from sklearn_deepnn.training.optimizers import OPTIMIZERS, OptimizerName
+from sklearn_deepnn.training.schedules import SCHEDULES, ScheduleName
 
 PACKAGE = Path(sklearn_deepnn.__file__).parent
 CONFIGURATION = Path(__file__).parents[1] / "pyproject.toml"
@@ -38,16 +38,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from sklearn_deepnn import Adam, DeepNNClassifier, check_gradient, train_deep_network
-from sklearn_deepnn.activations import ACTIVATIONS, ActivationName
+from sklearn_deepnn.network.activations import ACTIVATIONS, ActivationName
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, Run, TimeBudget, load_checkpoint
-from sklearn_deepnn.losses import compute_cost
-from sklearn_deepnn.network import Network, initialize_parameters, model_backward, model_forward
-from sklearn_deepnn.layers import linear_backward, linear_forward
-from sklearn_deepnn.optimizers import Optimizer, update_parameters
-from sklearn_deepnn.parameters import Parameters
-from sklearn_deepnn.schedules import cosine
-from sklearn_deepnn.summary import NetworkSummary
-from sklearn_deepnn.training import TrainingState
+from sklearn_deepnn.network.losses import compute_cost
+from sklearn_deepnn.network.model import Network, initialize_parameters, model_backward, model_forward
+from sklearn_deepnn.network.layers import linear_backward, linear_forward
+from sklearn_deepnn.training.optimizers import Optimizer, update_parameters
+from sklearn_deepnn.network.parameters import Parameters
+from sklearn_deepnn.training.schedules import cosine
+from sklearn_deepnn.inspection.summary import NetworkSummary
+from sklearn_deepnn.training.loop import TrainingState
 from sklearn_deepnn.typing import Array
 
 rows: list[list[float]] = [[0.0, 1.0], [1.0, 0.0]]
@@ -192,7 +192,7 @@ def test_every_fitted_attribute_has_a_type():
     documented = inspect.getdoc(DeepNNClassifier).partition("Attributes\n---")[2].partition("\nSee Also\n")[0]
     names = set(re.findall(r"^(\w+_) : ", documented, re.MULTILINE))
     assert {"classes_", "coefs_", "parameters_", "report_"} < names
-    source = ast.parse((PACKAGE / "classifier.py").read_text(encoding="utf-8"))
+    source = ast.parse((PACKAGE / "estimators" / "classifier.py").read_text(encoding="utf-8"))
     body = next(node for node in source.body if getattr(node, "name", "") == "DeepNNClassifier")
     typed = (node.target for node in ast.walk(body) if isinstance(node, ast.AnnAssign))
     declared = {target.id for target in typed if isinstance(target, ast.Name)}

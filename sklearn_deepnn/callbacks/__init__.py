@@ -4,9 +4,9 @@ A callback of your own is a subclass of `Callback` with the hooks that it wants.
 1.9 on) work as well; they see data and an estimator ready to predict, those here the numbers of the training.
 """
 
+from .base import Callback, Run
 from .checkpoints import ModelCheckpoint, load_checkpoint
 from .logs import HistoryLogger, MLflowLogger
-from .protocol import Callback, Run
 from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget
 from .tuning import OptunaPruning
 

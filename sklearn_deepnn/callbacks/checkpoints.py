@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import joblib
 
 from ..checks import check_flag, check_integer, reject, warn_user
-from .protocol import Callback, Run
+from .base import Callback, Run
 
 if TYPE_CHECKING:
-    from ..classifier import DeepNNClassifier
+    from ..estimators.classifier import DeepNNClassifier
 
 NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-(?P<key>[0-9a-f]{8}))-epoch-(?P<epoch>\d+)\.joblib")
 

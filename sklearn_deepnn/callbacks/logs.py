@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import reject, warn_user
-from .protocol import Callback, Run
+from .base import Callback, Run
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..typing import Values
-from .protocol import Callback, Run
+from .base import Callback, Run
 
 STEPS = (1, 2, 5)  # times a power of ten: the epochs of which a line is printed
 SHORT = {"cost": "cost", "validation_cost": "validation", "validation_score": "score", "learning_rate": "rate"}

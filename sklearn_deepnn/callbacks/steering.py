@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from ..checks import check_choice, check_flag, check_integer, check_real, reject
-from .protocol import Callback, Run, title_of
+from .base import Callback, Run, title_of
 
 Monitor: TypeAlias = Literal["auto", "cost", "validation_cost", "validation_score"]
 MONITORS = get_args(Monitor)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import check_choice, reject
-from .protocol import Callback, Run
+from .base import Callback, Run
 from .steering import MONITORS, Monitor, check_monitor
 
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_deepnn.callbacks import HistoryLogger, MLflowLogger, Run
 from sklearn_deepnn.callbacks.logs import FIELDS, create_with
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.training import TrainingState
+from sklearn_deepnn.training.loop import TrainingState
 
 SUFFIXES = [".csv", ".jsonl"]
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 import sklearn_deepnn
 from sklearn_deepnn.callbacks import Callback, Run, progress
 from sklearn_deepnn.callbacks.progress import EpochPrinter, brief, progress_display
-from sklearn_deepnn.training import TrainingState
+from sklearn_deepnn.training.loop import TrainingState
 
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
 NUMBER = r"-?\d[\d.e+-]*"
@@ -260,7 +260,7 @@ def output_in_a_terminal(program, n_columns):
     pty, termios, fcntl = (
         pytest.importorskip(name, reason="no pseudo terminals") for name in ("pty", "termios", "fcntl")
     )
-    folders = [str(Path(__file__).parent), str(Path(sklearn_deepnn.__file__).parents[1])]
+    folders = [str(Path(__file__).parents[1]), str(Path(sklearn_deepnn.__file__).parents[1])]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     environment |= {"PYTHONPATH": os.pathsep.join(folders), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
     ours, theirs = pty.openpty()

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, HistoryLogger, ReduceLROnPlateau, TimeBudget
-from sklearn_deepnn.callbacks.protocol import callbacks_of
+from sklearn_deepnn.callbacks.base import callbacks_of
 
 BEGIN, EPOCH_BEGIN, EPOCH_END, END = HOOKS
 

@@ -8,7 +8,7 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn_deepnn.callbacks import EarlyStopping, ReduceLROnPlateau, Run, TimeBudget, steering
 from sklearn_deepnn.callbacks.steering import MONITORS, runs_out
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.training import TrainingState
+from sklearn_deepnn.training.loop import TrainingState
 
 CURVES = {"cost": "loss_curve_", "validation_cost": "validation_loss_curve_", "validation_score": "validation_scores_"}
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}

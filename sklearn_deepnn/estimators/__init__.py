@@ -1,0 +1,1 @@
+"""What scikit-learn sees. Rows are samples; only here is X transposed."""

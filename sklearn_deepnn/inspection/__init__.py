@@ -1,0 +1,1 @@
+"""What people look at: gradients of predictions, summaries, findings about a training."""

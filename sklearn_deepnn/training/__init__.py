@@ -1,0 +1,1 @@
+"""How the network learns: optimizers, schedules, batches, and the loop."""

@@ -1,0 +1,322 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn import config_context
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, TargetEncoder
+
+from sklearn_deepnn import DeepNNClassifier
+
+N = 40
+RNG = np.random.default_rng(0)
+A, NUMBERS, FLAGS = RNG.normal(size=N), np.arange(N), np.arange(N) % 3 == 0
+Y = (A > 0).astype(int)
+COLOURS = np.resize(["red", "green", "blue"], N).tolist()
+DAYS = [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in range(N)]
+TEXT, DATES, MISSING = "OneHotEncoder or TargetEncoder in a ColumnTransformer", "dates or times", "SimpleImputer"
+
+
+def net(**parameters):
+    return DeepNNClassifier(**{"hidden_layer_dims": (4,), "max_iter": 3, "random_state": 0, **parameters})
+
+
+def names_seen(X):
+    """Return the names that scikit-learn itself finds in a frame: 1.6 none in polars 2, where __dataframe__ is gone."""
+    return getattr(StandardScaler().fit(X), "feature_names_in_", None)
+
+
+def pandas_with(column):
+    return pd.DataFrame({"a": A, "b": column})
+
+
+def polars_with(column, dtype=None):
+    return pl.DataFrame({"a": A, "b": pl.Series(column, dtype=dtype)})
+
+
+def arrow_type(name):
+    """Return a dtype of pandas that is backed by pyarrow, which need not be installed."""
+    pa = pytest.importorskip("pyarrow")
+    types = {"timestamp": pa.timestamp("us"), "dictionary": pa.dictionary(pa.int32(), pa.string())}
+    return pd.ArrowDtype(types.get(name) or pa.type_for_alias(name))
+
+
+def with_gap(values, gap=None):
+    return [gap if i == 3 else value for i, value in enumerate(values)]
+
+
+# What is accepted.
+
+NUMERIC = {
+    "pandas bool": (lambda: pandas_with(FLAGS), FLAGS),
+    "pandas float32": (lambda: pd.DataFrame({"a": A, "b": NUMBERS.astype(np.float32)}), NUMBERS),
+    "pandas Int64": (lambda: pandas_with(pd.array(NUMBERS, dtype="Int64")), NUMBERS),
+    "pandas Float64": (lambda: pandas_with(pd.array(A**2, dtype="Float64")), A**2),
+    "pandas boolean": (lambda: pandas_with(pd.array(FLAGS, dtype="boolean")), FLAGS),
+    "pandas int of pyarrow": (lambda: pandas_with(pd.Series(NUMBERS, dtype=arrow_type("int64"))), NUMBERS),
+    "pandas double of pyarrow": (lambda: pandas_with(pd.Series(A**2, dtype=arrow_type("double"))), A**2),
+    "pandas bool of pyarrow": (lambda: pandas_with(pd.Series(FLAGS, dtype=arrow_type("bool"))), FLAGS),
+    "pandas objects": (lambda: pandas_with(NUMBERS.astype(object)), NUMBERS),
+    "pandas sparse": (lambda: pandas_with(pd.arrays.SparseArray(FLAGS * 1.0)), FLAGS),
+    "polars int": (lambda: polars_with(NUMBERS), NUMBERS),
+    "polars bool": (lambda: polars_with(FLAGS), FLAGS),
+    "polars decimal": (lambda: polars_with(NUMBERS.astype(str).tolist()).cast({"b": pl.Decimal(10, 2)}), NUMBERS),
+}
+
+
+@pytest.mark.parametrize("kind", NUMERIC)
+@pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns found")
+def test_frames_of_numbers_fit_and_predict_as_arrays_do(kind):
+    make, column = NUMERIC[kind]
+    X, array = make(), np.column_stack([A, column])
+    model = net().fit(X, Y)
+    # a frame's columns lie together, which changes the rounding of their means
+    np.testing.assert_allclose(model.predict_proba(X), net().fit(array, Y).predict_proba(array), rtol=1e-5)
+    np.testing.assert_array_equal(getattr(model, "feature_names_in_", None), names_seen(X))
+
+
+def test_float32_frames_stay_float32():
+    X = pd.DataFrame({"a": A, "b": A**2}, dtype=np.float32)
+    assert net().fit(X, Y).predict_proba(X).dtype == np.float32
+
+
+def test_pyarrow_tables_fit_and_predict_as_arrays_do():
+    pa = pytest.importorskip("pyarrow")
+    X, array = pa.table({"a": A, "b": A**2}), np.column_stack([A, A**2])
+    np.testing.assert_allclose(
+        net().fit(X, Y).predict_proba(X), net().fit(array, Y).predict_proba(array), rtol=1e-10
+    )  # fmt: skip
+
+
+def test_columns_in_another_order_are_rejected_and_not_taken_as_they_come():
+    model = net().fit(pandas_with(NUMBERS), Y)
+    for swapped in (pandas_with(NUMBERS)[["b", "a"]], pandas_with(with_gap(NUMBERS * 1.0))[["b", "a"]]):
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict(swapped)
+
+
+# What is not.
+
+REFUSED = {
+    "pandas text": (lambda: pandas_with(COLOURS), TEXT),
+    "pandas string": (lambda: pandas_with(pd.array(COLOURS, dtype="string")), TEXT),
+    "pandas string of pyarrow": (lambda: pandas_with(pd.Series(COLOURS, dtype=arrow_type("string"))), TEXT),
+    "pandas dictionary of pyarrow": (
+        lambda: pandas_with(pd.Series(COLOURS, dtype=arrow_type("string")).astype(arrow_type("dictionary"))),
+        TEXT,
+    ),
+    "pandas categories of text": (lambda: pandas_with(pd.Categorical(COLOURS)), TEXT),
+    "pandas categories with a gap": (lambda: pandas_with(pd.Categorical(with_gap(COLOURS))), TEXT),
+    "pandas categories of numbers": (lambda: pandas_with(pd.Categorical(NUMBERS % 3)), TEXT),
+    "pandas numbers and text": (lambda: pandas_with(with_gap(NUMBERS, "three")), TEXT),
+    "pandas bytes": (lambda: pandas_with([b"red"] * N), TEXT),
+    "polars text": (lambda: polars_with(COLOURS), TEXT),
+    "polars text with a gap": (lambda: polars_with(with_gap(COLOURS)), TEXT),
+    "polars categories": (lambda: polars_with(COLOURS, pl.Categorical), TEXT),
+    "polars enumeration": (lambda: polars_with(COLOURS, pl.Enum(["red", "green", "blue"])), TEXT),
+    "pandas datetimes": (lambda: pandas_with(pd.Series(DAYS)), DATES),
+    "pandas datetimes alone": (lambda: pd.DataFrame({"b": DAYS}), DATES),
+    "pandas datetimes with a zone": (lambda: pandas_with(pd.Series(DAYS).dt.tz_localize("UTC")), DATES),
+    "pandas datetimes with a gap": (lambda: pandas_with(pd.Series(with_gap(DAYS, pd.NaT))), DATES),
+    "pandas datetimes of pyarrow": (lambda: pandas_with(pd.Series(DAYS, dtype=arrow_type("timestamp"))), DATES),
+    "pandas timedeltas": (lambda: pandas_with(pd.Series(DAYS) - DAYS[0]), DATES),
+    "pandas periods": (lambda: pandas_with(pd.period_range("2024-01-01", periods=N)), DATES),
+    "pandas dates": (lambda: pandas_with([day.date() for day in DAYS]), DATES),
+    "polars dates": (lambda: polars_with([day.date() for day in DAYS]), DATES),
+    "polars datetimes": (lambda: polars_with(DAYS), DATES),
+    "polars datetimes alone": (lambda: pl.DataFrame({"b": DAYS}), DATES),
+    "polars durations": (lambda: polars_with([day - DAYS[0] for day in DAYS]), DATES),
+    "polars times": (lambda: polars_with([day.time() for day in DAYS]), DATES),
+    "pandas NaN": (lambda: pandas_with(with_gap(A, np.nan)), MISSING),
+    "pandas None": (lambda: pandas_with(pd.Series(with_gap(NUMBERS), dtype=object)), MISSING),
+    "pandas NA in objects": (lambda: pandas_with(pd.Series(with_gap(NUMBERS, pd.NA), dtype=object)), MISSING),
+    "pandas Int64 with NA": (lambda: pandas_with(pd.array(with_gap(NUMBERS, pd.NA), dtype="Int64")), MISSING),
+    "pandas Float64 with NA": (lambda: pandas_with(pd.array(with_gap(A, pd.NA), dtype="Float64")), MISSING),
+    "pandas boolean with NA": (lambda: pandas_with(pd.array(with_gap(FLAGS, pd.NA), dtype="boolean")), MISSING),
+    "pandas int of pyarrow with NA": (
+        lambda: pandas_with(pd.Series(with_gap(NUMBERS.tolist()), dtype=arrow_type("int64"))),
+        MISSING,
+    ),
+    "polars null": (lambda: polars_with(with_gap(NUMBERS.tolist())), MISSING),
+    "polars NaN": (lambda: polars_with(with_gap(A.tolist(), np.nan)), MISSING),
+    "polars bool with null": (lambda: polars_with(with_gap(FLAGS.tolist())), MISSING),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("call", ["fit", "predict", "X_val"])
+def test_one_error_names_the_column_and_the_remedy(kind, call):
+    make, remedy = REFUSED[kind]
+    X, name = make(), "X_val" if call == "X_val" else "X"
+    good = type(X)(dict.fromkeys(X.columns, A))
+    calls = {
+        "fit": lambda: net().fit(X, Y),
+        "predict": lambda: net(max_iter=1).fit(good, Y).predict(X),
+        "X_val": lambda: net().fit(good, Y, X_val=X, y_val=Y),
+    }
+    with pytest.raises(ValueError, match=f"^{name} must have numbers in every column, got .*column 'b',") as raised:
+        calls[call]()
+    message = str(raised.value)
+    assert remedy in message
+    assert sum(other in message for other in (TEXT, DATES, MISSING)) == 1
+    assert "'a'" not in message
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "predict_proba", "decision_function", "hidden_activations"])
+def test_every_method_says_so(call):
+    fitted, arguments = net(max_iter=1).fit(pandas_with(A), Y), [Y] if call == "partial_fit" else []
+    with pytest.raises(ValueError, match=r"^X must have numbers .*column 'b', which OneHotEncoder"):
+        getattr(fitted, call)(pandas_with(COLOURS), *arguments)
+
+
+@pytest.mark.parametrize("dtype", [object, "str", "string"])
+def test_text_is_refused_even_if_it_is_all_digits(dtype):
+    table = pd.DataFrame({"zip": pd.Series(["01067", "10115"] * 20, dtype=dtype), "a": A})
+    with pytest.raises(ValueError, match=f"column 'zip', which {TEXT}"):
+        net().fit(table, Y)
+    with pytest.raises(ValueError, match=f"column 0, which {TEXT}"):
+        net().fit(table.to_numpy(dtype=object), Y)
+    network = net().fit(table.assign(zip=NUMBERS), Y)
+    with pytest.raises(ValueError, match=f"column 'zip', which {TEXT}"):
+        network.predict(table)
+
+
+def test_all_that_is_wrong_with_a_table_is_said_at_once():
+    X = pd.DataFrame({"size": COLOURS, "age": with_gap(A, np.nan), "day": DAYS, "fine": A, "colour": COLOURS})
+    with pytest.raises(ValueError, match="X must") as raised:
+        net().fit(X, Y)
+    assert str(raised.value) == (
+        "X must have numbers in every column, got text or categories in columns 'size', 'colour', which OneHotEncoder "
+        "or TargetEncoder in a ColumnTransformer turns into numbers; dates or times in column 'day', which have to be "
+        "made numbers first, such as days since a day; missing values (Input X contains NaN) in column 'age', which "
+        "SimpleImputer in a pipeline fills in."
+    )
+
+
+def test_many_columns_are_counted_and_not_listed():
+    X = pd.DataFrame({f"c{j}": COLOURS for j in range(12)})
+    with pytest.raises(ValueError, match=r"columns 'c0', 'c1', 'c2', 'c3', 'c4' and 7 more, which OneHotEncoder"):
+        net().fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (np.array([[1.0, "a"], [2.0, "b"]], dtype=object), "text or categories in column 1,"),
+        ([[1.0, "a"], [2.0, "b"]], "text or categories in column 1,"),
+        (np.array([["1", "a"], ["2", "b"]]), "text or categories in columns 0, 1,"),
+        (np.array([[b"1", b"a"], [b"2", b"b"]]), "text or categories in columns 0, 1,"),
+        (np.array([[1.0, None], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
+        (np.array([[1.0, pd.NA], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
+        ([[1.0, None], [2.0, 3.0]], "missing values .* in column 1,"),
+        (np.array([[1.0, 2.0], [np.nan, np.inf]]), "missing values .* in column 0,"),
+        (sp.csr_array([[1.0, 0.0], [0.0, np.nan]]), "missing values .* in column 1,"),
+        (sp.csc_matrix([[1.0, 0.0], [0.0, np.nan]]), "missing values .* in column 1,"),
+        (np.full((2, 2), np.datetime64("2024-01-01")), "dates or times in columns 0, 1,"),
+        (np.array([[1, dt.date(2024, 1, 1)], [2, dt.date(2024, 1, 2)]], dtype=object), "dates or times in column 1,"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
+)
+def test_arrays_and_lists_name_the_number_of_the_column(X, said):
+    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {said}"):
+        net().fit(X, [0, 1])
+    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {said}"):
+        net(max_iter=1).fit(np.eye(2), [0, 1]).predict(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (np.array([[1.0, {}], [2.0, {}]], dtype=object), "must be .* string.* number"),
+        (np.array([[1.0, [1, 2]], [2.0, [3, 4]]], dtype=object), "setting an array element with a sequence"),
+        ([[1.0, 2.0], [3.0]], "inhomogeneous"),
+        (np.array([[1.0, 2j], [2.0, 3.0]]), "Complex data not supported"),
+        (np.array([[1.0, np.inf], [2.0, 3.0]]), "contains infinity"),
+        (np.array(["red", "green"]), "Expected 2D array"),
+        ("red", "Expected 2D array"),
+        (None, "Expected 2D array"),
+    ],
+    ids=["dicts", "lists", "ragged", "complex", "infinity", "one column", "word", "None"],
+)
+def test_other_errors_are_scikit_learn_s_own(X, said):
+    with pytest.raises((TypeError, ValueError), match=said) as raised:
+        net().fit(X, [0, 1])
+    assert "X must have numbers" not in str(raised.value)
+
+
+def test_an_error_about_y_is_not_blamed_on_x():
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        net().fit(pandas_with(NUMBERS), with_gap(A, np.nan))
+
+
+def test_a_refused_frame_leaves_what_was_fitted():
+    X = pandas_with(NUMBERS)
+    model = net().fit(X, Y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="column 'b'"):
+        model.fit(pandas_with(COLOURS), Y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_plain_arrays_are_predicted_without_the_checks_of_frames(monkeypatch):
+    X = np.column_stack([A, NUMBERS])
+    model = net().fit(X, Y)
+    expected = model.predict(X)
+
+    def never(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr("sklearn_deepnn.estimators.classifier.checked_inputs", never)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    with pytest.raises(AssertionError):
+        model.predict(X.tolist())
+
+
+# The remedies that are named do what is said of them.
+
+
+@pytest.mark.parametrize("encoder", [OneHotEncoder(), TargetEncoder()])
+@pytest.mark.parametrize("kind", [kind for kind, (_, remedy) in REFUSED.items() if remedy == TEXT])
+def test_the_encoders_that_are_named_turn_columns_into_numbers(kind, encoder):
+    X = REFUSED[kind][0]()
+    if kind in ("pandas numbers and text", "pandas bytes"):
+        pytest.skip("scikit-learn's encoders take no such column")
+    if names_seen(pl.DataFrame({"a": A})) is None and isinstance(X, pl.DataFrame):
+        pytest.skip("this version of scikit-learn selects no columns of polars frames by name")
+    model = make_pipeline(
+        make_column_transformer((encoder, ["b"]), remainder="passthrough"), net(max_iter=60, learning_rate=0.05)
+    )
+    assert model.fit(X, Y).score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, remedy) in REFUSED.items() if remedy == MISSING])
+def test_the_imputer_that_is_named_fills_gaps(kind):
+    X = REFUSED[kind][0]()
+    if kind in ("pandas None", "pandas NA in objects"):  # pandas itself says what numbers they are
+        X = X.convert_dtypes()
+    if isinstance(X, pl.DataFrame):
+        X = X.with_columns(pl.col("b").cast(pl.Float64))
+    if kind == "pandas boolean with NA":
+        X = X.astype({"b": "Float64"})
+    assert make_pipeline(SimpleImputer(), net(max_iter=60, learning_rate=0.05)).fit(X, Y).score(X, Y) > 0.8
+
+
+def test_days_since_a_day_are_numbers():
+    X = pandas_with(pd.Series(DAYS))
+    days = FunctionTransformer(lambda frame: (frame - DAYS[0]) / pd.Timedelta(days=1))
+    model = make_pipeline(
+        make_column_transformer((days, ["b"]), remainder="passthrough"), net(max_iter=60, learning_rate=0.05)
+    )
+    assert model.fit(X, Y).score(X, Y) > 0.8
+
+
+def test_missing_values_are_noticed_where_the_configuration_assumes_there_are_none():
+    X = np.column_stack([A, with_gap(A, np.nan)])
+    model = net().fit(np.column_stack([A, A]), Y)
+    with config_context(assume_finite=True), pytest.raises(ValueError, match="X"):
+        model.predict(X)

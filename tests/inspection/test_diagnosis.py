@@ -1,0 +1,415 @@
+import inspect
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.inspection.diagnosis import dead_units, saturated_units
+from sklearn_deepnn.network.activations import ACTIVATIONS
+
+CANCER, DIGITS, WINE = (load(return_X_y=True) for load in (load_breast_cancer, load_digits, load_wine))
+RECTIFIERS = [name for name, activation in ACTIVATIONS.items() if len(activation.flat_at) == 1]
+BOUNDED = [name for name, activation in ACTIVATIONS.items() if len(activation.flat_at) == 2]
+
+
+def noise(n_samples=400, n_features=5):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n_samples, n_features)), rng.integers(2, size=n_samples)
+
+
+def report_of(model, X, y, *, warns, **validation):
+    """Fit; check that there was one ConvergenceWarning, which is reported too, or none; return the report."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y, **validation)
+    caught = [warning for warning in caught if "X_val" not in str(warning.message)]
+    assert [warning.category for warning in caught] == [ConvergenceWarning] * warns
+    assert all(str(warning.message) in model.report_ for warning in caught)
+    return model.report_
+
+
+def one(findings, pattern):
+    """Check that just one of the findings matches; return the match."""
+    matches = [match for match in (re.search(pattern, finding) for finding in findings) if match]
+    assert len(matches) == 1, findings
+    return matches[0]
+
+
+# Dead and saturated units.
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_where_an_activation_is_said_to_be_flat_its_slope_vanishes(name):
+    forward, backward, _, flat_at = ACTIVATIONS[name]
+    Z = np.array([[-50.0, 50.0]])
+    A, cache = forward(Z)
+    slope = backward(np.ones_like(Z), cache)
+    flat = np.abs(slope) < 1e-12
+    np.testing.assert_allclose(A[flat], flat_at, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RECTIFIERS)
+def test_units_far_on_the_flat_side_are_dead_and_others_are_not(name):
+    Z = np.full((3, 10), -40.0)
+    Z[1, 4] = 1.0
+    Z[2] = np.linspace(-3, -1, 10)
+    dead = dead_units(ACTIVATIONS[name].forward(Z)[0], name)
+    assert dead.tolist() == [True, False, name == "relu"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_units_at_a_bound_on_19_of_20_examples_are_saturated(name):
+    Z = np.full((4, 20), 30.0)
+    Z[1, ::2] = -30  # at both bounds
+    Z[2, 0] = 0.0
+    Z[3, :2] = 0.0
+    assert saturated_units(ACTIVATIONS[name].forward(Z)[0], name).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("tanh", -1, 1), ("sigmoid", 0, 1)])
+def test_saturation_begins_1_percent_of_the_range_from_a_bound(name, low, high):
+    step = 0.01 * (high - low)
+    ends = np.array([low + 0.9 * step, low + 1.1 * step, high - 1.1 * step, high - 0.9 * step])
+    A = np.repeat(ends[:, np.newaxis], 5, axis=1)
+    assert saturated_units(A, name).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("find", [dead_units, saturated_units])
+def test_units_of_an_ensemble_are_judged_one_by_one(find, name):
+    A = ACTIVATIONS[name].forward(np.random.default_rng(0).normal(-20, 20, size=(3, 4, 6)))[0]
+    found = find(A, name)
+    assert (found.shape, found.dtype) == ((3, 4), bool)
+    np.testing.assert_array_equal(found, [find(A_k, name) for A_k in A])
+    kind = RECTIFIERS if find is dead_units else BOUNDED
+    assert name in kind or not found.any()
+
+
+@pytest.mark.parametrize("find", [dead_units, saturated_units])
+def test_an_unknown_activation_is_named(find):
+    with pytest.raises(ValueError, match=r"activation must be one of .*, got 'step'"):
+        find(np.zeros((2, 3)), "step")
+
+
+# Findings of which it also warns.
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"hidden_layer_dims": (32,)}, {"hidden_layer_dims": (8, 8), "activation": "tanh"}]
+)
+def test_zero_weights_are_reported(settings):
+    report = report_of(DeepNNClassifier(weight_init="zeros", random_state=0, **settings), *WINE, warns=1)
+    assert len(report) == 1
+    assert one(report, r"^All weights are 0.* Try another weight_init\.$")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"hidden_layer_dims": (32,)}, {"hidden_layer_dims": (), "early_stopping": True}]
+)
+def test_a_learning_rate_that_changes_nothing_is_reported(settings):
+    model = DeepNNClassifier(learning_rate=1e-9, random_state=0, **settings)
+    report = report_of(model, *CANCER, warns=1)
+    found = one(report, r"changed nothing: the cost was (\S+) .* number (\d+); .*higher learning_rate \(it was 1e-09\)")
+    assert float(found[1]) == pytest.approx(model.loss_curve_[0], rel=0.01)
+    assert int(found[2]) == model.n_iter_
+
+
+def test_one_wild_row_that_squeezes_all_features_is_reported():
+    X, y = CANCER[0].copy(), CANCER[1]
+    X[17] = 1e9
+    report = report_of(DeepNNClassifier((32,), random_state=0), X, y, warns=1)
+    assert one(report, r"squeezed feature 0 \(and 29 more\).* the value 1e\+09 of sample 17, .*scale_inputs='robust'")
+    assert report_of(DeepNNClassifier((32,), scale_inputs="robust", max_iter=30, random_state=0), X, y, warns=0) == []
+
+
+def test_a_blow_up_that_kills_all_units_is_reported_with_its_layers():
+    report = report_of(DeepNNClassifier((64, 32), learning_rate=0.5, random_state=0), *DIGITS, warns=1)
+    assert one(report, r"predicts the same for every sample\..* a lower learning_rate \(it was 0.5\)")
+    assert one(report, r"^32 of 32 units of hidden layer 2 are dead: relu gives 0 for all of 1797 training samples\.")
+
+
+def test_a_training_cost_that_ends_above_guessing_is_reported():
+    report = report_of(DeepNNClassifier((16,), optimizer="sgd", learning_rate=1e-6, random_state=0), *DIGITS, warns=1)
+    found = one(report, r"is worse than guessing.* costs (\S+) on the training set, guessing (\S+)\.")
+    assert float(found[1]) > float(found[2]) == 2.3
+
+
+def test_divergence_is_in_the_report_too():
+    X, y = noise()
+    model = DeepNNClassifier((8,), optimizer="sgd", learning_rate=1e4, batch_size=None, max_iter=15, random_state=0)
+    assert one(report_of(model, 100 * X, y, warns=1), r"diverged: .* Try a lower learning_rate \(it was 10000\)")
+
+
+def test_a_warning_of_a_useless_fit_points_at_the_line_that_called_fit():
+    with pytest.warns(ConvergenceWarning) as caught:
+        DeepNNClassifier((8,), weight_init="zeros", random_state=0).fit(*WINE)
+    assert caught[0].filename == __file__
+
+
+def test_a_warning_made_an_error_leaves_the_earlier_fit():
+    model = DeepNNClassifier((8,), max_iter=30, random_state=0).fit(*WINE)
+    before = model.predict_proba(WINE[0]), model.report_
+    with pytest.raises(ConvergenceWarning, match="All weights are 0"):
+        model.set_params(weight_init="zeros").fit(*WINE)
+    np.testing.assert_array_equal(model.predict_proba(WINE[0]), before[0])
+    assert model.report_ is before[1]
+
+
+# Findings of which it does not warn.
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden_layer_dims": (32,), "early_stopping": True}], ids=str)
+def test_labels_that_X_tells_nothing_of_are_reported_as_a_doubt(settings):
+    report = report_of(DeepNNClassifier(random_state=0, **settings), *noise(2000), warns=0)
+    found = one(report, r"costs (\S+) on the validation data, guessing (\S+)\..* [Ee]ither X tells nothing of y, or")
+    assert float(found[1]) > 0.99 * float(found[2])
+    assert float(found[2]) == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_an_X_that_does_not_vary_is_reported():
+    X, y = np.ones((60, 3)), noise(60)[1]
+    assert len(report_of(DeepNNClassifier((10,), random_state=0), X, y, warns=0)) == 1
+    assert one(report_of(DeepNNClassifier(random_state=0), X, y, warns=0), "No feature of X varies")
+
+
+def test_validation_data_that_were_not_transformed_are_reported():
+    X, y = CANCER
+    model = DeepNNClassifier((32,), random_state=0)
+    report = report_of(model, StandardScaler().fit_transform(X), y, X_val=X, y_val=y, warns=0)
+    assert one(report, "worse than guessing .* on the validation data.* X_val is not what X is.*transformed alike")
+
+
+@pytest.mark.parametrize("names", [None, list("abcdefghijklmnopqrstuvwxyzABCD")], ids=["array", "frame"])
+def test_one_squeezed_feature_is_reported_by_its_name(names):
+    X, y = CANCER[0].copy(), CANCER[1]
+    X[17, 3] = 1e9
+    X = X if names is None else pd.DataFrame(X, columns=names)
+    report = report_of(DeepNNClassifier((16,), max_iter=50, random_state=0), X, y, warns=0)
+    assert one(report, f"squeezed feature {3 if names is None else repr('d')} to nothing: .* 1e\\+09 of sample 17")
+
+
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_unscaled_inputs_of_wildly_different_ranges_are_reported(container):
+    rng = np.random.default_rng(0)
+    X = rng.random((300, 3)) * [1.0, 0.01, 50.0]
+    y = (X[:, 0] > 0.5) * 1
+    report = report_of(
+        DeepNNClassifier((16,), scale_inputs=None, max_iter=30, random_state=0), container(X), y, warns=0
+    )
+    found = one(report, r"scale_inputs=None.*: (\S+) in feature 1 but (\S+) in feature 2\. Try scale_inputs='standard'")
+    assert float(found[1]) == pytest.approx(0.01, rel=0.05)
+    assert float(found[2]) == pytest.approx(50, rel=0.05)
+
+
+@pytest.mark.parametrize(("shift", "size", "largest"), [(2000, 1, "2e\\+03"), (0, 1e-6, "4e-06")])
+def test_unscaled_inputs_far_from_1_are_reported(shift, size, largest):
+    X, y = noise()
+    X = X.clip(-4, 4)
+    X[:, 3] += shift
+    X[0, 3] = 4 + shift
+    model = DeepNNClassifier((8,), scale_inputs=None, random_state=0).partial_fit(X * size, y, classes=[0, 1])
+    assert one(model.report_, f"far from 1: up to {largest}, in feature 3\\.")
+
+
+@pytest.mark.parametrize(("activation", "other"), [("tanh", "relu"), ("sigmoid", "relu")])
+def test_saturation_in_bulk_is_reported(activation, other):
+    X, y = CANCER
+    report = report_of(
+        DeepNNClassifier((32, 8), activation, scale_inputs=None, max_iter=40, random_state=0), 1000 * X, y, warns=0
+    )
+    found = one(
+        report, r"^(\d+) of 32 units of hidden layer 1 are saturated: (\w+) is within 1 % .* activation='(\w+)'"
+    )
+    assert int(found[1]) > 16
+    assert (found[2], found[3]) == (activation, other)
+
+
+def test_overfitting_is_reported_with_the_epoch_that_is_kept():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=400)
+    X = rng.normal(size=(400, 20))
+    X[:, 0] += 1.5 * y
+    model = DeepNNClassifier((100, 100), early_stopping=True, n_iter_no_change=60, weight_decay=0, random_state=0)
+    report = report_of(model, X, y, warns=0)
+    found = one(
+        report,
+        r"of (\d+) parameters, overfits 360 samples: .* rose from (\S+) to (\S+) .* The weights of epoch (\d+) are",
+    )
+    assert int(found[1]) == sum(W.size for W in model.parameters_.values())
+    assert float(found[2]) == pytest.approx(min(model.validation_loss_curve_), rel=0.01)
+    assert float(found[3]) == pytest.approx(model.validation_loss_curve_[-1], rel=0.01)
+    assert int(found[4]) == model.best_iter_
+
+
+@pytest.mark.parametrize(("dims", "is_found"), [((200, 200), True), ((30,), False)])
+def test_a_network_far_too_large_for_samples_that_it_learned_by_heart_is_reported(dims, is_found):
+    rng = np.random.default_rng(0)
+    model = DeepNNClassifier(dims, max_iter=60, learning_rate=0.01, random_state=0)
+    report = report_of(model, rng.normal(size=(40, 5)), rng.integers(2, size=40), warns=0)
+    assert model.loss_ < 0.3
+    if not is_found:
+        assert not [finding for finding in report if "by heart" in finding]
+        return
+    found = one(
+        report, r"has (\d+) parameters for 40 samples and has learned these by heart, .* Try early_stopping=True"
+    )
+    assert int(found[1]) == sum(W.size for W in model.parameters_.values())
+
+
+def test_overfitting_that_was_watched_but_not_stopped_is_no_lack_of_signal():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 20)), rng.integers(2, size=600)
+    X[:, 0] += 1.5 * y
+    model = DeepNNClassifier(
+        (100, 100), max_iter=80, early_stopping=False, n_iter_no_change=80, weight_decay=0, random_state=0
+    )
+    model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert model.validation_loss_curve_[-1] > np.log(2) > min(model.validation_loss_curve_)
+    found = one(model.report_, r"overfits 200 samples: .* The last weights are kept\. Try (.*)$")
+    assert found[1].startswith("to keep the best epoch's (early_stopping=True)")
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_budget_used_up_too_soon_is_reported(early_stopping):
+    model = DeepNNClassifier((16,), max_iter=10, early_stopping=early_stopping, random_state=0)
+    report = report_of(model, *DIGITS, warns=0)
+    curve = model.validation_loss_curve_ if early_stopping else model.loss_curve_
+    found = one(
+        report, r"^max_iter=10 ended training while the (\w+) cost still fell, from (\S+) to (\S+) in the last epoch"
+    )
+    assert found[1] == ("validation" if early_stopping else "training")
+    np.testing.assert_allclose([float(found[2]), float(found[3])], curve[-2:], rtol=0.01)
+
+
+# What is no finding.
+
+HEALTHY = {
+    "defaults": {},
+    "one layer": {"hidden_layer_dims": (32,)},
+    "three layers": {"hidden_layer_dims": (16, 16, 16), "max_iter": 60},
+    "no hidden layer": {"hidden_layer_dims": ()},
+    "ensemble of three": {"hidden_layer_dims": (16,), "ensemble_size": 3},
+    "early stopping": {"hidden_layer_dims": (32,), "early_stopping": True},
+    "accuracy": {"hidden_layer_dims": (32,), "early_stopping": True, "scoring": "accuracy"},
+    "batch norm": {"hidden_layer_dims": (16, 16), "batch_norm": True},
+    "dropout": {"hidden_layer_dims": (64,), "dropout_rate": 0.3},
+    "label smoothing": {"hidden_layer_dims": (32,), "label_smoothing": 0.1},
+    "class weights": {"hidden_layer_dims": (32,), "class_weight": "balanced"},
+    "robust scaling": {"hidden_layer_dims": (32,), "scale_inputs": "robust"},
+    "cosine": {"hidden_layer_dims": (32,), "learning_rate_schedule": "cosine", "max_iter": 80},
+    **{name: {"hidden_layer_dims": (32,), "activation": name} for name in ACTIVATIONS},
+    **{name: {"hidden_layer_dims": (32,), "optimizer": name} for name in ("rmsprop", "nadam", "lbfgs")},
+    "sgd": {"hidden_layer_dims": (32,), "optimizer": "sgd", "learning_rate": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_nothing_is_reported_of_healthy_training(name):
+    settings = {"learning_rate": 0.01, "random_state": 0} | HEALTHY[name]
+    model = DeepNNClassifier(**settings)
+    assert report_of(model, *WINE, warns=0) == []
+    assert model.score(*WINE) > 0.95
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_nothing_is_reported_of_unscaled_inputs_of_one_size(scale):
+    X, y = StandardScaler().fit_transform(WINE[0]) * scale, WINE[1]
+    assert (
+        report_of(DeepNNClassifier((32,), scale_inputs=None, learning_rate=0.01, random_state=0), X, y, warns=0) == []
+    )
+
+
+def test_nothing_is_reported_of_heavy_tails_rare_events_and_constants():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=500)
+    features = [rng.normal(size=500) + 2 * y, rng.lognormal(sigma=2, size=500), rng.random(500) < 0.004, np.ones(500)]
+    assert report_of(DeepNNClassifier((16,), random_state=0), np.column_stack(features), y, warns=0) == []
+
+
+def test_nothing_is_reported_of_counts_of_words():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=400)
+    rates = np.geomspace(5, 0.003, 300) * np.where(np.arange(300) % 2 == y[:, np.newaxis], 1.5, 0.5)
+    model = DeepNNClassifier((16,), scale_inputs=None, learning_rate=0.01, random_state=0)
+    assert report_of(model, csr_array(rng.poisson(rates).astype(float)), y, warns=0) == []
+
+
+def test_nothing_is_reported_of_a_class_that_is_rare():
+    X, _ = noise(1000)
+    y = (X[:, 0] > 2) * 1
+    assert 5 < y.sum() < 40
+    assert report_of(DeepNNClassifier(random_state=0), X, y, warns=0) == []
+
+
+def test_nothing_is_reported_of_a_single_class():
+    assert report_of(DeepNNClassifier((8,), random_state=0), noise()[0], np.zeros(400), warns=0) == []
+
+
+# What becomes of a report.
+
+
+def test_an_earlier_report_does_not_survive():
+    model = DeepNNClassifier((16,), weight_init="zeros", random_state=0)
+    assert report_of(model, *WINE, warns=1)
+    assert report_of(model.set_params(weight_init="auto", learning_rate=0.01), *WINE, warns=0) == []
+    X, y = 10_000 * WINE[0], WINE[1]
+    model = DeepNNClassifier((16,), scale_inputs=None, random_state=0).partial_fit(X, y, classes=[0, 1, 2])
+    assert model.report_
+    assert model.partial_fit(StandardScaler().fit_transform(X), y).report_ == []
+
+
+def test_partial_fit_reports_units_and_inputs_but_no_ends():
+    X, y = CANCER
+    model = DeepNNClassifier((16,), "tanh", scale_inputs=None, random_state=0).partial_fit(1000 * X, y, classes=[0, 1])
+    assert len(model.report_) == 2
+    assert one(model.report_, "scale_inputs=None the ranges")
+    assert one(model.report_, "of 16 units of hidden layer 1 are saturated")
+    assert DeepNNClassifier((16,), random_state=0).partial_fit(*noise(), classes=[0, 1]).report_ == []
+
+
+def test_going_on_when_all_is_learned_is_not_called_a_training_that_changes_nothing():
+    model = DeepNNClassifier((16,), learning_rate=0.01, warm_start=True, random_state=0)
+    assert report_of(model, *WINE, warns=0) == []
+    assert report_of(model.set_params(learning_rate=1e-7), *WINE, warns=0) == []
+
+
+def test_a_report_is_a_list_of_short_sentences_and_pickles():
+    model = DeepNNClassifier((32, 8), "tanh", scale_inputs=None, max_iter=40, random_state=0)
+    report = report_of(model, 1000 * CANCER[0], CANCER[1], warns=0)
+    assert type(report) is list
+    assert all(type(finding) is str and len(finding) < 400 and finding.endswith(".") for finding in report)
+    assert pickle.loads(pickle.dumps(model)).report_ == report
+    assert "report_ : list of str" in inspect.getdoc(DeepNNClassifier)
+
+
+def test_a_diagnosis_looks_at_a_bounded_sample(monkeypatch):
+    import sklearn_deepnn.inspection.diagnosis as diagnosis
+
+    sizes = []
+    draw = diagnosis.draw_batch
+    monkeypatch.setattr(
+        diagnosis, "draw_batch", lambda examples, *args: sizes.append(examples.n) or draw(examples, *args)
+    )
+    X, y = noise(30_000, 3)
+    DeepNNClassifier((4,), max_iter=1, random_state=0).fit(X, y)
+    DeepNNClassifier(
+        (4,),
+        "relu",
+        weight_init={
+            "W1": np.zeros((4, 3)),
+            "b1": np.full((4, 1), -1.0),
+            "W2": np.zeros((1, 4)),
+            "b2": np.zeros((1, 1)),
+        },
+        max_iter=1,
+        random_state=0,
+    ).partial_fit(X, y, classes=[0, 1])
+    assert sizes == [200, 200, 5000]

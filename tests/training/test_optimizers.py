@@ -1,0 +1,381 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from scipy.optimize import LbfgsInvHessProduct, minimize, rosen, rosen_der
+
+from sklearn_deepnn.checks import InvalidParameterError
+from sklearn_deepnn.network.model import initialize_parameters
+from sklearn_deepnn.training.optimizers import (
+    LBFGS,
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    NAdam,
+    RMSprop,
+    flush_subnormals,
+    inverse_hessian_product,
+    line_search,
+    update_parameters,
+)
+
+FIRST_ORDER = [name for name, optimizer in OPTIMIZERS.items() if not optimizer.full_batch]
+VARIANTS = [
+    SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), RMSprop(), RMSprop(rho=0.5, epsilon=0.1), Adam(),
+    Adam(beta_1=0.5, beta_2=0.7, epsilon=0.1), NAdam(), NAdam(beta_1=0.5, beta_2=0.7, epsilon=0.1),
+]  # fmt: skip
+ROSENBROCK_START = np.array([-1.2, 1.0])
+
+
+def parabola(W):
+    scales = np.array([1.0, 10.0, 3.0])
+    return float(0.5 * scales @ (W - 1) ** 2), scales * (W - 1)
+
+
+def rosenbrock(W):
+    x, y = W
+    return (1 - x) ** 2 + 100 * (y - x * x) ** 2, np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)])
+
+
+def descend(optimizer, objective, start, learning_rate=0.01, n_steps=1000):
+    """Return where an optimizer gets to, and its state."""
+    W = np.array(start, float)
+    state = optimizer.init(W)
+    searched = {"objective": objective} if optimizer.full_batch else {}
+    for step in range(n_steps):
+        optimizer.update(W, objective(W)[1], state, learning_rate / (1 + step / 200), **searched)
+        if state.get("converged"):
+            break
+    return W, state
+
+
+def by_the_formula(optimizer, gradients, learning_rate):
+    """Return where one number gets to from 1.0, by the formulas of the papers."""
+    w, v, m = 1.0, 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        match optimizer:
+            case NAdam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
+                m = beta_1 * m + (1 - beta_1) * g
+                v = beta_2 * v + (1 - beta_2) * g * g
+                m_hat = beta_1 * m / (1 - beta_1 ** (t + 1)) + (1 - beta_1) * g / (1 - beta_1**t)
+                w -= learning_rate * m_hat / ((v / (1 - beta_2**t)) ** 0.5 + epsilon)
+            case Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
+                m = beta_1 * m + (1 - beta_1) * g
+                v = beta_2 * v + (1 - beta_2) * g * g
+                w -= learning_rate * (m / (1 - beta_1**t)) / ((v / (1 - beta_2**t)) ** 0.5 + epsilon)
+            case RMSprop(rho=rho, epsilon=epsilon):
+                v = rho * v + (1 - rho) * g * g
+                w -= learning_rate * g / (v**0.5 + epsilon)
+            case SGD(momentum=momentum, nesterov=nesterov):
+                v = momentum * v + g
+                w -= learning_rate * (g + momentum * v if nesterov else v)
+    return w
+
+
+def run(optimizer, gradients, dtype=np.float64, learning_rate=0.1):
+    """Return the parameters after a step for each row of gradients, from ones, and the state."""
+    W = np.ones(gradients.shape[1], dtype)
+    state = optimizer.init(W)
+    for dW in gradients.astype(dtype):
+        optimizer.update(W, dW, state, learning_rate)
+    return W, state
+
+
+def draw_gradients(n_steps=12, n=5):
+    return np.random.default_rng(0).normal(0, 2, (n_steps, n))
+
+
+# All optimizers.
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_finds_the_minimum_of_a_parabola(name):
+    W, _ = descend(OPTIMIZERS[name](), parabola, [-1.0, 2.0, 0.0], learning_rate=0.05)
+    np.testing.assert_allclose(W, 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_hyper_parameters_are_frozen_compare_and_print(name):
+    optimizer = OPTIMIZERS[name]()
+    assert optimizer == OPTIMIZERS[name]()
+    assert hash(optimizer) == hash(OPTIMIZERS[name]())
+    assert eval(repr(optimizer)) == optimizer
+    for field in dataclasses.fields(optimizer):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(optimizer, field.name, 0.5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_hyper_parameter_is_checked(name):
+    for field in dataclasses.fields(OPTIMIZERS[name]):
+        with pytest.raises(InvalidParameterError, match=rf"^{field.name} must be .*, got 'much'\.$"):
+            OPTIMIZERS[name](**{field.name: "much"})
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value"),
+    [
+        (SGD, "momentum", 1.0), (SGD, "momentum", -0.1), (SGD, "nesterov", 1), (RMSprop, "rho", 1.0),
+        (RMSprop, "epsilon", 0.0), (Adam, "beta_1", 1.0), (Adam, "beta_2", -1e-9), (Adam, "beta_2", float("nan")),
+        (Adam, "epsilon", -1.0), (NAdam, "beta_1", 2), (LBFGS, "memory", 0), (LBFGS, "memory", 2.0),
+        (LBFGS, "max_line_search", 0), (LBFGS, "gradient_tolerance", -1.0),
+    ],
+)  # fmt: skip
+def test_bad_hyper_parameters_are_rejected_by_name_rule_and_value(optimizer, name, value):
+    with pytest.raises(InvalidParameterError, match=rf"^{name} must be .*, got {value}\.$"):
+        optimizer(**{name: value})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_state_is_made_of_arrays_dicts_lists_and_numbers_and_pickles(name):
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(entry) for key, entry in value.items())
+        if isinstance(value, list):
+            return all(map(plain, value))
+        return type(value) in (np.ndarray, int, float, bool)
+
+    _, state = descend(OPTIMIZERS[name](), rosenbrock, ROSENBROCK_START, learning_rate=1e-4, n_steps=5)
+    assert plain(state)
+    assert pickle.dumps(pickle.loads(pickle.dumps(state))) == pickle.dumps(state)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_going_on_from_a_pickled_state_equals_never_having_stopped(name):
+    optimizer = OPTIMIZERS[name]()
+    whole, _ = descend(optimizer, rosenbrock, ROSENBROCK_START, n_steps=8, learning_rate=1e-3)
+    W = ROSENBROCK_START.copy()
+    state = optimizer.init(W)
+    for step in range(8):
+        state = pickle.loads(pickle.dumps(state))
+        searched = {"objective": rosenbrock} if optimizer.full_batch else {}
+        optimizer.update(W, rosenbrock(W)[1], state, 1e-3 / (1 + step / 200), **searched)
+    np.testing.assert_array_equal(W, whole)
+
+
+# Plain gradient descent.
+
+
+def test_update_parameters_returns_new_arrays():
+    parameters, grads = {"W1": np.array([[1.0, 2.0]])}, {"dW1": np.array([[10.0, 0.0]]), "dA0": None}
+    updated = update_parameters(parameters, grads, learning_rate=0.1)
+    np.testing.assert_array_equal(updated["W1"], [[0, 2]])
+    np.testing.assert_array_equal(parameters["W1"], [[1, 2]])
+    assert list(updated) == ["W1"]
+
+
+def test_update_parameters_writes_where_told():
+    W = np.array([1.0, 2.0])
+    assert update_parameters(W, np.array([10.0, 0.0]), 0.1, out=W) is W
+    np.testing.assert_array_equal(W, [0, 2])
+
+
+def test_sgd_is_update_parameters():
+    gradients = draw_gradients()
+    W = np.ones(gradients.shape[1])
+    for dW in gradients:
+        W = update_parameters(W, dW, 0.1)
+    np.testing.assert_array_equal(run(SGD(), gradients)[0], W)
+
+
+# First-order rules.
+
+
+@pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
+def test_steps_equal_the_formula_of_the_paper(optimizer):
+    gradients = draw_gradients()
+    wanted = [by_the_formula(optimizer, column, learning_rate=0.1) for column in gradients.T]
+    np.testing.assert_allclose(run(optimizer, gradients)[0], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in FIRST_ORDER if name != "sgd"])
+def test_the_first_step_of_adaptive_rules_does_not_depend_on_the_gradient_s_size(name):
+    small, _ = run(OPTIMIZERS[name](), np.full((1, 1), 1e-3))
+    large, _ = run(OPTIMIZERS[name](), np.full((1, 1), 1e3))
+    np.testing.assert_allclose(1 - small, 1 - large, rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
+def test_a_vector_gives_what_its_elements_give_one_by_one(optimizer):
+    gradients = draw_gradients(n_steps=3, n=1003)
+    whole, _ = run(optimizer, gradients)
+    for i in (0, 1, 500, 1002):
+        np.testing.assert_array_equal(whole[[i]], run(optimizer, gradients[:, [i]])[0])
+
+
+@pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
+def test_single_precision_stays(optimizer):
+    gradients = draw_gradients()
+    W, state = run(optimizer, gradients, np.float32)
+    assert W.dtype == np.float32
+    assert {value.dtype for value in state.values() if isinstance(value, np.ndarray)} <= {np.dtype(np.float32)}
+    np.testing.assert_allclose(W, run(optimizer, gradients)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_gradients_stay_as_they_were(name):
+    gradients = draw_gradients()
+    before = gradients.copy()
+    run(OPTIMIZERS[name](), gradients)
+    np.testing.assert_array_equal(gradients, before)
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_a_gradient_of_zeros_moves_nothing(name):
+    W, _ = run(OPTIMIZERS[name](), np.zeros((3, 4)))
+    np.testing.assert_array_equal(W, 1)
+
+
+def test_adam_finds_the_minimum_of_rosenbrock_s_function():
+    W, _ = descend(Adam(), rosenbrock, ROSENBROCK_START, learning_rate=0.1, n_steps=10_000)
+    np.testing.assert_allclose(W, 1, atol=1e-2)
+
+
+# L-BFGS.
+
+
+def logistic_regression(n=80, seed=0):
+    """Return a cost that a line search can have fun with, and a start."""
+    rng = np.random.default_rng(seed)
+    X, signs = rng.normal(0, [1, 5, 0.2, 1, 3], (n, 5)), rng.choice([-1, 1], n)
+
+    def objective(w):
+        margins = signs * (X @ w)
+        slopes = -signs / (1 + np.exp(margins))
+        return float(np.logaddexp(0, -margins).mean() + 0.005 * w @ w), X.T @ slopes / n + 0.01 * w
+
+    return objective, rng.normal(size=5)
+
+
+def test_lbfgs_finds_the_minimum_of_rosenbrock_s_function():
+    W, state = descend(LBFGS(gradient_tolerance=1e-8), rosenbrock, ROSENBROCK_START, n_steps=60)
+    assert state["converged"]
+    np.testing.assert_allclose(W, 1, atol=1e-7)
+
+
+def test_lbfgs_finds_the_minimum_that_scipy_finds():
+    objective, start = logistic_regression()
+    W, state = descend(LBFGS(gradient_tolerance=1e-9), objective, start, n_steps=100)
+    wanted = minimize(objective, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-10, "ftol": 1e-15})
+    assert state["converged"]
+    np.testing.assert_allclose(W, wanted.x, atol=1e-6)
+    assert objective(W)[0] == pytest.approx(wanted.fun, abs=1e-12)
+
+
+def test_lbfgs_never_goes_up():
+    objective, start = logistic_regression(seed=3)
+    costs = [objective(descend(LBFGS(), objective, start, n_steps=n)[0])[0] for n in range(12)]
+    assert (np.diff(costs) <= 0).all()
+
+
+def test_lbfgs_ignores_the_learning_rate():
+    objective, start = logistic_regression()
+    slow, _ = descend(LBFGS(), objective, start, learning_rate=1e-9, n_steps=5)
+    fast, _ = descend(LBFGS(), objective, start, learning_rate=1e9, n_steps=5)
+    np.testing.assert_array_equal(slow, fast)
+
+
+def test_lbfgs_remembers_as_many_steps_as_its_memory():
+    _, state = descend(LBFGS(memory=3), rosenbrock, ROSENBROCK_START, n_steps=10)
+    assert len(state["steps"]) == len(state["changes"]) == 3
+
+
+def test_lbfgs_stays_where_the_gradient_is_within_the_tolerance():
+    W, state = descend(LBFGS(gradient_tolerance=1e-3), parabola, np.full(3, 1 + 1e-5))
+    assert state["converged"]
+    np.testing.assert_array_equal(W, 1 + 1e-5)
+
+
+def test_lbfgs_gives_up_where_no_direction_leads_down():
+    def uphill(W):
+        return float(W @ W), -2 * W  # a gradient of the wrong sign
+
+    W, state = descend(LBFGS(), uphill, np.ones(2), n_steps=5)
+    assert state["converged"]
+    np.testing.assert_array_equal(W, 1)
+
+
+def test_lbfgs_steps_in_single_precision_and_keeps_its_dtype():
+    objective, start = logistic_regression()
+    W = start.astype(np.float32)
+    state = LBFGS().init(W)
+    for _ in range(30):
+        LBFGS().update(W, objective(W)[1].astype(np.float32), state, 1.0, objective=objective)
+    assert W.dtype == np.float32
+    np.testing.assert_allclose(W, descend(LBFGS(), objective, start)[0], atol=1e-3)
+
+
+def test_the_inverse_hessian_product_equals_scipy_s():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(6, 6))
+    hessian = root @ root.T + np.eye(6)
+    steps = list(rng.normal(size=(4, 6)))
+    changes = [hessian @ step for step in steps]
+    gradient = rng.normal(size=6)
+    # scipy starts from the identity, this from gamma times it: in units of sqrt(gamma) the two are the same
+    gamma = (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
+    scaled = LbfgsInvHessProduct(np.array(steps) / np.sqrt(gamma), np.array(changes) * np.sqrt(gamma))
+    np.testing.assert_allclose(
+        inverse_hessian_product(gradient, steps, changes), gamma * (scaled @ gradient), rtol=1e-10
+    )
+
+
+def test_the_inverse_hessian_product_takes_the_last_change_back_to_its_step():
+    rng = np.random.default_rng(0)
+    steps = list(rng.normal(size=(3, 4)))
+    changes = [step * [1, 2, 3, 4] for step in steps]
+    np.testing.assert_allclose(inverse_hessian_product(changes[-1], steps, changes), steps[-1], rtol=1e-12)
+
+
+def test_without_past_steps_the_direction_is_the_gradient_of_length_at_most_one():
+    np.testing.assert_allclose(inverse_hessian_product(np.array([3.0, 4.0]), [], []), [0.6, 0.8])
+    np.testing.assert_array_equal(inverse_hessian_product(np.array([0.3, 0.4]), [], []), [0.3, 0.4])
+
+
+def test_a_parameter_without_a_gradient_stays():
+    parameters = initialize_parameters([3, 2, 1], batch_norm=True, rng=0)
+    grads = parameters.gradients()
+    grads.vector[...] = 1
+    stepped = update_parameters(parameters, grads, 0.1)
+    assert stepped.keys() == parameters.keys()
+    assert (stepped["running_mean1"] == parameters["running_mean1"]).all()
+    np.testing.assert_allclose(stepped["gamma1"], 0.9)
+
+
+def test_the_line_search_evaluates_no_more_than_it_may():
+    calls = []
+
+    def no_way_down(vector):
+        calls.append(vector)
+        return float(vector @ vector), np.full_like(vector, -1.0)
+
+    assert line_search(no_way_down, np.zeros(3), np.ones(3), 7) is None
+    assert len(calls) == 1 + 7
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_lbfgs_minimises_at_any_scale_of_the_cost(scale):
+    optimizer, W = LBFGS(gradient_tolerance=1e-7 * scale), np.tile([-1.2, 1.0], 5)
+    state = optimizer.init(W)
+
+    def objective(vector):
+        return scale * rosen(vector), scale * rosen_der(vector)
+
+    for _ in range(300):
+        optimizer.update(W, objective(W)[1], state, None, objective=objective)
+    assert rosen(W) < 1e-8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_flushed_is_subnormal_and_nothing_else(dtype):
+    tiny = np.finfo(dtype).tiny
+    vector = np.array([tiny, tiny / 2, -tiny, -tiny / 2, np.nextafter(tiny, 0, dtype=dtype), 0, 1, -1], dtype)
+    flush_subnormals(vector)
+    np.testing.assert_array_equal(vector, [tiny, 0, -tiny, 0, 0, 0, 1, -1])
+
+
+def test_numbers_that_cannot_be_subnormal_are_not_flushed():
+    counts = np.arange(3)
+    flush_subnormals(counts)
+    np.testing.assert_array_equal(counts, [0, 1, 2])

@@ -1,9 +1,12 @@
-"""Threads: how many there may be, and work spread over them.
+"""Threads: a thread pool, single-threaded BLAS, and the number of threads that may be used.
 
-Large batches and large sets to predict are cut into parts that threads work on side by side, each with a BLAS of one
-thread. That spreads the element-wise work as well, where BLAS's own threads spread nothing but products. And a thread
-that waits here sleeps, where those of BLAS spin: with another process on each core, training with them took two and a
-half to seven times as long as on an idle machine; with these it takes about twice as long, which is its share.
+Large batches and large prediction inputs are cut into chunks. The threads of a pool process the chunks in parallel, and
+each thread calls single-threaded BLAS. This has two advantages over the threads of BLAS:
+
+* Elementwise work runs in parallel as well. The threads of BLAS speed up matrix products only.
+* A waiting thread of the pool sleeps, whereas a waiting thread of BLAS spins. With another process on each core,
+  training with BLAS threads took 2.5 to 7 times as long as on an idle machine. Training with a thread pool takes about
+  twice as long, which is what half of the processor time allows.
 """
 
 import os
@@ -18,168 +21,184 @@ from typing import Any, Self, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from .typing import Maybe
-
 T = TypeVar("T")
 
 
 @cache
 def blas_controller() -> ThreadpoolController:
-    """Return what controls the BLAS libraries of this process; looking for them takes a millisecond."""
+    """Return the controller of the BLAS libraries of this process. Finding the libraries takes a millisecond."""
     return ThreadpoolController().select(user_api="blas")
 
 
-def take_control() -> None:
-    """Let this thread set BLAS's number of threads.
+def release_blas_control() -> None:
+    """Let any thread set the number of BLAS threads.
 
-    threadpoolctl 3.8 heeds but the first thread to set that of an OpenBLAS with threads of its own, until it gives
-    control up; calls of other threads do nothing.
+    In threadpoolctl 3.8, the first thread that sets the number of threads of an OpenBLAS with its own threads gets
+    control of that OpenBLAS. Calls from other threads have no effect until the control is released.
     """
     for library in blas_controller().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
 
 
-def bind_this_thread() -> None:
-    """Keep BLAS to one thread where each thread has a number of its own, as with OpenMP; others heed `BlasBound`."""
+def limit_blas_of_this_thread() -> None:
+    """Limit BLAS to one thread in the calling thread, for libraries that keep one number per thread, as with OpenMP.
+
+    Other libraries keep one number per process, which `SingleThreadedBlas` sets.
+    """
     for library in blas_controller().lib_controllers:
         if getattr(library, "threading_layer", None) == "openmp":
             library.set_num_threads(1)
 
 
-class BlasBound:
-    """Keep BLAS, which has one number of threads for the whole process, to one thread while anyone asks for it.
+class SingleThreadedBlas:
+    """Limit BLAS to one thread while at least one `hold` is active.
 
-    Several threads of a program may train at once: the first to come sets the bound, and the last to go lifts it.
+    BLAS has one number of threads for the whole process, and several threads of a program may train at the same time.
+    The first `hold` therefore sets the limit, and the end of the last one restores the earlier number.
     """
 
-    _n_before: Maybe[int]
+    _n_before: int
     _limiter: Any
 
     def __init__(self) -> None:
-        self._lock, self._n_users, self._limiter, self._n_before = threading.Lock(), 0, None, None
+        self._lock, self._n_holds, self._limiter, self._n_before = threading.Lock(), 0, None, 1
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._start_anew)
+            os.register_at_fork(after_in_child=self._reset_after_fork)
 
-    def _start_anew(self) -> None:
-        """Lift the bound in a process that was forked while it held: its holders' threads are not there."""
-        held, self._lock, self._n_users = self._n_users, threading.Lock(), 0
-        if held:
-            self._lift()
+    def _reset_after_fork(self) -> None:
+        """Restore the number of threads in a forked process: the threads whose holds are active do not exist there."""
+        was_limited, self._lock, self._n_holds = self._n_holds > 0, threading.Lock(), 0
+        if was_limited:
+            self._restore()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the bound during a with block."""
+        """Keep BLAS single-threaded during a with block."""
         with self._lock:
-            if not self._n_users:
-                self._n_before = self._number()
-                take_control()
+            if not self._n_holds:
+                self._n_before = self._n_threads()
+                release_blas_control()
                 self._limiter = blas_controller().limit(limits=1)
-            self._n_users += 1
+            self._n_holds += 1
         try:
             yield
         finally:
             with self._lock:
-                self._n_users -= 1
-                if not self._n_users:
-                    self._lift()
+                self._n_holds -= 1
+                if not self._n_holds:
+                    self._restore()
 
-    def allowed(self) -> int:
-        """Return the number of threads that BLAS had before it was bound."""
+    def n_threads_outside(self) -> int:
+        """Return the number of threads that BLAS has while no `hold` is active."""
         with self._lock:
-            return self._n_before if self._n_users else self._number()
+            return self._n_before if self._n_holds else self._n_threads()
 
-    def _lift(self) -> None:
-        take_control()
+    def _restore(self) -> None:
+        release_blas_control()
         self._limiter.restore_original_limits()
-        take_control()  # and leave it to whoever comes next
+        release_blas_control()  # for the next thread that sets the number
 
-    def _number(self) -> int:
+    def _n_threads(self) -> int:
         return max((library.num_threads for library in blas_controller().lib_controllers), default=1)
 
 
-BLAS_BOUND = BlasBound()  # one for the process, as what it bounds
+SINGLE_THREADED_BLAS = SingleThreadedBlas()  # one instance, because BLAS has one number of threads per process
 
 
 def allowed_threads() -> int:
-    """Return how many threads may be used: as many as BLAS may.
+    """Return the number of threads that may be used, which is the number of threads that BLAS may use.
 
-    That number heeds the environment (``OMP_NUM_THREADS`` and the like), the share that joblib leaves each of its
-    workers, and ``threadpoolctl.threadpool_limits``, unless that is called while another thread holds the bound. It is
-    1 where BLAS is of a kind that threadpoolctl does not know.
+    The number follows the environment (``OMP_NUM_THREADS`` and similar variables), the limit that joblib sets in each
+    of its workers, and ``threadpoolctl.threadpool_limits``. A ``threadpool_limits`` that is entered while another
+    thread holds `SINGLE_THREADED_BLAS` is not seen. The number is 1 if threadpoolctl does not know the BLAS library.
+
+    Returns
+    -------
+    int
     """
-    return BLAS_BOUND.allowed()
+    return SINGLE_THREADED_BLAS.n_threads_outside()
 
 
-class Crew:
-    """Threads that work on parts side by side, this one among them; a context manager.
+class ThreadPool:
+    """Map functions over items with several threads, one of which is the calling thread.
+
+    The pool is a context manager: the end of the with block shuts it down.
 
     Parameters
     ----------
     n_threads : int
-        1 makes `map` a plain loop.
+        With 1, `map` is a plain loop.
+
+    Attributes
+    ----------
+    n_threads : int
     """
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
-        self._pool = ThreadPoolExecutor(n_threads - 1, initializer=bind_this_thread) if n_threads > 1 else None
+        self._executor = None
+        if n_threads > 1:
+            self._executor = ThreadPoolExecutor(n_threads - 1, initializer=limit_blas_of_this_thread)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.dismiss()
+        self.shutdown()
 
-    def dismiss(self) -> None:
-        """Let the threads finish what they work on, and end them."""
-        if self._pool is not None:
-            self._pool.shutdown()
+    def shutdown(self) -> None:
+        """Wait until the threads have finished their current items, then end the threads."""
+        if self._executor is not None:
+            self._executor.shutdown()
 
     def map(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
-        """Call a function with each part's arguments, as the builtin `map`; return the list of what it returns.
+        """Call a function once per item, as the builtin `map` does, and return the list of results.
 
         Parameters
         ----------
         function : callable
         *arguments : iterables
-            The shortest says how many parts there are.
+            One per argument of the function. The shortest iterable determines the number of items.
 
         Returns
         -------
         list
+            The results, in the order of the items.
 
         Raises
         ------
         Exception
-            What the function raised, when no part is being worked on any more.
+            The exception that the function raised, after all threads have finished their current items. Items that
+            have not been started by then are skipped.
         """
-        if self._pool is None:
-            return [function(*of_part) for of_part in zip(*arguments)]
-        tasks, helpers = deque(enumerate(zip(*arguments))), []
-        results: list[Any] = [None] * len(tasks)
+        if self._executor is None:
+            return [function(*item) for item in zip(*arguments)]
+        items, futures = deque(enumerate(zip(*arguments))), []
+        results: list[Any] = [None] * len(items)
 
         def work() -> None:
-            while tasks:
+            while items:
                 try:
-                    index, of_part = tasks.popleft()
-                except IndexError:  # another thread was faster
+                    index, item = items.popleft()
+                except IndexError:  # another thread took the last item
                     return
                 try:
-                    results[index] = function(*of_part)
+                    results[index] = function(*item)
                 except BaseException:
-                    tasks.clear()  # the others need not go on
+                    items.clear()  # the other threads stop after their current items
                     raise
 
         try:
-            for _ in range(min(self.n_threads, len(tasks)) - 1):
-                helpers.append(self._pool.submit(copy_context().run, work))  # np.errstate is in the context
+            for _ in range(min(self.n_threads, len(items)) - 1):
+                futures.append(self._executor.submit(copy_context().run, work))  # np.errstate is in the context
         except RuntimeError:
-            pass  # no more threads are to be had, or Python is about to end: those that there are do it all
+            pass  # no thread can be started, or Python is shutting down: the existing threads do all the work
         try:
             work()
         finally:
-            tasks.clear()
-            wait(helpers)
-        for helper in helpers:
-            helper.result()
+            items.clear()
+            wait(futures)
+        for future in futures:
+            future.result()
         return results

@@ -10,97 +10,97 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import sklearn_deepnn
-from sklearn_deepnn.threads import BLAS_BOUND, BlasBound, Crew, allowed_threads
+from sklearn_deepnn.threads import SINGLE_THREADED_BLAS, SingleThreadedBlas, ThreadPool, allowed_threads
 
-SECONDS = 20  # until what waits for something that never comes fails
+SECONDS = 20  # a test fails when it waits for longer
 
 
 def meet(barrier):
-    """Wait for the other threads: fails unless as many parts are worked on side by side."""
+    """Wait for the other threads; fail unless as many items are processed in parallel."""
     barrier.wait(SECONDS)
 
 
-# Crews.
+# Thread pools.
 
 
-@pytest.mark.parametrize("n_parts", [0, 1, 3, 4, 5, 100])
+@pytest.mark.parametrize("n_items", [0, 1, 3, 4, 5, 100])
 @pytest.mark.parametrize("n_threads", [1, 2, 4])
-def test_a_crew_maps_as_the_builtin_does(n_threads, n_parts):
-    with Crew(n_threads) as crew:
+def test_map_equals_the_builtin_map(n_threads, n_items):
+    with ThreadPool(n_threads) as pool:
         for _ in range(2):
-            assert crew.map(pow, range(n_parts), range(1, 1 + n_parts)) == [k ** (k + 1) for k in range(n_parts)]
+            assert pool.map(pow, range(n_items), range(1, 1 + n_items)) == [k ** (k + 1) for k in range(n_items)]
 
 
-def test_results_come_in_the_order_of_the_parts_and_not_of_their_ends():
+def test_results_have_the_order_of_the_items_whichever_ends_first():
     second_done = threading.Event()
 
-    def work(part):
-        if part == 0:
+    def work(item):
+        if item == 0:
             assert second_done.wait(SECONDS)
-        if part == 1:
+        if item == 1:
             second_done.set()
-        return part
+        return item
 
-    with Crew(2) as crew:
-        assert crew.map(work, range(5)) == list(range(5))
+    with ThreadPool(2) as pool:
+        assert pool.map(work, range(5)) == list(range(5))
 
 
 @pytest.mark.parametrize("n_threads", [2, 4])
-def test_parts_are_worked_on_side_by_side(n_threads):
+def test_items_are_processed_in_parallel(n_threads):
     barrier = threading.Barrier(n_threads)
 
-    def work(part):
+    def work(item):
         meet(barrier)
         return threading.get_ident()
 
-    with Crew(n_threads) as crew:
-        workers = crew.map(work, range(n_threads))
+    with ThreadPool(n_threads) as pool:
+        workers = pool.map(work, range(n_threads))
     assert len(set(workers)) == n_threads
     assert threading.get_ident() in workers
 
 
-def test_one_thread_works_where_it_was_asked():
-    with Crew(1) as crew:
-        assert crew.map(lambda part: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+def test_a_pool_of_one_thread_works_in_the_calling_thread():
+    with ThreadPool(1) as pool:
+        assert pool.map(lambda item: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
 
 
-def test_a_crew_of_one_raises_at_the_part_that_fails():
-    begun = []
+def test_a_pool_of_one_thread_stops_at_the_item_that_fails():
+    started = []
 
-    def work(part):
-        begun.append(part)
-        return 1 // (2 - part)
+    def work(item):
+        started.append(item)
+        return 1 // (2 - item)
 
-    with Crew(1) as crew, pytest.raises(ZeroDivisionError):
-        crew.map(work, range(5))
-    assert begun == [0, 1, 2]
+    with ThreadPool(1) as pool, pytest.raises(ZeroDivisionError):
+        pool.map(work, range(5))
+    assert started == [0, 1, 2]
 
 
-@pytest.mark.parametrize("failing", ["the caller", "a helper"])
-def test_what_a_part_raised_is_raised_when_no_part_is_being_worked_on(failing):
-    barrier, never, caller, ended = threading.Barrier(3), threading.Event(), threading.current_thread(), []
+@pytest.mark.parametrize("failing", ["the calling thread", "another thread"])
+def test_an_exception_is_raised_after_all_threads_have_finished_their_items(failing):
+    barrier, never, caller, finished = threading.Barrier(3), threading.Event(), threading.current_thread(), []
 
-    def work(part):
+    def work(item):
         is_caller = threading.current_thread() is caller
         meet(barrier)
-        if is_caller == (failing == "the caller"):
-            raise LookupError(part)
-        never.wait(0.05)  # the others have begun, and take longer
-        ended.append(part)
+        if is_caller == (failing == "the calling thread"):
+            raise LookupError(item)
+        never.wait(0.05)  # the other threads have started, and take longer
+        finished.append(item)
 
-    with Crew(3) as crew:
+    with ThreadPool(3) as pool:
         with pytest.raises(LookupError):
-            crew.map(work, range(3))
-        assert len(ended) == (2 if failing == "the caller" else 1)
-        assert crew.map(abs, range(-5, 0)) == [5, 4, 3, 2, 1]
+            pool.map(work, range(3))
+        assert len(finished) == (2 if failing == "the calling thread" else 1)
+        assert pool.map(abs, range(-5, 0)) == [5, 4, 3, 2, 1]
 
 
-def test_parts_not_begun_are_left_when_the_caller_fails():
-    barrier, failed, caller, begun = threading.Barrier(2), threading.Event(), threading.current_thread(), []
+def test_items_not_started_are_skipped_when_the_calling_thread_fails():
+    barrier, failed, caller, started = threading.Barrier(2), threading.Event(), threading.current_thread(), []
 
-    def work(part):
-        begun.append(part)
-        if part < 2:
+    def work(item):
+        started.append(item)
+        if item < 2:
             meet(barrier)
             if threading.current_thread() is caller:
                 failed.set()
@@ -108,84 +108,84 @@ def test_parts_not_begun_are_left_when_the_caller_fails():
         assert failed.wait(SECONDS)
         threading.Event().wait(0.05)
 
-    with Crew(2) as crew, pytest.raises(LookupError):
-        crew.map(work, range(100))
-    assert len(begun) < 10
+    with ThreadPool(2) as pool, pytest.raises(LookupError):
+        pool.map(work, range(100))
+    assert len(started) < 10
 
 
-def test_no_thread_stays_behind():
+def test_no_thread_is_left_after_the_with_block():
     before = set(threading.enumerate())
-    with pytest.raises(ZeroDivisionError), Crew(3) as crew:
-        crew.map(divmod, range(9), [1, 1, 1, 1, 0, 1, 1, 1, 1])
+    with pytest.raises(ZeroDivisionError), ThreadPool(3) as pool:
+        pool.map(divmod, range(9), [1, 1, 1, 1, 0, 1, 1, 1, 1])
     assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("divide", ["raise", "ignore"])
-def test_the_caller_s_errstate_holds_in_every_thread(divide):
+def test_the_errstate_of_the_calling_thread_applies_in_every_thread(divide):
     barrier = threading.Barrier(3)
 
-    def work(part):
+    def work(item):
         meet(barrier)
         return np.geterr()["divide"]
 
-    with Crew(3) as crew:
-        crew.map(abs, range(9))  # the threads are there before the state is
+    with ThreadPool(3) as pool:
+        pool.map(abs, range(9))  # starts the threads before the errstate is set
         with np.errstate(divide=divide):
-            assert crew.map(work, range(3)) == [divide] * 3
-        assert crew.map(work, range(3)) == [np.geterr()["divide"]] * 3
+            assert pool.map(work, range(3)) == [divide] * 3
+        assert pool.map(work, range(3)) == [np.geterr()["divide"]] * 3
 
 
-# The bound on BLAS.
+# Single-threaded BLAS.
 
 
-def test_blas_has_one_thread_while_the_bound_is_held(blas_threads):
-    bound = BlasBound()
+def test_blas_has_one_thread_during_a_hold(blas_threads):
+    blas = SingleThreadedBlas()
     for _ in range(2):
-        with bound.hold():
+        with blas.hold():
             assert blas_threads() == {1}
-            with bound.hold():
+            with blas.hold():
                 assert blas_threads() == {1}
             assert blas_threads() == {1}
         assert blas_threads() == {3}
 
 
-def test_the_bound_is_lifted_after_an_exception(blas_threads):
-    with pytest.raises(LookupError), BLAS_BOUND.hold():
+def test_blas_has_its_threads_back_after_an_exception(blas_threads):
+    with pytest.raises(LookupError), SINGLE_THREADED_BLAS.hold():
         raise LookupError
     assert blas_threads() == {3}
     assert allowed_threads() == 3
 
 
-@pytest.mark.parametrize("leaving", [(0, 1), (1, 0)], ids=["the first goes first", "the first goes last"])
-def test_the_last_thread_to_go_lifts_the_bound(blas_threads, leaving):
-    bound = BlasBound()
-    holds = [bound.hold(), bound.hold()]
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["the first ends first", "the first ends last"])
+def test_the_hold_that_ends_last_restores_the_number(blas_threads, order):
+    blas = SingleThreadedBlas()
+    holds = [blas.hold(), blas.hold()]
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         threads = [one, other]
         for thread, hold in zip(threads, holds):
             thread.submit(hold.__enter__).result(SECONDS)
             assert blas_threads() == {1}
-        for number, wanted in zip(leaving, [1, 3]):
+        for number, expected in zip(order, [1, 3]):
             threads[number].submit(holds[number].__exit__, None, None, None).result(SECONDS)
-            assert blas_threads() == {wanted}
-            assert bound.allowed() == 3
+            assert blas_threads() == {expected}
+            assert blas.n_threads_outside() == 3
 
 
-def test_many_threads_may_hold_the_bound(blas_threads):
-    bound = BlasBound()
+def test_many_threads_may_hold_at_the_same_time(blas_threads):
+    blas = SingleThreadedBlas()
 
-    def hold_it(_):
-        with bound.hold():
-            return blas_threads(), bound.allowed()
+    def hold(_):
+        with blas.hold():
+            return blas_threads(), blas.n_threads_outside()
 
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(hold_it, range(20))) == [({1}, 3)] * 20
+        assert list(threads.map(hold, range(20))) == [({1}, 3)] * 20
     assert blas_threads() == {3}
 
 
-def test_as_many_threads_are_allowed_within_the_bound_as_without(blas_threads):
+def test_the_allowed_threads_are_the_same_during_a_hold(blas_threads):
     assert allowed_threads() == 3
-    with BLAS_BOUND.hold():
+    with SINGLE_THREADED_BLAS.hold():
         assert allowed_threads() == 3
         with ThreadPoolExecutor(1) as other:
             assert other.submit(allowed_threads).result(SECONDS) == 3
@@ -193,43 +193,43 @@ def test_as_many_threads_are_allowed_within_the_bound_as_without(blas_threads):
 
 
 @pytest.mark.parametrize("user_api", ["blas", None])
-def test_limits_of_threadpoolctl_are_heeded_and_restored(blas_threads, user_api):
+def test_limits_of_threadpoolctl_are_followed_and_restored(blas_threads, user_api):
     with threadpool_limits(1, user_api=user_api):
         assert allowed_threads() == 1
-        with BLAS_BOUND.hold():
+        with SINGLE_THREADED_BLAS.hold():
             assert allowed_threads() == 1
         assert blas_threads() == {1}
     with threadpool_limits(2, user_api=user_api):
-        with BLAS_BOUND.hold():
+        with SINGLE_THREADED_BLAS.hold():
             assert allowed_threads() == 2
         assert blas_threads() == {2}
     assert blas_threads() == {3}
 
 
-# Where threads are not to be had.
+# Threads that cannot be started, and processes that end or fork.
 
 
-def test_a_crew_does_without_threads_that_cannot_be_started(monkeypatch):
+def test_the_calling_thread_works_alone_if_no_thread_can_be_started(monkeypatch):
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
-    with Crew(4) as crew:
-        assert crew.map(abs, [-1, 2, -3]) == [1, 2, 3]
+    with ThreadPool(4) as pool:
+        assert pool.map(abs, [-1, 2, -3]) == [1, 2, 3]
 
 
-def test_a_helper_that_fails_ends_the_work_of_all():
+def test_a_failure_in_another_thread_stops_all_threads():
     started, failed = [], threading.Event()
 
-    def work(part):
-        started.append(part)
+    def work(item):
+        started.append(item)
         if threading.current_thread() is not threading.main_thread():
             failed.set()
             raise ZeroDivisionError
         assert failed.wait(SECONDS)
 
-    with Crew(2) as crew, pytest.raises(ZeroDivisionError):
-        crew.map(work, range(1000))
+    with ThreadPool(2) as pool, pytest.raises(ZeroDivisionError):
+        pool.map(work, range(1000))
     assert len(started) < 10
 
 
@@ -244,7 +244,7 @@ def output_of(program):
     ).stdout
 
 
-def test_a_thread_that_outlives_the_main_one_predicts_many_chunks():
+def test_a_thread_that_outlives_the_main_thread_predicts_many_chunks():
     program = """
 import threading, time
 import numpy as np
@@ -263,15 +263,15 @@ threading.Thread(target=late).start()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_forked_process_is_not_bound_by_its_parent():
+def test_a_forked_process_has_the_threads_of_blas_back():
     program = """
 import os, sys
-from sklearn_deepnn.threads import BLAS_BOUND, allowed_threads
+from sklearn_deepnn.threads import SINGLE_THREADED_BLAS, allowed_threads
 before = allowed_threads()
-with BLAS_BOUND.hold():
+with SINGLE_THREADED_BLAS.hold():
     child = os.fork()
     if not child:
-        os._exit(0 if (BLAS_BOUND._number(), allowed_threads()) == (before, before) else 1)
+        os._exit(0 if (SINGLE_THREADED_BLAS._n_threads(), allowed_threads()) == (before, before) else 1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert output_of(program).strip() == "0"

@@ -18,7 +18,7 @@ from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 
 from ..checks import check_choice, check_flag, check_integer, check_real, reject
-from ..threads import BLAS_BOUND, Crew, allowed_threads
+from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, Arrays, Columns, Inputs, Maybe
 from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS, zeros
@@ -636,8 +636,8 @@ def map_pieces(
     pieces = list(gen_batches(n, size))
     if len(pieces) < MANY_PIECES or issparse(X):  # sparse products hold Python's lock
         return [work(piece) for piece in pieces]
-    with BLAS_BOUND.hold(), Crew(min(allowed_threads(), len(pieces))) as crew:
-        return crew.map(work, pieces)
+    with SINGLE_THREADED_BLAS.hold(), ThreadPool(min(allowed_threads(), len(pieces))) as thread_pool:
+        return thread_pool.map(work, pieces)
 
 
 def check_finite(array: Array) -> None:

@@ -42,7 +42,7 @@ from ..network.model import (
 )
 from ..network.parameters import Parameters
 from ..network.scaling import Moments, Scaling, fold_scaling, fold_scaling_backward, unfold_scaling
-from ..threads import BLAS_BOUND, Crew, allowed_threads
+from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, Arrays, Columns, History, Inputs, MatrixLike, Maybe, State, Values
 from .optimizers import SGD, Optimizer, flush_subnormals
 from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
@@ -733,7 +733,7 @@ class Backpropagation:
         Like which the gradients are laid out.
     batches : Batches
     network : Network
-    crew : Crew
+    thread_pool : ThreadPool
         There are as many parts as it has threads.
 
     Attributes
@@ -746,13 +746,13 @@ class Backpropagation:
 
     batches: Batches
     network: Network
-    crew: Crew
+    thread_pool: ThreadPool
     vectors: list[Array]
     caches: Maybe[list[LayerCache]]
 
-    def __init__(self, parameters: Parameters, batches: Batches, network: Network, crew: Crew) -> None:
-        self.batches, self.network, self.crew, self.caches = batches, network, crew, None
-        room = [parameters.gradients() for _ in range(crew.n_threads)]
+    def __init__(self, parameters: Parameters, batches: Batches, network: Network, thread_pool: ThreadPool) -> None:
+        self.batches, self.network, self.thread_pool, self.caches = batches, network, thread_pool, None
+        room = [parameters.gradients() for _ in range(thread_pool.n_threads)]
         self.vectors = [grads.vector for grads in room]
         self._views = [dict(grads) for grads in room]  # plain dicts are quicker to write to
 
@@ -775,7 +775,7 @@ class Backpropagation:
         def of_part(part: slice, rng: np.random.Generator | None, out: Arrays) -> Outputs:
             return evaluate(self.batches.draw(part), parameters, self.network, m=m, rng=rng, out=out)[0]
 
-        return self.crew.map(of_part, parts, rngs, self._views)
+        return self.thread_pool.map(of_part, parts, rngs, self._views)
 
     def gathered(self) -> Array:
         """Return the gradient of the batch, the sum of its parts'. Sets: vectors[0], which it is."""
@@ -859,24 +859,26 @@ class GradientStep:
     batches : Batches
     network : Network
     recipe : Recipe
-    crew : Crew
+    thread_pool : ThreadPool
     """
 
     state: TrainingState
     network: Network
     recipe: Recipe
-    crew: Crew
+    thread_pool: ThreadPool
     backpropagate: Backpropagation
     blocks: list[Block]
     averaging_rate: float
     statistics: slice
 
-    def __init__(self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, crew: Crew) -> None:
-        self.state, self.network, self.recipe, self.crew = state, network, recipe, crew
-        self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
+    def __init__(
+        self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, thread_pool: ThreadPool
+    ) -> None:
+        self.state, self.network, self.recipe, self.thread_pool = state, network, recipe, thread_pool
+        self.backpropagate = Backpropagation(state.parameters, batches, network, thread_pool)
         n_bytes = state.parameters.trainable.nbytes
-        n_blocks = math.ceil(n_bytes / (BLOCK_BYTES if crew.n_threads == 1 else SHARED_BLOCK_BYTES))
-        n_blocks += -n_blocks % crew.n_threads  # as many for each thread
+        n_blocks = math.ceil(n_bytes / (BLOCK_BYTES if thread_pool.n_threads == 1 else SHARED_BLOCK_BYTES))
+        n_blocks += -n_blocks % thread_pool.n_threads  # as many for each thread
         # to be clipped, the gradient must have been added up; otherwise that is done block by block
         gradients = self.backpropagate.vectors[: 1 if recipe.max_grad_norm is not None else None]
         self.blocks = blocks_of(state.parameters, gradients, state.optimizer_state, n_blocks, state.average)
@@ -905,7 +907,7 @@ class GradientStep:
         if len(self.blocks) == 1:
             self._update(self.blocks[0], learning_rate, averaging_rate)
         else:
-            self.crew.map(self._update, self.blocks, repeat(learning_rate), repeat(averaging_rate))
+            self.thread_pool.map(self._update, self.blocks, repeat(learning_rate), repeat(averaging_rate))
             numbers = self.blocks[0].optimizer_state.items()
             state.optimizer_state.update((name, n) for name, n in numbers if not isinstance(n, np.ndarray))
         return outputs
@@ -937,7 +939,7 @@ class SearchStep:
 
     Parameters
     ----------
-    state, batches, network, recipe, crew
+    state, batches, network, recipe, thread_pool
         As for `GradientStep`.
     """
 
@@ -951,9 +953,11 @@ class SearchStep:
     gradient: Maybe[Array]
     outputs: Maybe[list[Outputs]]
 
-    def __init__(self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, crew: Crew) -> None:
+    def __init__(
+        self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, thread_pool: ThreadPool
+    ) -> None:
         self.state, self.network, self.recipe = state, network, recipe
-        self.backpropagate = Backpropagation(state.parameters, batches, network, crew)
+        self.backpropagate = Backpropagation(state.parameters, batches, network, thread_pool)
         self.trial = Parameters(state.parameters)
         self.vector = None  # where `objective` has been last, and what it found there:
         self.cost = self.gradient = self.outputs = None
@@ -1026,7 +1030,7 @@ def run_epoch(
 
 
 @contextmanager
-def crew_for(network: Network, batches: Batches, parameters: Parameters) -> Iterator[Crew]:
+def thread_pool_for(network: Network, batches: Batches, parameters: Parameters) -> Iterator[ThreadPool]:
     """Hold the threads that a training deserves: as many as there are parts to cut each batch into.
 
     BLAS is kept to one thread meanwhile. Large batches that cannot be cut are left to its own threads.
@@ -1039,16 +1043,16 @@ def crew_for(network: Network, batches: Batches, parameters: Parameters) -> Iter
 
     Yields
     ------
-    Crew
+    ThreadPool
     """
     weights, m = parameters.weights, batches.size
     n_parts = 3 * m * weights.nbytes // WORK_OF_PART  # each weight takes part in three products
     # statistics over a batch need all of it, and sparse products hold Python's lock
     whole = network.batch_norm or issparse(batches.examples.X) or m < 2 * PART_COLUMNS
     n_threads = 1 if whole else max(1, min(n_parts, m // PART_COLUMNS, allowed_threads(), MOST_PARTS))
-    bound = nullcontext() if whole and n_parts > 1 else BLAS_BOUND.hold()
-    with bound, Crew(n_threads) as crew:
-        yield crew
+    bound = nullcontext() if whole and n_parts > 1 else SINGLE_THREADED_BLAS.hold()
+    with bound, ThreadPool(n_threads) as thread_pool:
+        yield thread_pool
 
 
 @np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
@@ -1126,7 +1130,7 @@ def train(
     schedule = recipe.schedule_over(horizon * len(batches))
     resumable = resumable or any(callback.needs_snapshot for callback in callbacks)
     about = {"last_epoch": last_epoch, "validates": validate is not None, "snapshot": snapshot}
-    with ExitStack() as at_end, crew_for(network, batches, state.parameters) as crew:
+    with ExitStack() as at_end, thread_pool_for(network, batches, state.parameters) as thread_pool:
         watched = state.watched_by(callbacks, settings=settings or {}, **about)
         mark = state.mark(whole=resumable)
         try:
@@ -1136,7 +1140,7 @@ def train(
             state.judge_best_by(validate)
             mark = state.mark(whole=resumable)
             kind = SearchStep if recipe.optimizer.full_batch else GradientStep
-            take_step = kind(state, batches, network, recipe, crew)
+            take_step = kind(state, batches, network, recipe, thread_pool)
             while state.epoch < last_epoch and not state.stopped_by:
                 for callback, run in watched:
                     callback.on_epoch_begin(run)
@@ -1158,7 +1162,7 @@ def train(
         except BaseException as error:
             for _, run in watched:
                 run.failed = not isinstance(error, KeyboardInterrupt)
-            crew.dismiss()  # Ctrl-C leaves the others at work
+            thread_pool.shutdown()  # Ctrl-C leaves the others at work
             state.return_to(mark)
             raise
     return state

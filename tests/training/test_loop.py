@@ -19,7 +19,7 @@ from sklearn_deepnn.network.losses import LOSSES, compute_cost
 from sklearn_deepnn.network.model import Network, initialize_parameters, model_forward, running_statistics
 from sklearn_deepnn.network.parameters import Parameters
 from sklearn_deepnn.network.scaling import Scaling
-from sklearn_deepnn.threads import Crew, allowed_threads
+from sklearn_deepnn.threads import ThreadPool, allowed_threads
 from sklearn_deepnn.training import loop as training
 from sklearn_deepnn.training.loop import (
     Batches,
@@ -791,17 +791,17 @@ def test_train_deep_network_names_class_numbers_out_of_range():
 
 @pytest.fixture
 def cut_into(monkeypatch):
-    """Return what has every batch that can be cut trained on in n parts; it returns the sizes of the crews made."""
+    """Return a function that cuts every batch into n parts, where possible, and returns the sizes of the pools made."""
 
     def cut_into(n_parts):
         sizes = []
 
-        class RecordedCrew(Crew):
+        class RecordedPool(ThreadPool):
             def __init__(self, n_threads):
                 sizes.append(n_threads)
                 super().__init__(n_threads)
 
-        monkeypatch.setattr(training, "Crew", RecordedCrew)
+        monkeypatch.setattr(training, "ThreadPool", RecordedPool)
         monkeypatch.setattr(training, "WORK_OF_PART", 1)
         monkeypatch.setattr(training, "PART_COLUMNS", 1)
         monkeypatch.setattr(training, "allowed_threads", lambda: n_parts)
@@ -1392,7 +1392,7 @@ def prepare_step(network, batch_size, n_batches, optimizer="adam", sample_weight
     state.adopt_optimizer(recipe.optimizer)
     batches = Batches(Examples(X, Y, sample_weight), network, recipe, np.dtype(np.float32))
     kind = training.SearchStep if recipe.optimizer.full_batch else GradientStep
-    return kind(state, batches, network, recipe, Crew(1)), list(batches.epoch(rng))
+    return kind(state, batches, network, recipe, ThreadPool(1)), list(batches.epoch(rng))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""What keeps weights and gradients small.
+"""Regularizers: weight decay and gradient clipping.
 
-Conventions: `weights` is the part of the flat parameter vector that holds the weight matrices (`Parameters.weights`):
-biases and the parameters of batch normalisation are never penalised. `weight_decay` means the same at every batch size.
+`weights` is the block of the flat parameter vector that holds the weight matrices (`Parameters.weights`). Biases and
+the parameters of batch normalisation are not penalised. `weight_decay` has the same meaning at every batch size.
 """
 
 import math
@@ -12,7 +12,7 @@ from ..typing import Array
 
 
 def l2_penalty(weights: Array, weight_decay: float) -> float:
-    """Return the penalty whose gradient is `l2_gradient`: weight_decay / 2 * sum(W^2).
+    """Return the L2 penalty: weight_decay / 2 * sum(weights^2).
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def l2_penalty(weights: Array, weight_decay: float) -> float:
 
 
 def l2_gradient(weights: Array, weight_decay: float) -> Array:
-    """Return the gradient of `l2_penalty`: weight_decay * W.
+    """Return the gradient of `l2_penalty`: weight_decay * weights.
 
     Parameters
     ----------
@@ -42,17 +42,18 @@ def l2_gradient(weights: Array, weight_decay: float) -> Array:
 
 
 def decay_weights(weights: Array, weight_decay: float, learning_rate: float, *, out: Array | None = None) -> Array:
-    """Shrink the weights, apart from the gradient step: W (1 - learning_rate weight_decay).
+    """Decay the weights separately from the gradient step: weights * max(1 - learning_rate * weight_decay, 0).
 
-    A product above 1 makes them zero, not negative. For plain gradient descent this is the step that `l2_gradient`
-    would make; for adaptive optimizers it is not, and generalises better [1]_.
+    For plain gradient descent this equals a step along `l2_gradient`. For adaptive optimizers it differs from that
+    step, and generalises better [1]_.
 
     Parameters
     ----------
     weights : ndarray
     weight_decay, learning_rate : float
+        If their product is above 1, the decayed weights are 0, not negative.
     out : ndarray, optional
-        Where to write; `weights` itself is allowed.
+        Array to write to; `weights` itself is allowed.
 
     Returns
     -------
@@ -66,15 +67,15 @@ def decay_weights(weights: Array, weight_decay: float, learning_rate: float, *, 
 
 
 def clip_by_global_norm(gradient: Array, max_grad_norm: float, *, out: Array | None = None) -> Array:
-    """Scale the gradient down to a norm of at most max_grad_norm; its direction stays.
+    """Limit the norm of the gradient and keep its direction: gradient * min(1, max_grad_norm / norm(gradient)).
 
     Parameters
     ----------
     gradient : ndarray
-        All gradients together: the norm is taken over the whole.
+        The gradients of all parameters in one vector: the norm is that of the whole vector.
     max_grad_norm : float
     out : ndarray, optional
-        Where to write; `gradient` itself is allowed.
+        Array to write to; `gradient` itself is allowed.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def clip_by_global_norm(gradient: Array, max_grad_norm: float, *, out: Array | N
     .. [1] Pascanu, Mikolov, Bengio (2013), "On the difficulty of training recurrent neural networks", ICML.
     """
     norm = math.sqrt(np.vdot(gradient, gradient))
-    if not 0 < norm < math.inf:  # squares in float32 leave its range beyond 1e19 and below 1e-19
+    if not 0 < norm < math.inf:  # in float32, squares overflow beyond 1e19 and underflow below 1e-19
         norm = float(np.linalg.norm(gradient.astype(np.longdouble)))
     if norm <= max_grad_norm and out is gradient:
         return out

@@ -1,8 +1,8 @@
-"""Learning-rate schedules: functions of the step.
+"""Learning-rate schedules: functions from the step to the learning rate.
 
-Conventions: a schedule is any callable that takes the number of updates made so far (0 before the first) and returns
-the learning rate of the next one. The functions here take the step first and their settings after it; fix the settings
-with `functools.partial` and what is left is a schedule that prints, compares and pickles, which a closure would not:
+A schedule is any callable that takes the number of updates made so far (0 before the first update) and returns the
+learning rate of the next update. The functions of this module take the step first and their settings after it. Fix the
+settings with `functools.partial` to get a schedule. Unlike a closure, a partial can be printed, compared and pickled:
 
 >>> from functools import partial
 >>> schedule = partial(warm_up, schedule=partial(cosine, learning_rate=0.1, n_steps=100), warm_up_steps=10)
@@ -22,15 +22,15 @@ ScheduleName: TypeAlias = Literal[
 
 
 def constant(step: int, learning_rate: float, n_steps: int | None = None) -> float:
-    """Keep the rate: learning_rate at every step.
+    """Keep the learning rate constant: learning_rate.
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
     n_steps : int, optional
-        Not used; all schedules can be called alike.
+        Not used. All schedules of the registry accept it.
 
     Returns
     -------
@@ -40,18 +40,21 @@ def constant(step: int, learning_rate: float, n_steps: int | None = None) -> flo
 
 
 def cosine(step: int, learning_rate: float, n_steps: int, final_fraction: float = 0.01) -> float:
-    """Fall along half a cosine: from learning_rate to final_fraction of it at step n_steps, and stay there.
+    """Decrease along half a cosine: learning_rate * (f + (1 - f) * (1 + cos(pi * step / n_steps)) / 2).
+
+    Here f is final_fraction. From step n_steps on, the rate stays at learning_rate * f.
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
-        The rate of the first step.
+        Rate of the first step.
     n_steps : int
-        Length of the fall.
+        Number of steps of the decrease.
     final_fraction : float, default=0.01
-        Not 0: training that goes on past the horizon (`partial_fit`) would learn nothing, and nobody would notice.
+        Final rate, as a fraction of learning_rate. The default is not 0, because training that continues beyond
+        n_steps (`partial_fit`) would then learn nothing, without any error.
 
     Returns
     -------
@@ -73,20 +76,22 @@ def one_cycle(
     start_fraction: float = 0.04,
     final_fraction: float = 1e-4,
 ) -> float:
-    """Rise along half a cosine to learning_rate in the first part of n_steps, then fall along another to next to none.
+    """Increase along half a cosine up to learning_rate, then decrease along another half cosine.
+
+    From step n_steps on, the rate stays at learning_rate * final_fraction.
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
-        The highest rate.
+        Highest rate.
     n_steps : int
-        Length of the cycle.
+        Number of steps of the cycle.
     rise_fraction : float, default=0.3
-        Share of the steps that rise.
+        Fraction of the steps in which the rate increases.
     start_fraction, final_fraction : float, default=0.04, 1e-4
-        First and last rate, as shares of learning_rate.
+        First and last rate, as fractions of learning_rate.
 
     Returns
     -------
@@ -106,15 +111,15 @@ def one_cycle(
 
 
 def step_decay(step: int, learning_rate: float, n_steps: int, factor: float = 0.1, n_drops: int = 2) -> float:
-    """Drop by a factor at equal distances: learning_rate * factor ** (drops made so far).
+    """Multiply the rate by a factor at regular intervals: learning_rate * factor ** (number of drops so far).
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
     n_steps : int
-        The horizon, which n_drops drops part into n_drops + 1 pieces of equal length.
+        Number of steps, which the drops divide into n_drops + 1 intervals of equal length.
     factor : float, default=0.1
     n_drops : int, default=2
 
@@ -126,15 +131,16 @@ def step_decay(step: int, learning_rate: float, n_steps: int, factor: float = 0.
 
 
 def exponential(step: int, learning_rate: float, n_steps: int, final_fraction: float = 0.01) -> float:
-    """Fall by the same factor at each step: learning_rate * final_fraction ** (step / n_steps).
+    """Decrease by the same factor at each step: learning_rate * final_fraction ** (step / n_steps).
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
+        Rate of the first step.
     n_steps : int
-        Steps after which final_fraction of the rate is left.
+        Number of steps after which the rate is learning_rate * final_fraction. The decrease continues after them.
     final_fraction : float, default=0.01
 
     Returns
@@ -145,15 +151,16 @@ def exponential(step: int, learning_rate: float, n_steps: int, final_fraction: f
 
 
 def inverse_scaling(step: int, learning_rate: float, n_steps: int | None = None, power: float = 0.5) -> float:
-    """Fall with a power of the step: learning_rate / (step + 1) ** power.
+    """Decrease with a power of the step: learning_rate / (step + 1) ** power.
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
+        Rate of the first step.
     n_steps : int, optional
-        Not used: the schedule needs no horizon.
+        Not used. All schedules of the registry accept it.
     power : float, default=0.5
 
     Returns
@@ -164,15 +171,16 @@ def inverse_scaling(step: int, learning_rate: float, n_steps: int | None = None,
 
 
 def warm_up(step: int, schedule: Schedule, warm_up_steps: float) -> float:
-    """Rise linearly over the first warm_up_steps, by (step + 1) / warm_up_steps, of any schedule.
+    """Scale the first steps of any schedule up linearly: schedule(step) * min((step + 1) / warm_up_steps, 1).
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     schedule : callable
-        The schedule that is joined, a function of the same step.
-    warm_up_steps : int
+        The schedule to scale: step -> learning rate.
+    warm_up_steps : float
+        Number of steps of the increase.
 
     Returns
     -------
@@ -186,14 +194,16 @@ def warm_up(step: int, schedule: Schedule, warm_up_steps: float) -> float:
 
 
 def warm_up_cosine(step: int, learning_rate: float, n_steps: int, warm_up_fraction: float = 0.1) -> float:
-    """Join `warm_up` to `cosine`: rise over the first tenth of n_steps, fall over all.
+    """Apply `warm_up` to `cosine`: the warm-up takes the first warm_up_fraction of the n_steps steps.
 
     Parameters
     ----------
     step : int
-        Updates made so far.
+        Number of updates made so far.
     learning_rate : float
+        Rate of the cosine before warm-up.
     n_steps : int
+        Number of steps of the cosine, warm-up included.
     warm_up_fraction : float, default=0.1
 
     Returns

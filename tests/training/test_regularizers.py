@@ -13,7 +13,7 @@ def weights():
     return np.random.default_rng(0).normal(size=12)
 
 
-def test_penalty_is_half_the_squares_times_the_decay():
+def test_penalty_is_half_the_sum_of_squares_times_the_weight_decay():
     assert l2_penalty(np.array([3.0, -4.0]), 0.1) == pytest.approx(1.25)
 
 
@@ -22,19 +22,23 @@ def test_l2_gradient_is_the_gradient_of_the_penalty(weights):
     assert relative_error(l2_gradient(weights, DECAY), slopes) < 1e-7
 
 
-def test_decay_equals_a_step_of_gradient_descent_on_the_penalty(weights):
+def test_weight_decay_equals_a_step_of_gradient_descent_on_the_penalty(weights):
     step = update_parameters(weights, l2_gradient(weights, DECAY), learning_rate=0.2)
     np.testing.assert_allclose(decay_weights(weights, DECAY, 0.2), step, rtol=1e-14)
 
 
-def test_clip_leaves_short_gradients_alone():
+def test_weights_decay_to_zero_but_not_beyond(weights):
+    np.testing.assert_array_equal(decay_weights(weights, 3.0, 0.5), 0)
+
+
+def test_clipping_does_not_change_short_gradients():
     gradient = np.array([0.3, -0.4])
     np.testing.assert_array_equal(clip_by_global_norm(gradient, 0.6), gradient)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e-25, 1.0, 1e25])
-def test_clip_scales_long_gradients_to_the_norm_in_their_direction(size, dtype):
+def test_clipping_scales_long_gradients_to_the_norm_and_keeps_their_direction(size, dtype):
     gradient = np.random.default_rng(0).normal(0, size, 50).astype(dtype)
     with np.errstate(all="raise", under="ignore"):
         clipped = clip_by_global_norm(gradient, 0.1 * size)
@@ -43,7 +47,7 @@ def test_clip_scales_long_gradients_to_the_norm_in_their_direction(size, dtype):
     np.testing.assert_allclose(clipped, exact * (0.1 * size / np.linalg.norm(exact)), rtol=10 * np.finfo(dtype).eps)
 
 
-def test_clip_takes_a_gradient_of_zeros():
+def test_clipping_accepts_a_gradient_of_zeros():
     np.testing.assert_array_equal(clip_by_global_norm(np.zeros(3), 1.0), np.zeros(3))
 
 
@@ -55,9 +59,9 @@ def test_clip_takes_a_gradient_of_zeros():
     ],
     ids=["decay_weights", "clip_by_global_norm"],
 )
-def test_out_is_written_to_and_may_be_the_argument(shrink, weights):
+def test_out_receives_the_result_and_may_be_the_argument(shrink, weights):
     before = weights.copy()
-    wanted = shrink(weights)
+    expected = shrink(weights)
     np.testing.assert_array_equal(weights, before)
     assert shrink(weights, out=weights) is weights
-    np.testing.assert_array_equal(weights, wanted)
+    np.testing.assert_array_equal(weights, expected)

@@ -1,12 +1,11 @@
-"""Optimizers: rules that turn a gradient into a step.
+"""Optimizers: rules that compute the next parameters from the gradient.
 
-Conventions: parameters, gradients and every moment are flat vectors of one length (`Parameters.trainable`, and the
-`vector` of its gradients). An optimizer is a frozen dataclass of hyper-parameters; what it remembers is a dict that
-`init` makes and `update` changes: `update` writes `parameters` and `state` in place. The learning rate comes from
-outside, a number for each step; weight decay and clipping are `regularizers`.
+`parameters`, `grads` and each moment are flat vectors of the same length (`Parameters.trainable`, and the `vector` of
+its gradients). An optimizer is a frozen dataclass of hyper-parameters. Its state is a dict, which `init` creates;
+`update` writes to `parameters` and `state` in place. The caller passes the learning rate of each step. Weight decay and
+clipping are in `regularizers`.
 
-Each first-order rule works out a direction and leaves the step to `update_parameters`. It goes element by element, so
-that vectors may be updated in blocks.
+Each first-order optimizer computes a direction and leaves the step to `update_parameters`.
 """
 
 from collections.abc import Callable
@@ -18,29 +17,69 @@ import numpy as np
 from ..checks import check_flag, check_integer, check_real
 from ..typing import Array, Arrays, State
 
-Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters to cost and gradient
+Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
 OptimizerName: TypeAlias = Literal["sgd", "rmsprop", "adam", "nadam", "lbfgs"]
 
 
 class Optimizer(Protocol):
-    """What all optimizers have in common.
+    """What every optimizer provides.
+
+    A new optimizer is a frozen dataclass in this module with a line in `OPTIMIZERS`. No other file changes.
 
     Attributes
     ----------
     full_batch : bool
-        Whether each step wants the whole training set.
+        Whether each step needs the whole training set. `update` then takes an `objective` as well; see `LBFGS.update`.
+    elementwise : bool
+        Whether `update` computes each element of parameters and state from the same element of parameters, grads and
+        state, and from numbers. The trainer then updates long vectors in blocks, in any order and on several threads:
+        an update of every block equals an update of the whole vector. For this, the state of an elementwise optimizer
+        contains nothing but arrays of the shape of `parameters` and numbers, and a step changes the numbers without
+        reading any array. An optimizer that uses, say, the norm of the gradient is not elementwise. A subclass
+        inherits the value, and overrides it if its own rule differs in this respect.
     update : callable
-        Takes parameters, grads, state and learning_rate, with `full_batch` an objective as well; see `SGD.update` and
-        `LBFGS.update`.
+        Takes a step: ``update(parameters, grads, state, learning_rate)``. Sets: parameters, state.
     """
 
     full_batch: ClassVar[bool]
+    elementwise: ClassVar[bool]
 
     @property
     def update(self) -> Callable[..., None]: ...
 
     def init(self, parameters: Array) -> State:
         """Return the state before the first step."""
+
+
+def block_of(state: State, block: slice) -> State:
+    """Return the state of one block of the parameters, for the `update` of an elementwise optimizer.
+
+    Parameters
+    ----------
+    state : dict
+        State of the whole parameter vector.
+    block : slice
+
+    Returns
+    -------
+    dict
+        Arrays are views of the block: an update writes to the arrays of `state`. Numbers are copies: after the blocks
+        have been updated, pass one of their states to `advance`.
+    """
+    return {name: value[block] if isinstance(value, np.ndarray) else value for name, value in state.items()}
+
+
+def advance(state: State, block_state: State) -> None:
+    """Copy the numbers of an updated block, such as the number of steps, to the state of the whole vector. Sets: state.
+
+    Parameters
+    ----------
+    state : dict
+        State of the whole parameter vector.
+    block_state : dict
+        State of any one of its blocks, from `block_of` and updated once: the numbers of all blocks are equal.
+    """
+    state.update({name: value for name, value in block_state.items() if not isinstance(value, np.ndarray)})
 
 
 @overload
@@ -52,23 +91,23 @@ def update_parameters(parameters: Array, grads: Array, learning_rate: float, *, 
 
 
 def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out: Array | None = None) -> Any:
-    """Take a step of gradient descent: W - learning_rate * dW.
+    """Take a step of gradient descent: parameters - learning_rate * grads.
 
     Parameters
     ----------
     parameters : dict of str to ndarray, or ndarray
         "W1", "b1", ...; or one array.
     grads : dict of str to ndarray, or ndarray
-        "dW1", "db1", ...; or one array of the shape of `parameters`. A parameter without a gradient, such as a running
-        statistic, stays as it is.
+        "dW1", "db1", ...; or one array of the shape of `parameters`. Parameters without a gradient, such as running
+        statistics, do not change.
     learning_rate : float
     out : ndarray, optional
-        Where to write when `parameters` is one array; `parameters` itself is allowed.
+        Array to write to, if `parameters` is one array; `parameters` itself is allowed.
 
     Returns
     -------
     dict of str to ndarray, or ndarray
-        The new parameters.
+        The new parameters; new arrays unless `out` is given.
 
     Examples
     --------
@@ -84,13 +123,20 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
 
 @dataclass(frozen=True)
 class SGD:
-    """Gradient descent: W -= learning_rate * dW, with momentum W -= learning_rate * v, v = momentum * v + dW.
+    """Gradient descent, with or without momentum: parameters -= learning_rate * direction.
+
+    ::
+
+        v = momentum * v + grads
+        direction = v                       # nesterov: grads + momentum * v
+
+    Without momentum, direction = grads.
 
     Parameters
     ----------
     momentum : float in [0, 1), default=0.0
     nesterov : bool, default=False
-        Look ahead: the step is dW + momentum * v.
+        Whether to use Nesterov's momentum.
 
     References
     ----------
@@ -105,13 +151,14 @@ class SGD:
     momentum: float = 0.0
     nesterov: bool = False
     full_batch: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_real("momentum", self.momentum, 0, 1, closed="left")
         check_flag("nesterov", self.nesterov)
 
     def init(self, parameters: Array) -> State:
-        """Return the state before the first step: {"v"}, empty without momentum."""
+        """Return the state before the first step: {"v"}, or {} without momentum."""
         return {"v": np.zeros_like(parameters)} if self.momentum else {}
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
@@ -126,23 +173,33 @@ class SGD:
 
 
 def flush_subnormals(vector: Array) -> None:
-    """Set what is smaller than a normal float to 0. Sets: vector.
+    """Set subnormal numbers, those smaller than the smallest normal float, to 0. Sets: vector.
 
-    Moments of units that have died, and weights that nothing but decay acts on, shrink with every step down to numbers
-    that processors are many times slower with, and there they stay: where 7 % of the moments were subnormal, epochs
-    took a fifth longer.
+    The moments of dead units, and weights on which only decay acts, shrink with every step until they are subnormal.
+    There they stay, and processors compute with subnormal numbers many times more slowly: with 7 % of the moments
+    subnormal, epochs took a fifth longer.
 
     Parameters
     ----------
     vector : ndarray
-        Of floats; others stay as they are.
+        Arrays of a dtype other than float do not change.
     """
     if vector.dtype.kind == "f":
         vector[np.abs(vector) < np.finfo(vector.dtype).tiny] = 0
 
 
 def root_plus(v: Array, epsilon: float) -> Array:
-    """Return sqrt(v) + epsilon, a new array made in one go."""
+    """Return sqrt(v) + epsilon. The sum is computed in place, which saves a second new array.
+
+    Parameters
+    ----------
+    v : ndarray
+    epsilon : float
+
+    Returns
+    -------
+    ndarray of the shape of `v`
+    """
     root = np.sqrt(v)
     root += epsilon
     return root
@@ -150,9 +207,13 @@ def root_plus(v: Array, epsilon: float) -> Array:
 
 @dataclass(frozen=True)
 class RMSprop:
-    """Divide by the running size of the gradient: W -= learning_rate * dW / (sqrt(v) + epsilon).
+    """Divide the gradient by its root mean square: parameters -= learning_rate * grads / (sqrt(v) + epsilon).
 
-    v = rho * v + (1 - rho) * dW^2; what is kept is v / (1 - rho), one multiplication less.
+    ::
+
+        v = rho * v + (1 - rho) * grads^2
+
+    ``state["v"]`` is v / (1 - rho), which saves one multiplication of whole vectors.
 
     Parameters
     ----------
@@ -172,6 +233,7 @@ class RMSprop:
     rho: float = 0.9
     epsilon: float = 1e-8
     full_batch: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_real("rho", self.rho, 0, 1, closed="left")
@@ -183,21 +245,26 @@ class RMSprop:
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["v"]."""
-        v, shrink = state["v"], (1 - self.rho) ** 0.5
+        v, scale = state["v"], (1 - self.rho) ** 0.5
         v *= self.rho
         v += grads * grads
-        direction = grads / root_plus(v, self.epsilon / shrink)
-        update_parameters(parameters, direction, learning_rate / shrink, out=parameters)
+        # sqrt((1 - rho) v) + epsilon = scale (sqrt(v) + epsilon / scale)
+        direction = grads / root_plus(v, self.epsilon / scale)
+        update_parameters(parameters, direction, learning_rate / scale, out=parameters)
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Divide the running mean of the gradient by its running size, both freed from their start at zero.
+    """Divide the mean of the gradient by its root mean square; both are moving averages, corrected for their bias.
 
-    m = beta_1 m + (1 - beta_1) dW;  v = beta_2 v + (1 - beta_2) dW^2;
-    W -= learning_rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon).
+    At step t = 1, 2, ...::
 
-    What is kept is m / (1 - beta_1) and v / (1 - beta_2), which spares two multiplications of whole vectors.
+        m = beta_1 * m + (1 - beta_1) * grads
+        v = beta_2 * v + (1 - beta_2) * grads^2
+        parameters -= learning_rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
+
+    ``state["m"]`` is m / (1 - beta_1) and ``state["v"]`` is v / (1 - beta_2), which saves two multiplications of whole
+    vectors.
 
     Parameters
     ----------
@@ -218,6 +285,7 @@ class Adam:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     full_batch: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_real("beta_1", self.beta_1, 0, 1, closed="left")
@@ -230,14 +298,14 @@ class Adam:
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        self.count_in(grads, state)
-        size, rate = self.running_size(state)
+        self.accumulate(grads, state)
+        size, scale = self.root_mean_square(state)
         direction = np.divide(state["m"], size, out=size)
-        rate *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
-        update_parameters(parameters, direction, rate, out=parameters)
+        scale *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
+        update_parameters(parameters, direction, scale, out=parameters)
 
-    def count_in(self, grads: Array, state: State) -> None:
-        """Count a gradient into both running means. Sets: state["t"], state["m"], state["v"]."""
+    def accumulate(self, grads: Array, state: State) -> None:
+        """Add a gradient to both moving averages. Sets: state["t"], state["m"], state["v"]."""
         state["t"] += 1
         m, v = state["m"], state["v"]
         m *= self.beta_1
@@ -245,8 +313,8 @@ class Adam:
         v *= self.beta_2
         v += grads * grads
 
-    def running_size(self, state: State) -> tuple[Array, float]:
-        """Return the running size of the gradient, up to a factor: a new vector, and the factor, to multiply rates by.
+    def root_mean_square(self, state: State) -> tuple[Array, float]:
+        """Return sqrt(v / (1 - beta_2^t)) + epsilon as a quotient: size / scale.
 
         Parameters
         ----------
@@ -254,17 +322,24 @@ class Adam:
 
         Returns
         -------
-        size : ndarray
-        factor : float
+        size : ndarray of the shape of the parameters
+            A new array.
+        scale : float
         """
-        # corrections act on numbers, not on vectors: sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c)
-        factor = ((1 - self.beta_2 ** state["t"]) / (1 - self.beta_2)) ** 0.5
-        return root_plus(state["v"], self.epsilon * factor), factor
+        # The bias correction acts on numbers, not on vectors. With v = (1 - beta_2) state["v"]:
+        # sqrt(v / (1 - beta_2^t)) + epsilon = (sqrt(state["v"]) + epsilon scale) / scale
+        scale = ((1 - self.beta_2 ** state["t"]) / (1 - self.beta_2)) ** 0.5
+        return root_plus(state["v"], self.epsilon * scale), scale
 
 
 @dataclass(frozen=True)
 class NAdam(Adam):
-    """Adam with Nesterov's look ahead: in place of m, beta_1 m / (1 - beta_1^(t+1)) + (1 - beta_1) dW / (1 - beta_1^t).
+    """Adam with Nesterov's momentum.
+
+    With m and v as in `Adam`, at step t = 1, 2, ...::
+
+        numerator = beta_1 * m / (1 - beta_1^(t+1)) + (1 - beta_1) * grads / (1 - beta_1^t)
+        parameters -= learning_rate * numerator / (sqrt(v / (1 - beta_2^t)) + epsilon)
 
     Parameters
     ----------
@@ -273,8 +348,8 @@ class NAdam(Adam):
 
     References
     ----------
-    .. [1] Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR workshop. Its slow rise of beta_1, which
-       torch and Keras have, is left out.
+    .. [1] Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR workshop. The paper's schedule of
+       beta_1, which torch and Keras implement, is omitted.
 
     Examples
     --------
@@ -284,30 +359,30 @@ class NAdam(Adam):
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        self.count_in(grads, state)
-        size, rate = self.running_size(state)
-        ahead = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
-        now = 1 / (1 - self.beta_1 ** state["t"])
-        direction = (ahead * state["m"] + now * grads) / size
-        update_parameters(parameters, direction, learning_rate * rate * (1 - self.beta_1), out=parameters)
+        self.accumulate(grads, state)
+        size, scale = self.root_mean_square(state)
+        of_mean = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
+        of_grads = 1 / (1 - self.beta_1 ** state["t"])
+        direction = (of_mean * state["m"] + of_grads * grads) / size
+        update_parameters(parameters, direction, learning_rate * scale * (1 - self.beta_1), out=parameters)
 
 
 @dataclass(frozen=True)
 class LBFGS:
-    """Limited-memory BFGS: a line search along -H dW, where H approximates the inverse Hessian from the last steps.
+    """Limited-memory BFGS: parameters += length * direction, with direction = -H grads and length from a line search.
 
-    It wants the whole training set in each step and takes its step length from the search, not from the learning rate.
-    It is written out here and not left to ``scipy.optimize.minimize``, which keeps its memory to itself: training could
-    not be saved and go on as if it had never stopped.
+    H approximates the inverse Hessian; see `inverse_hessian_product`. Each step needs the whole training set, and the
+    learning rate is not used. ``scipy.optimize.minimize`` is not used either, because it gives no access to its state:
+    training could not be saved and resumed with the same results.
 
     Parameters
     ----------
     memory : int, default=10
-        Number of past steps that H is made from.
+        Number of past steps that determine H.
     max_line_search : int, default=30
-        Most evaluations of the cost in one step, at least 5.
+        Maximum number of evaluations of the cost in one step, at least 5.
     gradient_tolerance : float, default=1e-5
-        Training has converged when no entry of the gradient is larger.
+        Training has converged when no element of the gradient is larger in absolute value.
 
     References
     ----------
@@ -324,6 +399,7 @@ class LBFGS:
     max_line_search: int = 30
     gradient_tolerance: float = 1e-5
     full_batch: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integer("memory", self.memory, 1)
@@ -346,8 +422,8 @@ class LBFGS:
         learning_rate : float
             Not used.
         objective : callable
-            Takes a vector to its cost and gradient. It is asked for single points more than once in a row, so it does
-            well to remember the last one.
+            Parameters -> cost, gradient. It should cache its last result, because it is evaluated several times in a
+            row at the same parameters.
         """
         W, dW = parameters.astype(np.float64), grads.astype(np.float64)
         state["converged"] = bool(np.abs(dW).max() <= self.gradient_tolerance)
@@ -356,13 +432,15 @@ class LBFGS:
         direction = -inverse_hessian_product(dW, state["steps"], state["changes"])
         length = line_search(objective, W, direction, self.max_line_search)
         if length is None:
-            # along the bare gradient there was no way down either: this is as low as the precision goes
+            # Without past steps, the direction is the negative gradient. If even that does not lower the cost, the
+            # cost is at its minimum within floating-point precision. Otherwise the next step starts without past steps.
             state["converged"] = not state["steps"]
             state["steps"], state["changes"] = [], []
             return
         step = length * direction
         change = objective(W + step)[1] - dW
-        # the Wolfe conditions make the product positive; near rounding it would say nothing about the curvature
+        # The Wolfe conditions make the product positive. At the level of rounding errors it says nothing about the
+        # curvature.
         if step @ change > np.finfo(np.float64).eps * np.linalg.norm(step) * np.linalg.norm(change):
             state["steps"] = [*state["steps"], step][-self.memory :]
             state["changes"] = [*state["changes"], change][-self.memory :]
@@ -378,21 +456,28 @@ def line_search(
     decrease: float = 1e-4,
     curvature: float = 0.9,
 ) -> float | None:
-    """Find a step length that meets the Wolfe conditions, by doubling and bisection.
+    """Find a step length that satisfies the Wolfe conditions, by doubling and bisection.
+
+    With slope = gradient(start) @ direction, the conditions are::
+
+        cost(start + length * direction) <= cost(start) + decrease * length * slope
+        gradient(start + length * direction) @ direction >= curvature * slope
 
     Parameters
     ----------
     objective : callable
-        Takes a vector to its cost and gradient.
+        Parameters -> cost, gradient.
     start, direction : ndarrays of shape (n,)
     max_evaluations : int
+        Maximum number of evaluations, in addition to the one at `start`.
     decrease, curvature : float, default=1e-4, 0.9
-        Least share of the slope at the start that the cost must fall by per length, and most of it that may be left.
+        Fractions of the slope in the two conditions.
 
     Returns
     -------
     float or None
-        None if no length that lowers the cost was found.
+        If the evaluations were too few to satisfy both conditions, a length that satisfies the first condition; None if
+        there was none.
 
     References
     ----------
@@ -403,7 +488,7 @@ def line_search(
     slope, too_short, too_long, length = gradient @ direction, 0.0, np.inf, 1.0
     for _ in range(max_evaluations):
         new_cost, new_gradient = objective(start + length * direction)
-        if not new_cost <= cost + decrease * length * slope:  # a cost that is no number is none the lower
+        if not new_cost <= cost + decrease * length * slope:  # true for a cost of NaN, too
             too_long = length
         elif new_gradient @ direction < curvature * slope:
             too_short = length
@@ -414,18 +499,18 @@ def line_search(
 
 
 def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[Array]) -> Array:
-    """Multiply by the L-BFGS approximation of the inverse Hessian: the two-loop recursion.
+    """Return H gradient, where H is the L-BFGS approximation of the inverse Hessian, by the two-loop recursion.
 
     Parameters
     ----------
     gradient : ndarray of shape (n,)
     steps, changes : lists of ndarrays of shape (n,), oldest first
-        Past steps of the parameters, and the changes of the gradient that they made.
+        Past steps of the parameters, and the changes of the gradient along these steps.
 
     Returns
     -------
     ndarray of shape (n,)
-        Without past steps the gradient, scaled to length 1 if it is longer.
+        Without past steps, the gradient, scaled to norm 1 if its norm is larger.
 
     References
     ----------
@@ -433,14 +518,15 @@ def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[A
     """
     if not steps:
         return gradient / max(1.0, np.linalg.norm(gradient))
-    product, shares = gradient.copy(), []
+    product, alphas = gradient.copy(), []
     for step, change in zip(reversed(steps), reversed(changes)):
-        share = (step @ product) / (step @ change)
-        product -= share * change
-        shares.append(share)
+        alpha = (step @ product) / (step @ change)
+        product -= alpha * change
+        alphas.append(alpha)
     product *= (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
-    for step, change, share in zip(steps, changes, reversed(shares)):
-        product += (share - (change @ product) / (step @ change)) * step
+    for step, change, alpha in zip(steps, changes, reversed(alphas)):
+        beta = (change @ product) / (step @ change)
+        product += (alpha - beta) * step
     return product
 
 

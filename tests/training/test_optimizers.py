@@ -14,6 +14,8 @@ from sklearn_deepnn.training.optimizers import (
     Adam,
     NAdam,
     RMSprop,
+    advance,
+    block_of,
     flush_subnormals,
     inverse_hessian_product,
     line_search,
@@ -21,11 +23,18 @@ from sklearn_deepnn.training.optimizers import (
 )
 
 FIRST_ORDER = [name for name, optimizer in OPTIMIZERS.items() if not optimizer.full_batch]
+ELEMENTWISE = [name for name, optimizer in OPTIMIZERS.items() if optimizer.elementwise]
 VARIANTS = [
     SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), RMSprop(), RMSprop(rho=0.5, epsilon=0.1), Adam(),
     Adam(beta_1=0.5, beta_2=0.7, epsilon=0.1), NAdam(), NAdam(beta_1=0.5, beta_2=0.7, epsilon=0.1),
 ]  # fmt: skip
 ROSENBROCK_START = np.array([-1.2, 1.0])
+ENDS_OF_BLOCKS = {  # of a vector of 67 elements
+    "one element each": range(1, 68),
+    "halves": [33, 67],
+    "blocks of uneven sizes": [1, 9, 41, 42, 67],
+    "one block": [67],
+}
 
 
 def parabola(W):
@@ -39,19 +48,19 @@ def rosenbrock(W):
 
 
 def descend(optimizer, objective, start, learning_rate=0.01, n_steps=1000):
-    """Return where an optimizer gets to, and its state."""
+    """Return the parameters after n_steps steps, or on convergence, and the state."""
     W = np.array(start, float)
     state = optimizer.init(W)
-    searched = {"objective": objective} if optimizer.full_batch else {}
+    keywords = {"objective": objective} if optimizer.full_batch else {}
     for step in range(n_steps):
-        optimizer.update(W, objective(W)[1], state, learning_rate / (1 + step / 200), **searched)
+        optimizer.update(W, objective(W)[1], state, learning_rate / (1 + step / 200), **keywords)
         if state.get("converged"):
             break
     return W, state
 
 
 def by_the_formula(optimizer, gradients, learning_rate):
-    """Return where one number gets to from 1.0, by the formulas of the papers."""
+    """Return one parameter after a step for each gradient, from 1.0, by the formulas of the papers."""
     w, v, m = 1.0, 0.0, 0.0
     for t, g in enumerate(gradients, start=1):
         match optimizer:
@@ -74,7 +83,7 @@ def by_the_formula(optimizer, gradients, learning_rate):
 
 
 def run(optimizer, gradients, dtype=np.float64, learning_rate=0.1):
-    """Return the parameters after a step for each row of gradients, from ones, and the state."""
+    """Return the parameters after a step for each row of gradients, starting from ones, and the state."""
     W = np.ones(gradients.shape[1], dtype)
     state = optimizer.init(W)
     for dW in gradients.astype(dtype):
@@ -96,7 +105,7 @@ def test_every_optimizer_finds_the_minimum_of_a_parabola(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_hyper_parameters_are_frozen_compare_and_print(name):
+def test_optimizers_are_frozen_and_can_be_compared_and_printed(name):
     optimizer = OPTIMIZERS[name]()
     assert optimizer == OPTIMIZERS[name]()
     assert hash(optimizer) == hash(OPTIMIZERS[name]())
@@ -122,13 +131,13 @@ def test_every_hyper_parameter_is_checked(name):
         (LBFGS, "max_line_search", 0), (LBFGS, "gradient_tolerance", -1.0),
     ],
 )  # fmt: skip
-def test_bad_hyper_parameters_are_rejected_by_name_rule_and_value(optimizer, name, value):
+def test_messages_about_hyper_parameters_name_parameter_rule_and_value(optimizer, name, value):
     with pytest.raises(InvalidParameterError, match=rf"^{name} must be .*, got {value}\.$"):
         optimizer(**{name: value})
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_state_is_made_of_arrays_dicts_lists_and_numbers_and_pickles(name):
+def test_state_contains_arrays_dicts_lists_and_numbers_and_can_be_pickled(name):
     def plain(value):
         if isinstance(value, dict):
             return all(isinstance(key, str) and plain(entry) for key, entry in value.items())
@@ -142,16 +151,16 @@ def test_state_is_made_of_arrays_dicts_lists_and_numbers_and_pickles(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_going_on_from_a_pickled_state_equals_never_having_stopped(name):
+def test_resuming_from_a_pickled_state_equals_uninterrupted_training(name):
     optimizer = OPTIMIZERS[name]()
-    whole, _ = descend(optimizer, rosenbrock, ROSENBROCK_START, n_steps=8, learning_rate=1e-3)
+    uninterrupted, _ = descend(optimizer, rosenbrock, ROSENBROCK_START, n_steps=8, learning_rate=1e-3)
     W = ROSENBROCK_START.copy()
     state = optimizer.init(W)
     for step in range(8):
         state = pickle.loads(pickle.dumps(state))
-        searched = {"objective": rosenbrock} if optimizer.full_batch else {}
-        optimizer.update(W, rosenbrock(W)[1], state, 1e-3 / (1 + step / 200), **searched)
-    np.testing.assert_array_equal(W, whole)
+        keywords = {"objective": rosenbrock} if optimizer.full_batch else {}
+        optimizer.update(W, rosenbrock(W)[1], state, 1e-3 / (1 + step / 200), **keywords)
+    np.testing.assert_array_equal(W, uninterrupted)
 
 
 # Plain gradient descent.
@@ -165,7 +174,7 @@ def test_update_parameters_returns_new_arrays():
     assert list(updated) == ["W1"]
 
 
-def test_update_parameters_writes_where_told():
+def test_update_parameters_writes_to_out():
     W = np.array([1.0, 2.0])
     assert update_parameters(W, np.array([10.0, 0.0]), 0.1, out=W) is W
     np.testing.assert_array_equal(W, [0, 2])
@@ -179,33 +188,25 @@ def test_sgd_is_update_parameters():
     np.testing.assert_array_equal(run(SGD(), gradients)[0], W)
 
 
-# First-order rules.
+# First-order optimizers.
 
 
 @pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
 def test_steps_equal_the_formula_of_the_paper(optimizer):
     gradients = draw_gradients()
-    wanted = [by_the_formula(optimizer, column, learning_rate=0.1) for column in gradients.T]
-    np.testing.assert_allclose(run(optimizer, gradients)[0], wanted, rtol=1e-12)
+    expected = [by_the_formula(optimizer, column, learning_rate=0.1) for column in gradients.T]
+    np.testing.assert_allclose(run(optimizer, gradients)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in FIRST_ORDER if name != "sgd"])
-def test_the_first_step_of_adaptive_rules_does_not_depend_on_the_gradient_s_size(name):
+def test_the_first_step_of_adaptive_optimizers_does_not_depend_on_the_size_of_the_gradient(name):
     small, _ = run(OPTIMIZERS[name](), np.full((1, 1), 1e-3))
     large, _ = run(OPTIMIZERS[name](), np.full((1, 1), 1e3))
     np.testing.assert_allclose(1 - small, 1 - large, rtol=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
-def test_a_vector_gives_what_its_elements_give_one_by_one(optimizer):
-    gradients = draw_gradients(n_steps=3, n=1003)
-    whole, _ = run(optimizer, gradients)
-    for i in (0, 1, 500, 1002):
-        np.testing.assert_array_equal(whole[[i]], run(optimizer, gradients[:, [i]])[0])
-
-
-@pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
-def test_single_precision_stays(optimizer):
+def test_float32_parameters_and_state_remain_float32(optimizer):
     gradients = draw_gradients()
     W, state = run(optimizer, gradients, np.float32)
     assert W.dtype == np.float32
@@ -214,7 +215,7 @@ def test_single_precision_stays(optimizer):
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
-def test_gradients_stay_as_they_were(name):
+def test_update_does_not_change_the_gradient(name):
     gradients = draw_gradients()
     before = gradients.copy()
     run(OPTIMIZERS[name](), gradients)
@@ -222,7 +223,7 @@ def test_gradients_stay_as_they_were(name):
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
-def test_a_gradient_of_zeros_moves_nothing(name):
+def test_a_gradient_of_zeros_does_not_change_the_parameters(name):
     W, _ = run(OPTIMIZERS[name](), np.zeros((3, 4)))
     np.testing.assert_array_equal(W, 1)
 
@@ -232,11 +233,95 @@ def test_adam_finds_the_minimum_of_rosenbrock_s_function():
     np.testing.assert_allclose(W, 1, atol=1e-2)
 
 
+# Elementwise updates.
+
+
+def assert_blocks_equal_whole(optimizer, ends, dtype):
+    """Check that updates of every block equal updates of the whole vector, bit for bit, over several steps."""
+    gradients = draw_gradients(n_steps=6, n=67).astype(dtype)
+    blocks = [slice(start, end) for start, end in zip([0, *ends], ends)]
+    whole, expected = run(optimizer, gradients, dtype)
+    W = np.ones(67, dtype)
+    state = optimizer.init(W)
+    for dW in gradients:
+        for block in reversed(blocks):  # the order does not matter
+            block_state = block_of(state, block)
+            optimizer.update(W[block], dW[block], block_state, 0.1)
+        advance(state, block_state)
+    np.testing.assert_array_equal(W, whole)
+    assert state.keys() == expected.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, expected[name])
+        assert type(value) is type(expected[name])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ends", ENDS_OF_BLOCKS.values(), ids=ENDS_OF_BLOCKS)
+@pytest.mark.parametrize("optimizer", [*(OPTIMIZERS[name]() for name in ELEMENTWISE), *VARIANTS], ids=repr)
+def test_elementwise_updates_of_blocks_equal_updates_of_the_whole_vector(optimizer, ends, dtype):
+    assert_blocks_equal_whole(optimizer, ends, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalizedSGD(SGD):
+    """An optimizer that uses the norm of the whole gradient but claims to be elementwise."""
+
+    def update(self, parameters, grads, state, learning_rate):
+        super().update(parameters, grads / np.linalg.norm(grads), state, learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShrinkingSGD(SGD):
+    """An optimizer whose state has a number that depends on the gradient but that claims to be elementwise."""
+
+    def init(self, parameters):
+        return {"largest": 1.0}
+
+    def update(self, parameters, grads, state, learning_rate):
+        state["largest"] = max(state["largest"], float(np.abs(grads).max()))
+        super().update(parameters, grads, state, learning_rate / state["largest"])
+
+
+@pytest.mark.parametrize("optimizer", [NormalizedSGD(), ShrinkingSGD()], ids=repr)
+def test_the_comparison_of_blocks_detects_an_optimizer_that_is_not_elementwise(optimizer):
+    assert optimizer.elementwise
+    assert_blocks_equal_whole(optimizer, ENDS_OF_BLOCKS["one block"], np.float64)
+    for ends in ("one element each", "halves", "blocks of uneven sizes"):
+        with pytest.raises(AssertionError):
+            assert_blocks_equal_whole(optimizer, ENDS_OF_BLOCKS[ends], np.float64)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_states_whether_it_is_elementwise(name):
+    optimizer = OPTIMIZERS[name]
+    assert type(optimizer.elementwise) is type(optimizer.full_batch) is bool
+    assert not (optimizer.elementwise and optimizer.full_batch)  # a line search needs the whole vector
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_state_of_an_elementwise_optimizer_contains_vectors_and_numbers_only(name):
+    W = np.ones(5, np.float32)
+    for value in OPTIMIZERS[name]().init(W).values():
+        assert type(value) in (int, float) or (value.shape, value.dtype) == (W.shape, W.dtype)
+
+
+def test_the_state_of_a_block_has_views_of_arrays_and_copies_of_numbers():
+    state = {"t": 3, "m": np.zeros(5)}
+    block_state = block_of(state, slice(1, 3))
+    block_state["m"] += 1
+    block_state["t"] += 1
+    np.testing.assert_array_equal(state["m"], [0, 1, 1, 0, 0])
+    assert state["t"] == 3
+    advance(state, block_state)
+    assert state["t"] == 4
+    assert state["m"].shape == (5,)
+
+
 # L-BFGS.
 
 
 def logistic_regression(n=80, seed=0):
-    """Return a cost that a line search can have fun with, and a start."""
+    """Return a cost whose features have very different scales, and initial parameters."""
     rng = np.random.default_rng(seed)
     X, signs = rng.normal(0, [1, 5, 0.2, 1, 3], (n, 5)), rng.choice([-1, 1], n)
 
@@ -257,13 +342,13 @@ def test_lbfgs_finds_the_minimum_of_rosenbrock_s_function():
 def test_lbfgs_finds_the_minimum_that_scipy_finds():
     objective, start = logistic_regression()
     W, state = descend(LBFGS(gradient_tolerance=1e-9), objective, start, n_steps=100)
-    wanted = minimize(objective, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-10, "ftol": 1e-15})
+    expected = minimize(objective, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-10, "ftol": 1e-15})
     assert state["converged"]
-    np.testing.assert_allclose(W, wanted.x, atol=1e-6)
-    assert objective(W)[0] == pytest.approx(wanted.fun, abs=1e-12)
+    np.testing.assert_allclose(W, expected.x, atol=1e-6)
+    assert objective(W)[0] == pytest.approx(expected.fun, abs=1e-12)
 
 
-def test_lbfgs_never_goes_up():
+def test_lbfgs_never_increases_the_cost():
     objective, start = logistic_regression(seed=3)
     costs = [objective(descend(LBFGS(), objective, start, n_steps=n)[0])[0] for n in range(12)]
     assert (np.diff(costs) <= 0).all()
@@ -276,18 +361,18 @@ def test_lbfgs_ignores_the_learning_rate():
     np.testing.assert_array_equal(slow, fast)
 
 
-def test_lbfgs_remembers_as_many_steps_as_its_memory():
+def test_lbfgs_keeps_as_many_steps_as_its_memory_says():
     _, state = descend(LBFGS(memory=3), rosenbrock, ROSENBROCK_START, n_steps=10)
     assert len(state["steps"]) == len(state["changes"]) == 3
 
 
-def test_lbfgs_stays_where_the_gradient_is_within_the_tolerance():
+def test_lbfgs_converges_where_the_gradient_is_within_the_tolerance():
     W, state = descend(LBFGS(gradient_tolerance=1e-3), parabola, np.full(3, 1 + 1e-5))
     assert state["converged"]
     np.testing.assert_array_equal(W, 1 + 1e-5)
 
 
-def test_lbfgs_gives_up_where_no_direction_leads_down():
+def test_lbfgs_converges_if_no_step_lowers_the_cost():
     def uphill(W):
         return float(W @ W), -2 * W  # a gradient of the wrong sign
 
@@ -296,7 +381,7 @@ def test_lbfgs_gives_up_where_no_direction_leads_down():
     np.testing.assert_array_equal(W, 1)
 
 
-def test_lbfgs_steps_in_single_precision_and_keeps_its_dtype():
+def test_lbfgs_minimises_in_float32_and_keeps_the_dtype():
     objective, start = logistic_regression()
     W = start.astype(np.float32)
     state = LBFGS().init(W)
@@ -313,7 +398,8 @@ def test_the_inverse_hessian_product_equals_scipy_s():
     steps = list(rng.normal(size=(4, 6)))
     changes = [hessian @ step for step in steps]
     gradient = rng.normal(size=6)
-    # scipy starts from the identity, this from gamma times it: in units of sqrt(gamma) the two are the same
+    # scipy starts from the identity and this function from gamma times the identity; scaling by sqrt(gamma) makes
+    # the two equal
     gamma = (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
     scaled = LbfgsInvHessProduct(np.array(steps) / np.sqrt(gamma), np.array(changes) * np.sqrt(gamma))
     np.testing.assert_allclose(
@@ -321,19 +407,19 @@ def test_the_inverse_hessian_product_equals_scipy_s():
     )
 
 
-def test_the_inverse_hessian_product_takes_the_last_change_back_to_its_step():
+def test_the_inverse_hessian_product_maps_the_last_change_to_its_step():
     rng = np.random.default_rng(0)
     steps = list(rng.normal(size=(3, 4)))
     changes = [step * [1, 2, 3, 4] for step in steps]
     np.testing.assert_allclose(inverse_hessian_product(changes[-1], steps, changes), steps[-1], rtol=1e-12)
 
 
-def test_without_past_steps_the_direction_is_the_gradient_of_length_at_most_one():
+def test_without_past_steps_the_product_is_the_gradient_with_a_norm_of_at_most_one():
     np.testing.assert_allclose(inverse_hessian_product(np.array([3.0, 4.0]), [], []), [0.6, 0.8])
     np.testing.assert_array_equal(inverse_hessian_product(np.array([0.3, 0.4]), [], []), [0.3, 0.4])
 
 
-def test_a_parameter_without_a_gradient_stays():
+def test_a_parameter_without_a_gradient_does_not_change():
     parameters = initialize_parameters([3, 2, 1], batch_norm=True, rng=0)
     grads = parameters.gradients()
     grads.vector[...] = 1
@@ -343,14 +429,14 @@ def test_a_parameter_without_a_gradient_stays():
     np.testing.assert_allclose(stepped["gamma1"], 0.9)
 
 
-def test_the_line_search_evaluates_no_more_than_it_may():
+def test_the_line_search_stops_after_the_maximum_number_of_evaluations():
     calls = []
 
-    def no_way_down(vector):
+    def never_lower(vector):
         calls.append(vector)
         return float(vector @ vector), np.full_like(vector, -1.0)
 
-    assert line_search(no_way_down, np.zeros(3), np.ones(3), 7) is None
+    assert line_search(never_lower, np.zeros(3), np.ones(3), 7) is None
     assert len(calls) == 1 + 7
 
 
@@ -368,14 +454,14 @@ def test_lbfgs_minimises_at_any_scale_of_the_cost(scale):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_is_flushed_is_subnormal_and_nothing_else(dtype):
+def test_only_subnormal_numbers_are_flushed(dtype):
     tiny = np.finfo(dtype).tiny
     vector = np.array([tiny, tiny / 2, -tiny, -tiny / 2, np.nextafter(tiny, 0, dtype=dtype), 0, 1, -1], dtype)
     flush_subnormals(vector)
     np.testing.assert_array_equal(vector, [tiny, 0, -tiny, 0, 0, 0, 1, -1])
 
 
-def test_numbers_that_cannot_be_subnormal_are_not_flushed():
+def test_integers_are_not_flushed():
     counts = np.arange(3)
     flush_subnormals(counts)
     np.testing.assert_array_equal(counts, [0, 1, 2])

@@ -1,4 +1,4 @@
-"""Checks of what users pass: every message names the parameter, the rule and the value."""
+"""Checks of single values that users pass. Every message names the parameter, the rule and the value."""
 
 import math
 import sys
@@ -10,46 +10,62 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-# packages between users and what they called
-BETWEEN = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "contextlib"}
+# warnings point past the frames of these packages, at the user's code
+INTERNAL_PACKAGES = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "contextlib"}
 
 
 class InvalidParameterError(ValueError, TypeError):
-    """A parameter breaks its rule; both a ValueError and a TypeError, as scikit-learn's own."""
+    """A parameter violates its rule. Like the error of scikit-learn, it is a ValueError and a TypeError."""
 
 
 def reject(name: str, rule: str, value: object) -> NoReturn:
-    """Raise `InvalidParameterError` in the one form that this package's messages have."""
+    """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    rule : str
+        What the value must be, such as "True or False".
+    value : object
+
+    Raises
+    ------
+    InvalidParameterError
+    """
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, and point at the line that called scikit-learn or this package, however deep inside this is.
+    """Issue a warning that points at the user's line that called this package or scikit-learn.
 
     Parameters
     ----------
     message : str
     category : type
     """
-    frame, level = sys._getframe(1), 2  # of the function that warns
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in BETWEEN:
+    frame, level = sys._getframe(1), 2  # the caller of this function
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in INTERNAL_PACKAGES:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager
 def naming(name: str, rule: str = "valid") -> Iterator[None]:
-    """Let errors that scikit-learn or NumPy raise inside say which argument is meant, if they do not yet.
+    """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block.
 
     Parameters
     ----------
     name : str
+        Name of the argument.
     rule : str, default="valid"
         What the argument must be.
 
     Raises
     ------
     ValueError
+        "{name} must be {rule}: {error}" instead of a TypeError, ValueError or OverflowError whose message does not
+        contain the name. Other errors are raised unchanged.
     """
     try:
         yield
@@ -68,33 +84,38 @@ def check_real(
     closed: str = "both",
     otherwise: str = "",
 ) -> Any:
-    """Return `value` if it is a finite number between `low` and `high`.
+    """Return `value` if it is a finite real number between `low` and `high`.
 
     Parameters
     ----------
     name : str
-        What the error calls the value.
+        Name of the parameter, for the error.
     value : object
     low, high : float, optional
-        Ends of the interval; None leaves a side open.
+        Ends of the interval. None means no limit on that side.
     closed : {"left", "right", "both", "neither"}, default="both"
-        The ends that belong to the interval.
+        Ends that belong to the interval.
     otherwise : str, default=""
         As in `check_choice`.
+
+    Returns
+    -------
+    number
+        `value` itself.
 
     Raises
     ------
     InvalidParameterError
-        If `value` is not a finite real number (a bool is none) or lies outside.
+        If `value` is not a finite real number, is a bool, or lies outside the interval.
     """
-    inside = (  # typeshed has no > of Real
+    is_inside = (  # typeshed does not define > for Real
         isinstance(value, Real)
         and not isinstance(value, bool)
         and _is_finite(value)
         and (low is None or value > low or (value == low and closed in ("left", "both")))  # type: ignore[operator]
         and (high is None or value < high or (value == high and closed in ("right", "both")))
     )
-    if not inside:
+    if not is_inside:
         left = "(-inf" if low is None else ("[" if closed in ("left", "both") else "(") + f"{low:g}"
         right = "inf)" if high is None else f"{high:g}" + ("]" if closed in ("right", "both") else ")")
         reject(name, f"a number in {left}, {right}{otherwise}", value)
@@ -104,24 +125,31 @@ def check_real(
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def check_integer(name: str, value: Any, low: int, *, otherwise: str = "") -> Any:
-    """Return `value` if it is an integer (a bool is none) of at least `low`.
+    """Return `value` if it is an integer of at least `low`.
 
     Parameters
     ----------
     name : str
+        Name of the parameter, for the error.
     value : object
     low : int
     otherwise : str, default=""
         As in `check_choice`.
 
+    Returns
+    -------
+    integer
+        `value` itself.
+
     Raises
     ------
     InvalidParameterError
+        If `value` is not an integer, is a bool, or is below `low`.
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
         reject(name, f"an integer of at least {low}{otherwise}", value)
@@ -130,6 +158,17 @@ def check_integer(name: str, value: Any, low: int, *, otherwise: str = "") -> An
 
 def check_flag(name: str, value: Any) -> Any:
     """Return `value` if it is True or False.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the error.
+    value : object
+
+    Returns
+    -------
+    bool
+        `value` itself.
 
     Raises
     ------
@@ -141,16 +180,22 @@ def check_flag(name: str, value: Any) -> Any:
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str], *, otherwise: str = "") -> str:
-    """Return `value` if it is one of the names in `choices`; the error lists them.
+    """Return `value` if it is one of `choices`.
 
     Parameters
     ----------
     name : str
+        Name of the parameter, for the error.
     value : object
     choices : iterable of str
-        A registry, usually.
+        Accepted names, usually a registry. The error lists them.
     otherwise : str, default=""
-        What else the parameter accepts, said at the end of the rule: " or a callable".
+        End of the rule in the error, for other values that the caller accepts: " or a callable".
+
+    Returns
+    -------
+    str
+        `value` itself.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from sklearn_deepnn.checks import (
     check_flag,
     check_integer,
     check_real,
+    naming,
     reject,
     warn_user,
 )
@@ -30,12 +31,12 @@ def test_an_invalid_parameter_is_a_value_error_and_a_type_error(kind):
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 1, np.float32(0.5), np.int64(1)])
-def test_check_real_returns_what_is_inside(value):
+def test_check_real_returns_numbers_inside_the_interval(value):
     assert check_real("rate", value, 0, 1) is value
 
 
 @pytest.mark.parametrize("value", [True, np.nan, np.inf, -np.inf, "0.5", None, 1j, [0.5], -1e-300, 1 + 1e-15])
-def test_check_real_rejects_what_is_no_number_of_the_interval(value):
+def test_check_real_rejects_other_values(value):
     with pytest.raises(InvalidParameterError, match=r"^rate must be a number in \[0, 1\], got "):
         check_real("rate", value, 0, 1)
 
@@ -49,7 +50,7 @@ def test_check_real_rejects_what_is_no_number_of_the_interval(value):
         ("neither", False, False, r"\(0, 1\)"),
     ],
 )
-def test_check_real_takes_the_ends_that_are_closed(closed, with_low, with_high, interval):
+def test_check_real_accepts_an_end_of_the_interval_only_if_it_is_closed(closed, with_low, with_high, interval):
     for end, belongs in ((0, with_low), (1, with_high)):
         if belongs:
             assert check_real("rate", end, 0, 1, closed=closed) == end
@@ -58,42 +59,60 @@ def test_check_real_takes_the_ends_that_are_closed(closed, with_low, with_high, 
                 check_real("rate", end, 0, 1, closed=closed)
 
 
-def test_check_real_leaves_missing_sides_open():
+def test_check_real_has_no_limit_on_a_side_without_an_end():
     assert check_real("shift", -1e300) == -1e300
     with pytest.raises(InvalidParameterError, match=r"\(-inf, inf\), got nan"):
         check_real("shift", np.nan)
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int32(2)])
-def test_check_integer_returns_integers_from_low_on(value):
+def test_check_integer_returns_integers_of_at_least_low(value):
     assert check_integer("n", value, 1) is value
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "3", None, np.float64(2)])
-def test_check_integer_rejects_the_rest(value):
+def test_check_integer_rejects_other_values(value):
     with pytest.raises(InvalidParameterError, match=r"^n must be an integer of at least 1, got "):
         check_integer("n", value, 1)
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
-def test_check_flag_returns_flags(value):
+def test_check_flag_returns_true_and_false(value):
     assert check_flag("shuffle", value) is value
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"])
-def test_check_flag_rejects_the_rest(value):
+def test_check_flag_rejects_other_values(value):
     with pytest.raises(InvalidParameterError, match=r"^shuffle must be True or False, got "):
         check_flag("shuffle", value)
 
 
-def test_check_choice_returns_one_of_the_names():
+def test_check_choice_returns_a_name_of_the_choices():
     assert check_choice("loss", "b", {"a": 1, "b": 2}) == "b"
 
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"]])
-def test_check_choice_lists_the_names(value):
+def test_the_error_of_check_choice_lists_the_names(value):
     with pytest.raises(InvalidParameterError, match=r"^loss must be one of \['a', 'b'\] or a callable, got "):
         check_choice("loss", value, {"a": 1, "b": 2}, otherwise=" or a callable")
+
+
+# Errors of other packages.
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, OverflowError])
+def test_naming_adds_the_name_of_the_argument_to_an_error(error):
+    message = r"^baseline must be one value per feature: wrong\.$"
+    with pytest.raises(ValueError, match=message) as raised, naming("baseline", "one value per feature"):
+        raise error("wrong.")
+    assert isinstance(raised.value.__cause__, error)
+
+
+@pytest.mark.parametrize("error", [TypeError("baseline is wrong."), KeyError("wrong.")], ids=repr)
+def test_naming_does_not_change_errors_that_contain_the_name_or_are_of_another_type(error):
+    with pytest.raises(type(error)) as raised, naming("baseline"):
+        raise error
+    assert raised.value is error
 
 
 # Warnings.
@@ -103,34 +122,34 @@ def warn():
     warn_user("look here", UserWarning)
 
 
-def as_if_in(package, call):
-    """Return a function of a package that makes a call."""
+def called_from(package, call):
+    """Return a function that calls `call` and belongs to a module of a package."""
     return eval("lambda: call()", {"__name__": f"{package}.module", "call": call})
 
 
-def lines_warned_of(call):
-    """Return file, line and text of what a call warns of."""
+def warnings_of(call):
+    """Return file, line and text of the warnings of a call."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
     return [(warning.filename, warning.lineno, str(warning.message)) for warning in caught]
 
 
-def test_a_warning_points_at_the_line_of_the_user():
+def test_a_warning_points_at_the_line_that_called():
     first_line = warn.__code__.co_firstlineno
-    assert lines_warned_of(warn) == [(__file__, first_line + 1, "look here")]
+    assert warnings_of(warn) == [(__file__, first_line + 1, "look here")]
 
 
 @pytest.mark.parametrize("packages", [["sklearn_deepnn"], ["sklearn_deepnn", "joblib", "sklearn", "contextlib"]])
-def test_a_warning_points_past_packages_between(packages):
+def test_a_warning_points_past_the_frames_of_internal_packages(packages):
     call = eval("lambda: warn_user('look here', UserWarning)", {"__name__": packages[0], "warn_user": warn_user})
     for package in packages[1:]:
-        call = as_if_in(package, call)
+        call = called_from(package, call)
 
     def user():
         call()
 
-    assert lines_warned_of(as_if_in("sklearn", user)) == [(__file__, user.__code__.co_firstlineno + 1, "look here")]
+    assert warnings_of(called_from("sklearn", user)) == [(__file__, user.__code__.co_firstlineno + 1, "look here")]
 
 
 @pytest.mark.parametrize("within", ["alone", "pipeline", "search"])
@@ -145,7 +164,7 @@ def test_a_warning_of_fit_points_at_the_line_that_called_fit(within):
     def user():
         model.fit(X, y)
 
-    found = lines_warned_of(user)
+    found = warnings_of(user)
     assert len(found) == (2 if within == "search" else 1)
     for filename, line, text in found:
         assert (filename, line) == (__file__, user.__code__.co_firstlineno + 1)

@@ -70,7 +70,7 @@ from ..training.loop import Examples, Recipe, TrainingState, Validate, mean_cost
 from ..training.optimizers import OPTIMIZERS, Optimizer, OptimizerName
 from ..training.schedules import SCHEDULES, Schedule, ScheduleName
 from ..typing import Array, Arrays, Auto, BoolArray, FloatArray, Inputs, MatrixLike, Maybe, Values
-from .inputs import checked_inputs
+from .inputs import read_inputs as checked_inputs
 
 # What "auto" stands for; docs/defaults.md tells why.
 AUTO_ENSEMBLE_SIZE = 12

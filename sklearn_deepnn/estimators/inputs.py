@@ -1,71 +1,86 @@
-"""Checks of X, and what to say of columns that are no numbers: text, categories, dates, missing values.
+"""Read X and sample weights: one error names all columns of X that are not numbers, and how to convert them.
 
-Conventions: rows are samples here, as they come from users. Nothing of pandas or polars is imported.
+Rows are samples here. Frames of pandas, polars and pyarrow are recognised by their attributes, without an import.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator
 from datetime import date, time, timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-TEXT, DATES, MISSING = range(3)  # the first of these that a column has is what is said of it
-ADVICE = (
-    "text or categories in {}, which OneHotEncoder or TargetEncoder in a ColumnTransformer turns into numbers",
-    "dates or times in {}, which have to be made numbers first, such as days since a day",
-    "missing values (Input {name} contains NaN) in {}, which SimpleImputer in a pipeline fills in",
-)
-MOST_NAMES = 5  # that a message lists
+from ..checks import naming
+from ..typing import Array
+
+PROBLEMS = {  # in this order: a column is listed under the first problem that it has
+    "text": "text or categories in {}, which OneHotEncoder or TargetEncoder in a ColumnTransformer turns into numbers",
+    "dates": "dates or times in {}, which must be converted to numbers first, such as days since a reference date",
+    "missing": "missing values (Input {name} contains NaN) in {}, which SimpleImputer in a pipeline fills in",
+}
+MAX_LABELS = 5  # labels of columns listed per problem
+DATE_TYPES = (date, time, timedelta, np.datetime64, np.timedelta64)
+NUMERIC_DTYPE = re.compile(r"u?int\d|float|halffloat|double|decimal|bool|sparse", re.IGNORECASE)  # of any package
+CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
 
 
-def checked_inputs(estimator: Any, X: Any, *y: Any, name: str = "X", **rules: Any) -> Any:
-    """Return X, and y if it is given, as `sklearn.utils.validation.validate_data` does, with errors that name columns.
+def read_inputs(estimator: Any, X: Any, *y: Any, name: str = "X", **rules: Any) -> Any:
+    """Validate X, and y if it is given, with `sklearn.utils.validation.validate_data`.
 
-    Columns of a dtype for categories, dates or times are refused even where scikit-learn would take their codes, or the
-    microseconds that they count, for numbers; and so is text, even where it is all digits.
+    Columns of text, categories, dates or times raise an error even if scikit-learn would convert them silently. It
+    converts text that is all digits, categories that are numbers, and dates of polars (to microseconds).
 
     Parameters
     ----------
     estimator : estimator
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
     *y : array-like
-        None or one.
+        At most one array.
     name : str, default="X"
-        What errors call X.
+        Name of X in errors.
     **rules
-        For `validate_data`.
+        Keyword arguments of `validate_data`.
+
+    Returns
+    -------
+    X : {ndarray, CSR array} of shape (n_samples, n_features)
+    y : ndarray
+        If it was given.
 
     Raises
     ------
     ValueError
+        If X or y is invalid. If X has columns that are not numbers, the error names the columns and a remedy.
     """
-    if is_converted_though_no_numbers(X):
-        raise ValueError(what_is_no_number(X, name))
+    if not has_numeric_dtypes(X) and (message := describe_columns(X, name)):
+        raise ValueError(message)
     try:
         checked = validate_data(estimator, X, *y, accept_sparse="csr", dtype="numeric", **rules)
     except (TypeError, ValueError) as error:
-        message = None if "feature names" in str(error) else what_is_no_number(X, name)
-        if message is None:
-            raise
-        raise ValueError(message) from error
-    if (checked[0] if y else checked).dtype.kind not in "biuf":  # dates alone, or what an old version left as objects
-        raise ValueError(what_is_no_number(X, name) or f"{name} must have numbers in every column.")
+        if "feature names" not in str(error) and (message := describe_columns(X, name)):
+            raise ValueError(message) from error
+        raise
+    if (checked[0] if y else checked).dtype.kind not in "biuf":  # lists of numpy.datetime64 reach this line
+        raise ValueError(describe_columns(X, name) or f"{name} must have numbers in every column.")
     return checked
 
 
-def is_converted_though_no_numbers(X: Any) -> bool:
-    """Say whether an array or frame has text that may be all digits, categories, or dates or times of polars."""
-    dtypes = [X.dtype] if isinstance(X, np.ndarray) else getattr(X, "dtypes", ()) if hasattr(X, "columns") else ()
-    if any(hasattr(dtype, "categories") or getattr(dtype, "is_temporal", bool)() for dtype in dtypes):
-        return True
-    has_objects = any(getattr(dtype, "kind", "") == "O" for dtype in dtypes)
-    return has_objects and any(kind == TEXT for _, kind in kinds_of_columns(X))
+def has_numeric_dtypes(X: Any) -> bool:
+    """Return whether all dtypes of an array or frame are numeric; True for inputs without dtypes, such as lists."""
+    if isinstance(X, np.ndarray):
+        dtypes = [X.dtype]
+    elif hasattr(X, "columns") and hasattr(X, "dtypes"):  # pandas, polars
+        dtypes = X.dtypes
+    else:
+        dtypes = getattr(getattr(X, "schema", None), "types", ())  # pyarrow
+    return all(NUMERIC_DTYPE.match(str(dtype)) for dtype in set(dtypes))
 
 
-def what_is_no_number(X: Any, name: str = "X") -> str | None:
-    """Return what to say of the columns that are no numbers, or None if all are, or if X has no columns.
+def describe_columns(X: Any, name: str = "X") -> str | None:
+    """Return the error message about the columns of X that are not numbers, or None if there are none.
 
     Parameters
     ----------
@@ -76,85 +91,79 @@ def what_is_no_number(X: Any, name: str = "X") -> str | None:
     -------
     str or None
     """
-    found: tuple[list[Any], ...] = ([], [], [])
-    for label, kind in kinds_of_columns(X):
-        found[kind].append(label)
-    parts = [
-        advice.format(f"column{'s' * (len(labels) > 1)} {listed(labels)}", name=name)
-        for advice, labels in zip(ADVICE, found)
-        if labels
-    ]
-    return f"{name} must have numbers in every column, got {'; '.join(parts)}." if parts else None
-
-
-def listed(labels: Sequence[object]) -> str:
-    """Return the first of some labels in words."""
-    more = len(labels) - MOST_NAMES
-    return ", ".join(map(repr, labels[:MOST_NAMES])) + (f" and {more} more" if more > 0 else "")
-
-
-def kinds_of_columns(X: Any) -> Iterator[tuple[Any, int]]:
-    """Yield label or number, and `TEXT`, `DATES` or `MISSING`, for each column that is no numbers.
-
-    Parameters
-    ----------
-    X : object
-    """
-    if issparse(X):
-        X = X.tocoo()
-        yield from ((j, MISSING) for j in np.unique(X.col[np.isnan(X.data)]).tolist() if X.data.dtype.kind == "f")
-        return
-    for label, column in labelled_columns(X):
-        kind = kind_of_column(column)
-        if kind is not None:
-            yield label, kind
+    columns = [(label, problem_of_column(column)) for label, column in labelled_columns(X)]
+    descriptions = []
+    for problem, description in PROBLEMS.items():
+        labels = [repr(label) for label, found in columns if found == problem]
+        if labels:
+            more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else ""
+            listed = f"column{'s' * (len(labels) > 1)} {', '.join(labels[:MAX_LABELS])}{more}"
+            descriptions.append(description.format(listed, name=name))
+    return f"{name} must have numbers in every column, got {'; '.join(descriptions)}." if descriptions else None
 
 
 def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield label or number, and values, for each column of a frame (pandas, polars, pyarrow), array or list of rows.
-
-    Parameters
-    ----------
-    X : object
-    """
-    if hasattr(X, "iloc") and hasattr(X, "columns"):  # labels may occur twice
-        yield from ((label, X.iloc[:, j]) for j, label in enumerate(X.columns))
-    elif hasattr(X, "column_names"):
+    """Yield (label or number, values) for each column of a frame, array, sparse matrix or list of rows."""
+    if issparse(X):
+        X = X.tocoo()
+        yield from ((j, [np.nan]) for j in np.unique(X.col[X.data != X.data]).tolist())  # only columns with NaN matter
+    elif hasattr(X, "columns") and hasattr(X, "items"):  # pandas
+        yield from X.items()
+    elif hasattr(X, "column_names"):  # pyarrow
         yield from zip(X.column_names, X.columns)
-    elif hasattr(X, "get_columns"):
+    elif hasattr(X, "get_columns"):  # polars
         yield from zip(X.columns, X.get_columns())
     else:
         try:
-            X = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)  # not all text because some is
+            X = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)  # the default dtype makes all of it text
         except (TypeError, ValueError):  # rows of different lengths
             return
         yield from enumerate(X.T if X.ndim == 2 else [])
 
 
-def kind_of_column(column: Any) -> int | None:
-    """Return `TEXT`, `DATES`, `MISSING`, or None for a column of numbers, or of what nothing can be said about."""
-    if hasattr(getattr(column, "dtype", None), "categories"):
-        return TEXT
+def problem_of_column(column: Any) -> str | None:
+    """Return the first of `PROBLEMS` that a column has, or None if it has numbers or unknown objects only."""
+    if CATEGORICAL_DTYPE.match(str(getattr(column, "dtype", getattr(column, "type", "")))):
+        return "text"
     values = np.asarray(column)
-    if values.dtype.kind in "US":
-        return TEXT
-    if values.dtype.kind in "mM":
-        return DATES
-    if values.dtype.kind == "f":
-        return MISSING if np.isnan(values).any() else None
-    kinds: Iterable[Any] = set(map(kind_of_value, values)) - {None} if values.dtype.kind == "O" else ()
-    return min(kinds, default=None)
+    if values.dtype.kind in "biuf":
+        return "missing" if np.isnan(values).any() else None
+    types = set(map(type, values)) if values.dtype.kind == "O" else {values.dtype.type}
+    if any(issubclass(kind, (str, bytes)) for kind in types):
+        return "text"
+    if any(issubclass(kind, DATE_TYPES) or hasattr(kind, "to_timestamp") for kind in types):  # as pandas.Period has
+        return "dates"
+    return "missing" if {"None", "nan", "NaN", "<NA>"} & set(map(str, values)) else None
 
 
-def kind_of_value(value: Any) -> int | None:
-    """Return `TEXT`, `DATES`, `MISSING`, or None for anything else."""
-    if isinstance(value, (str, bytes)):
-        return TEXT
-    if isinstance(value, (date, time, timedelta, np.datetime64, np.timedelta64)) or hasattr(value, "to_timestamp"):
-        return DATES
-    try:
-        return MISSING if value is None or value != value else None
-    except TypeError:  # pandas.NA is neither equal to anything nor different
-        return MISSING
-    except ValueError:  # an array
+def check_sample_weight(name: str, weight: Any, n_samples: int) -> Array | None:
+    """Return sample weights as float64, or None if `weight` is None.
+
+    Parameters
+    ----------
+    name : str
+        Name of the weights in errors.
+    weight : array-like of shape (n_samples,) or None
+    n_samples : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or None
+
+    Raises
+    ------
+    ValueError
+        If the weights are not finite numbers of at least 0, one per sample, or if all weights are 0.
+    """
+    if weight is None:
         return None
+    is_single = isinstance(weight, (Number, str))  # check_array does not name a single value in its error
+    with naming(name):
+        weight = check_array([weight] if is_single else weight, ensure_2d=False, dtype=np.float64, input_name=name)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"{name} must have shape ({n_samples},), one weight per sample, got {weight.shape}.")
+    if weight.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
+    if not weight.any():
+        raise ValueError(f"{name} must not be zero for all samples: at least one weight must be above zero.")
+    return weight

@@ -1,4 +1,5 @@
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 
 from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.estimators.inputs import check_sample_weight, read_inputs
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -27,7 +29,7 @@ def net(**parameters):
 
 
 def names_seen(X):
-    """Return the names that scikit-learn itself finds in a frame: 1.6 none in polars 2, where __dataframe__ is gone."""
+    """Return the names that scikit-learn finds in a frame; version 1.6 needs __dataframe__, which polars 2 removed."""
     return getattr(StandardScaler().fit(X), "feature_names_in_", None)
 
 
@@ -50,7 +52,7 @@ def with_gap(values, gap=None):
     return [gap if i == 3 else value for i, value in enumerate(values)]
 
 
-# What is accepted.
+# Numeric columns are accepted.
 
 NUMERIC = {
     "pandas bool": (lambda: pandas_with(FLAGS), FLAGS),
@@ -93,14 +95,14 @@ def test_pyarrow_tables_fit_and_predict_as_arrays_do():
     )  # fmt: skip
 
 
-def test_columns_in_another_order_are_rejected_and_not_taken_as_they_come():
+def test_columns_in_another_order_are_refused():
     model = net().fit(pandas_with(NUMBERS), Y)
     for swapped in (pandas_with(NUMBERS)[["b", "a"]], pandas_with(with_gap(NUMBERS * 1.0))[["b", "a"]]):
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(swapped)
 
 
-# What is not.
+# Other columns are refused.
 
 REFUSED = {
     "pandas text": (lambda: pandas_with(COLOURS), TEXT),
@@ -167,8 +169,38 @@ def test_one_error_names_the_column_and_the_remedy(kind, call):
     assert "'a'" not in message
 
 
+@pytest.mark.parametrize(
+    ("type_name", "column", "remedy"),
+    [
+        ("string", ["01067", "10115"], TEXT),
+        ("binary", [b"red", b"green"], TEXT),
+        ("dictionary of text", ["red", "green"], TEXT),
+        ("dictionary of numbers", [3, 4], TEXT),
+        ("date32", [dt.date(2024, 1, 1), dt.date(2024, 1, 2)], DATES),
+        ("timestamp[us]", [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)], DATES),
+        ("int64", [1, None], MISSING),
+        ("double", [1.0, float("nan")], MISSING),
+    ],
+)
+def test_errors_about_pyarrow_tables_name_the_column_and_the_remedy(type_name, column, remedy):
+    pa = pytest.importorskip("pyarrow")
+    if type_name.startswith("dictionary"):
+        column = pa.array(column).dictionary_encode()
+    else:
+        column = pa.array(column, type=pa.type_for_alias(type_name))
+    with pytest.raises(ValueError, match=r"^X must have numbers .*column 'b',") as raised:
+        net().fit(pa.table({"a": A[:2], "b": column}), [0, 1])
+    assert remedy in str(raised.value)
+
+
+def test_columns_with_the_same_name_are_all_checked():
+    X = pd.DataFrame(np.column_stack([A, with_gap(A, np.nan)]), columns=["a", "a"])
+    with pytest.raises(ValueError, match=r"missing values .* in column 'a',"):
+        net().fit(X, Y)
+
+
 @pytest.mark.parametrize("call", ["partial_fit", "predict_proba", "decision_function", "hidden_activations"])
-def test_every_method_says_so(call):
+def test_every_method_names_the_column(call):
     fitted, arguments = net(max_iter=1).fit(pandas_with(A), Y), [Y] if call == "partial_fit" else []
     with pytest.raises(ValueError, match=r"^X must have numbers .*column 'b', which OneHotEncoder"):
         getattr(fitted, call)(pandas_with(COLOURS), *arguments)
@@ -186,26 +218,26 @@ def test_text_is_refused_even_if_it_is_all_digits(dtype):
         network.predict(table)
 
 
-def test_all_that_is_wrong_with_a_table_is_said_at_once():
+def test_one_error_lists_all_problems_of_a_table():
     X = pd.DataFrame({"size": COLOURS, "age": with_gap(A, np.nan), "day": DAYS, "fine": A, "colour": COLOURS})
     with pytest.raises(ValueError, match="X must") as raised:
         net().fit(X, Y)
     assert str(raised.value) == (
         "X must have numbers in every column, got text or categories in columns 'size', 'colour', which OneHotEncoder "
-        "or TargetEncoder in a ColumnTransformer turns into numbers; dates or times in column 'day', which have to be "
-        "made numbers first, such as days since a day; missing values (Input X contains NaN) in column 'age', which "
-        "SimpleImputer in a pipeline fills in."
+        "or TargetEncoder in a ColumnTransformer turns into numbers; dates or times in column 'day', which must be "
+        "converted to numbers first, such as days since a reference date; missing values (Input X contains NaN) in "
+        "column 'age', which SimpleImputer in a pipeline fills in."
     )
 
 
-def test_many_columns_are_counted_and_not_listed():
+def test_at_most_five_columns_are_listed():
     X = pd.DataFrame({f"c{j}": COLOURS for j in range(12)})
     with pytest.raises(ValueError, match=r"columns 'c0', 'c1', 'c2', 'c3', 'c4' and 7 more, which OneHotEncoder"):
         net().fit(X, Y)
 
 
 @pytest.mark.parametrize(
-    ("X", "said"),
+    ("X", "message"),
     [
         (np.array([[1.0, "a"], [2.0, "b"]], dtype=object), "text or categories in column 1,"),
         ([[1.0, "a"], [2.0, "b"]], "text or categories in column 1,"),
@@ -218,19 +250,22 @@ def test_many_columns_are_counted_and_not_listed():
         (sp.csr_array([[1.0, 0.0], [0.0, np.nan]]), "missing values .* in column 1,"),
         (sp.csc_matrix([[1.0, 0.0], [0.0, np.nan]]), "missing values .* in column 1,"),
         (np.full((2, 2), np.datetime64("2024-01-01")), "dates or times in columns 0, 1,"),
+        ([[np.datetime64("2024-01-01")] * 2] * 2, "dates or times in columns 0, 1,"),
+        (np.array([[1.0, np.float32("nan")], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
+        (np.array([[1.0, Decimal("NaN")], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
         (np.array([[1, dt.date(2024, 1, 1)], [2, dt.date(2024, 1, 2)]], dtype=object), "dates or times in column 1,"),
     ],
     ids=lambda value: None if isinstance(value, str) else type(value).__name__,
 )
-def test_arrays_and_lists_name_the_number_of_the_column(X, said):
-    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {said}"):
+def test_errors_about_arrays_and_lists_name_the_number_of_the_column(X, message):
+    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {message}"):
         net().fit(X, [0, 1])
-    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {said}"):
+    with pytest.raises(ValueError, match=f"^X must have numbers in every column, got {message}"):
         net(max_iter=1).fit(np.eye(2), [0, 1]).predict(X)
 
 
 @pytest.mark.parametrize(
-    ("X", "said"),
+    ("X", "message"),
     [
         (np.array([[1.0, {}], [2.0, {}]], dtype=object), "must be .* string.* number"),
         (np.array([[1.0, [1, 2]], [2.0, [3, 4]]], dtype=object), "setting an array element with a sequence"),
@@ -243,18 +278,18 @@ def test_arrays_and_lists_name_the_number_of_the_column(X, said):
     ],
     ids=["dicts", "lists", "ragged", "complex", "infinity", "one column", "word", "None"],
 )
-def test_other_errors_are_scikit_learn_s_own(X, said):
-    with pytest.raises((TypeError, ValueError), match=said) as raised:
+def test_other_errors_are_those_of_scikit_learn(X, message):
+    with pytest.raises((TypeError, ValueError), match=message) as raised:
         net().fit(X, [0, 1])
     assert "X must have numbers" not in str(raised.value)
 
 
-def test_an_error_about_y_is_not_blamed_on_x():
+def test_an_error_about_y_does_not_mention_x():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         net().fit(pandas_with(NUMBERS), with_gap(A, np.nan))
 
 
-def test_a_refused_frame_leaves_what_was_fitted():
+def test_a_refused_frame_does_not_change_a_fitted_model():
     X = pandas_with(NUMBERS)
     model = net().fit(X, Y)
     before = model.predict_proba(X)
@@ -263,7 +298,7 @@ def test_a_refused_frame_leaves_what_was_fitted():
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
-def test_plain_arrays_are_predicted_without_the_checks_of_frames(monkeypatch):
+def test_predictions_of_numeric_arrays_skip_the_validation_of_frames(monkeypatch):
     X = np.column_stack([A, NUMBERS])
     model = net().fit(X, Y)
     expected = model.predict(X)
@@ -271,21 +306,21 @@ def test_plain_arrays_are_predicted_without_the_checks_of_frames(monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError
 
-    monkeypatch.setattr("sklearn_deepnn.estimators.classifier.checked_inputs", never)
+    monkeypatch.setattr("sklearn_deepnn.estimators.inputs.validate_data", never)
     np.testing.assert_array_equal(model.predict(X), expected)
     with pytest.raises(AssertionError):
         model.predict(X.tolist())
 
 
-# The remedies that are named do what is said of them.
+# The remedies that errors name work.
 
 
 @pytest.mark.parametrize("encoder", [OneHotEncoder(), TargetEncoder()])
 @pytest.mark.parametrize("kind", [kind for kind, (_, remedy) in REFUSED.items() if remedy == TEXT])
-def test_the_encoders_that_are_named_turn_columns_into_numbers(kind, encoder):
+def test_the_encoders_that_errors_name_convert_the_columns(kind, encoder):
     X = REFUSED[kind][0]()
     if kind in ("pandas numbers and text", "pandas bytes"):
-        pytest.skip("scikit-learn's encoders take no such column")
+        pytest.skip("scikit-learn's encoders do not accept such a column")
     if names_seen(pl.DataFrame({"a": A})) is None and isinstance(X, pl.DataFrame):
         pytest.skip("this version of scikit-learn selects no columns of polars frames by name")
     model = make_pipeline(
@@ -295,9 +330,9 @@ def test_the_encoders_that_are_named_turn_columns_into_numbers(kind, encoder):
 
 
 @pytest.mark.parametrize("kind", [kind for kind, (_, remedy) in REFUSED.items() if remedy == MISSING])
-def test_the_imputer_that_is_named_fills_gaps(kind):
+def test_the_imputer_that_errors_name_fills_in_missing_values(kind):
     X = REFUSED[kind][0]()
-    if kind in ("pandas None", "pandas NA in objects"):  # pandas itself says what numbers they are
+    if kind in ("pandas None", "pandas NA in objects"):  # pandas finds the numeric dtype
         X = X.convert_dtypes()
     if isinstance(X, pl.DataFrame):
         X = X.with_columns(pl.col("b").cast(pl.Float64))
@@ -306,7 +341,7 @@ def test_the_imputer_that_is_named_fills_gaps(kind):
     assert make_pipeline(SimpleImputer(), net(max_iter=60, learning_rate=0.05)).fit(X, Y).score(X, Y) > 0.8
 
 
-def test_days_since_a_day_are_numbers():
+def test_days_since_a_reference_date_are_accepted():
     X = pandas_with(pd.Series(DAYS))
     days = FunctionTransformer(lambda frame: (frame - DAYS[0]) / pd.Timedelta(days=1))
     model = make_pipeline(
@@ -315,8 +350,44 @@ def test_days_since_a_day_are_numbers():
     assert model.fit(X, Y).score(X, Y) > 0.8
 
 
-def test_missing_values_are_noticed_where_the_configuration_assumes_there_are_none():
+def test_missing_values_are_refused_even_under_assume_finite():
     X = np.column_stack([A, with_gap(A, np.nan)])
     model = net().fit(np.column_stack([A, A]), Y)
     with config_context(assume_finite=True), pytest.raises(ValueError, match="X"):
         model.predict(X)
+
+
+# The functions that read inputs.
+
+
+def test_inputs_are_returned_as_numeric_arrays():
+    X, y = read_inputs(net(), pd.DataFrame({"a": [1, 2], "b": [True, False]}), ["red", "green"])
+    np.testing.assert_array_equal(X, [[1, 1], [2, 0]])
+    np.testing.assert_array_equal(y, ["red", "green"])
+    assert sp.issparse(read_inputs(net(), sp.coo_array([[1.0, 0.0]])))
+
+
+def test_sample_weights_are_returned_as_float64():
+    weight = check_sample_weight("sample_weight", [1, 0, 2], 3)
+    assert weight.dtype == np.float64
+    np.testing.assert_array_equal(weight, [1, 0, 2])
+    assert check_sample_weight("sample_weight", None, 3) is None
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1, 2], r"^sample_weight must have shape \(3,\), one weight per sample, got \(2,\)\.$"),
+        (1.0, r"^sample_weight must have shape \(3,\)"),
+        (np.ones((3, 1)), r"got \(3, 1\)\.$"),
+        ([1, 2, -0.5], r"^sample_weight must not be negative, got -0\.5\.$"),
+        ([0, 0, 0], "^sample_weight must not be zero for all samples"),
+        ([1, 2, np.nan], "sample_weight contains NaN"),
+        ([1, 2, np.inf], "sample_weight contains infinity"),
+        (["light", "heavy", "heavy"], "^sample_weight must be valid: "),
+        ("balanced", "^sample_weight must be valid: "),
+    ],
+)
+def test_errors_about_sample_weights_name_them(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_sample_weight("sample_weight", weight, 3)

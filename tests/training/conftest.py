@@ -1,0 +1,61 @@
+"""A network with its examples, and settings of how training splits its work."""
+
+import pytest
+from training_cases import draw_examples
+
+from sklearn_deepnn.network.model import Network
+from sklearn_deepnn.threads import ThreadPool
+from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.training.loop import mean_cost
+
+
+@pytest.fixture
+def network():
+    return Network((4, 5, 4, 3), activation="tanh")
+
+
+@pytest.fixture
+def examples():
+    return draw_examples()
+
+
+@pytest.fixture
+def stochastic_case():
+    """Return a network with dropout and batch normalisation, examples and a validation.
+
+    Training this network changes every field of the state.
+    """
+    network, others = Network((4, 5, 4, 3), dropout_rate=0.3, batch_norm=True), draw_examples(seed=5)
+    return network, draw_examples(), lambda parameters: {"validation_cost": mean_cost(others, parameters, network)}
+
+
+@pytest.fixture
+def split_into(monkeypatch):
+    """Return a function that makes training split batches into n chunks and returns the sizes of the thread pools."""
+
+    def split_into(n_chunks):
+        sizes = []
+
+        class RecordedPool(ThreadPool):
+            def __init__(self, n_threads):
+                sizes.append(n_threads)
+                super().__init__(n_threads)
+
+        monkeypatch.setattr(training, "ThreadPool", RecordedPool)
+        monkeypatch.setattr(training, "WORK_OF_PART", 1)
+        monkeypatch.setattr(training, "PART_COLUMNS", 1)
+        monkeypatch.setattr(training, "allowed_threads", lambda: n_chunks)
+        return sizes
+
+    return split_into
+
+
+@pytest.fixture
+def block_bytes(monkeypatch):
+    """Return a function that sets the size of the blocks in which parameters are updated."""
+
+    def block_bytes(n_bytes):
+        monkeypatch.setattr(training, "BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(training, "SHARED_BLOCK_BYTES", n_bytes)
+
+    return block_bytes

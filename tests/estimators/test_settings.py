@@ -1,0 +1,272 @@
+"""What the parameters do, and the messages about values that they do not allow."""
+
+import copy
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
+from reference import assert_same
+from sklearn.utils import check_random_state
+
+from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from sklearn_deepnn.training.schedules import SCHEDULES
+
+# What parameters do.
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_may_be_a_name_a_class_or_an_instance(name):
+    by_name, *others = (net(optimizer=each).fit(X, Y) for each in (name, OPTIMIZERS[name], OPTIMIZERS[name]()))
+    for other in others:
+        assert_same(fitted(other), fitted(by_name))
+
+
+def test_the_settings_of_an_optimizer_instance_are_used():
+    models = [net(optimizer=each).fit(X, Y) for each in (Adam(), Adam(beta_1=0.5), SGD(), SGD(momentum=0.9))]
+    assert len({model.loss_ for model in models}) == 4
+
+
+def test_lbfgs_ignores_the_batch_size():
+    one, other = (net(optimizer=LBFGS(), batch_size=size).fit(X, Y).predict_proba(X) for size in (3, None))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_callable_schedule_is_called_at_every_step():
+    model = net(learning_rate_schedule=lambda step: 0.001 * (step + 1)).fit(X, Y)
+    n_steps = 6  # 90 rows in batches of 16
+    assert model.learning_rate_curve_ == pytest.approx([0.001 * n_steps * epoch for epoch in range(1, 6)])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_spans_all_epochs(name):
+    model = net(learning_rate_schedule=name, max_iter=8, learning_rate=0.5).fit(X, Y)
+    last_steps = np.arange(1, 9) * 6 - 1
+    expected = [SCHEDULES[name](step, learning_rate=0.5, n_steps=48) for step in last_steps]
+    assert model.learning_rate_curve_ == pytest.approx(expected)
+
+
+def test_reduce_on_plateau_lowers_the_rate():
+    model = net(learning_rate_schedule="reduce_on_plateau", max_iter=30, n_iter_no_change=10, tol=1e9).fit(X, Y)
+    assert model.learning_rate_curve_[:6] == [0.001] * 6
+    assert model.learning_rate_curve_[6:] == pytest.approx([0.0002] * len(model.learning_rate_curve_[6:]))
+    assert model.n_iter_ == 11
+
+
+@pytest.mark.parametrize("parameters", [{}, {"batch_norm": True}], ids=str)
+def test_weight_init_sets_the_initial_parameters(parameters):
+    start = {name: array + 0.5 for name, array in net(**parameters).fit(X, Y).parameters_.items()}
+    given = copy.deepcopy(start)
+    still = {"optimizer": "sgd", "learning_rate": 1e-300, "max_iter": 1, **parameters}
+    trained = net(weight_init=start, **still).fit(X, Y).parameters_
+    for name in start:
+        if not name.startswith("running"):
+            np.testing.assert_allclose(trained[name], start[name], rtol=1e-13)  # scaled inputs have other weights
+    assert_same(start, given)
+
+
+@pytest.mark.parametrize("n_samples", [1, 3, 90])
+@pytest.mark.parametrize("parameters", ARCHITECTURES, ids=str)
+def test_too_large_a_batch_is_the_whole_set(n_samples, parameters):
+    if n_samples == 1 and parameters.get("batch_norm"):
+        n_samples = 2  # one is an error of its own
+    parameters = {"hidden_layer_dims": (30,), "learning_rate": 0.02, **parameters}
+    large, whole = (net(batch_size=size, **parameters).fit(X[:n_samples], Y[:n_samples]) for size in (10**6, None))
+    assert_same(fitted(large), fitted(whole))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 90, 89])
+def test_batches_of_any_size_train_every_architecture(batch_size):
+    for parameters in ARCHITECTURES:
+        if batch_size == 1 and parameters.get("batch_norm"):
+            continue  # an error of its own
+        assert np.isfinite(net(batch_size=batch_size, max_iter=2, **parameters).fit(X, Y).loss_)
+
+
+def test_a_numpy_batch_size_does_not_change_single_precision(monkeypatch):
+    monkeypatch.setattr(training, "WORK_OF_PART", 1)
+    monkeypatch.setattr(training, "PART_COLUMNS", 1)
+    monkeypatch.setattr(training, "allowed_threads", lambda: 2)
+    for shuffle in (True, False):
+        given, plain = (
+            net(batch_size=batch_size, shuffle=shuffle, dtype="float32").fit(X, Y) for batch_size in (np.int64(20), 20)
+        )
+        np.testing.assert_array_equal(given.coefs_[0], plain.coefs_[0])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_label_smoothing_keeps_probabilities_from_the_extremes(loss):
+    y = targets("binary" if loss == "binary_cross_entropy" else "multiclass")
+    plain, smooth = (net(max_iter=100, learning_rate=0.05, label_smoothing=s).fit(X, y) for s in (0, 0.3))
+    assert smooth.predict_proba(X).max() < plain.predict_proba(X).max()
+
+
+def test_weight_decay_pulls_weights_towards_zero():
+    norms = [
+        np.linalg.norm(np.concatenate([W.ravel() for W in net(weight_decay=decay, max_iter=30).fit(X, Y).coefs_]))
+        for decay in (0, 1, 10)
+    ]
+    assert norms == sorted(norms, reverse=True)
+
+
+def test_activation_and_dropout_may_differ_from_layer_to_layer():
+    several = net(hidden_layer_dims=(6, 5), activation=("tanh", "relu"), dropout_rate=[0.5, 0]).fit(X, Y)
+    for activation, dropout_rate in (("tanh", (0.5, 0)), (["tanh", "relu"], 0.5), (["relu", "tanh"], (0.5, 0))):
+        other = net(hidden_layer_dims=(6, 5), activation=activation, dropout_rate=dropout_rate).fit(X, Y)
+        assert other.loss_ != several.loss_
+
+
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 13), (True, 13), (2, 21)])
+def test_verbose_prints_lines(capsys, verbose, n_lines):
+    net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == n_lines
+    assert printed.err == ""
+    lines = printed.out.splitlines()
+    assert all(line.startswith("epoch") and "validation" in line for line in lines[:-1])
+    assert all(line.startswith("the weights of epoch") for line in lines[-1:])
+
+
+# Random numbers.
+
+
+def test_a_seed_gives_the_same_model():
+    for parameters in ({}, {"dropout_rate": 0.5}, {"early_stopping": True}, {"optimizer": "lbfgs"}):
+        assert pickle.dumps(net(**parameters).fit(X, Y)) == pickle.dumps(net(**parameters).fit(X, Y))
+    assert net(random_state=1).fit(X, Y).loss_ != net(random_state=2).fit(X, Y).loss_
+
+
+def test_a_random_state_instance_is_drawn_from():
+    drawn = np.random.RandomState(0)
+    first, second = net(random_state=drawn).fit(X, Y), net(random_state=drawn).fit(X, Y)
+    assert_same(fitted(first), fitted(net(random_state=0).fit(X, Y)))
+    assert first.loss_ != second.loss_
+
+
+def test_the_global_random_state_is_used_where_none_is_given():
+    check_random_state(None).seed(5)  # NumPy's global one
+    first = net(random_state=None).fit(X, Y)
+    check_random_state(None).seed(5)  # NumPy's global one
+    assert net(random_state=None).fit(X, Y).loss_ == first.loss_
+
+
+# Values that are not allowed.
+BAD_PARAMETERS = {
+    "hidden_layer_dims": [
+        *[0, -1, 2.5, None, True, (4, 0), (4, 1.5), (True,), np.nan, (4, (3,)), {4}],
+        *["", "0", "4-0", "128-x", "128-", "-128", "128--64", "128 64", "4.5", ("4", "3"), ("4-3",)],
+    ],
+    "activation": ["rely", "logistic", 3, None, ("relu", "relu"), ("rely",), True, ()],
+    "ensemble_size": [0, -1, 2.5, "many", None, True, np.nan],
+    "scale_inputs": ["minmax", True, False, 1, np.nan],
+    "weight_averaging": [-1, "on", None, True, np.nan, np.inf],
+    "weight_init": ["he", None, 1, True, {"W1": np.zeros((2, 2))}, {}],
+    "optimizer": ["adagrad", None, 3, object, [], {}, True],
+    "learning_rate": [0, -0.1, "0.1", None, True, np.nan, np.inf, [0.1], 10**400],
+    "learning_rate_schedule": ["linear", None, 3, True],
+    "batch_size": [0, -1, 2.5, "all", True, np.nan, [16]],
+    "max_iter": [0, -1, 2.5, "10", None, True, np.nan],
+    "weight_decay": [-1, "0", None, True, np.nan, np.inf],
+    "dropout_rate": [-0.1, 1, 1.5, "0.5", None, True, np.nan, (0.1, 0.1), (2,)],
+    "batch_norm": [1, 0, "yes", None],
+    "label_smoothing": [-0.1, 1, "0", None, True, np.nan],
+    "max_grad_norm": [0, -1, "1", True, np.nan, np.inf],
+    "class_weight": ["heavy", 3, True, [1, 2, 3], {0: -1, 1: 1, 2: 1}, {0: "a", 1: 1, 2: 1}, {0: np.nan, 1: 1, 2: 1}],
+    "early_stopping": ["yes", None, 1, 0.5],
+    "validation_fraction": [0, 1, -0.1, 1.5, "0.1", None, True, np.nan],
+    "n_iter_no_change": [0, -1, 2.5, "10", None, True, np.nan],
+    "tol": [-1, "0", None, True, np.nan],
+    "scoring": ["correctness", 3, True, None],
+    "shuffle": [1, "yes", None],
+    "warm_start": [1, "yes", None],
+    "dtype": ["float16", "single precision", int, None, 3, "auto32"],
+    "verbose": [-1, "yes", None, 0.5, np.nan],
+    "random_state": ["seed", -1, 1.5, (1, 2)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}={value!r}"[:60])
+        for name in BAD_PARAMETERS
+        for value in BAD_PARAMETERS[name]
+    ],
+)
+def test_a_bad_parameter_is_named_with_its_value(earlier, no_training, name, value):
+    no_training()
+    model = earlier[0].set_params(**{name: value})
+    entries = (
+        list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, (tuple, set)) else []
+    )
+    for train_on in (model.fit, partial(net(**{name: value}).partial_fit, classes=[0, 1, 2])):
+        with pytest.raises(ValueError, match=rf"(?s)^{name}.* must .*got ") as caught:
+            train_on(X, Y)
+        assert any(repr(culprit) in str(caught.value) for culprit in [value, *entries]) or name == "weight_init"
+    assert_untouched(earlier)
+
+
+def test_every_parameter_has_bad_values():
+    assert set(BAD_PARAMETERS) == set(net().get_params())
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("activation", ["relu", "tanh"]),
+        ("weight_init", ["auto", "he_normal"]),
+        ("optimizer", list(OPTIMIZERS)),
+        ("learning_rate_schedule", [*SCHEDULES, "reduce_on_plateau"]),
+        ("scoring", ["loss", "accuracy"]),
+        ("dtype", ["auto", "float32", "float64"]),
+        ("early_stopping", ["auto"]),
+        ("class_weight", ["balanced"]),
+        ("batch_size", ["auto"]),
+    ],
+)
+def test_the_message_on_an_unknown_name_lists_the_known_ones(name, known):
+    with pytest.raises(ValueError, match=f"{name} must be") as caught:
+        net(**{name: "unheard-of"}).fit(X, Y)
+    assert all(each in str(caught.value) for each in [*known, "unheard-of"])
+
+
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "weight_averaging", "n_iter_no_change", "ensemble_size"]
+)
+def test_errors_say_that_auto_is_allowed(name):
+    with pytest.raises(ValueError, match=f"{name} must be .* or 'auto', got 'automatic'"):
+        net(**{name: "automatic"}).fit(X, Y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "text", -1])
+def test_a_weight_init_with_bad_numbers_or_shapes_is_named(earlier, no_training, value):
+    start = net(max_iter=1).fit(X, Y).parameters_
+    start["W1"] = np.full((6, 4), value) if value != -1 else np.zeros((4, 6))
+    no_training()
+    with pytest.raises(ValueError, match=r"^weight_init must"):
+        earlier[0].set_params(weight_init=start).fit(X, Y)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize("rate", [-1, np.nan, "fast", None])
+def test_a_callable_schedule_that_gives_no_rate_is_named(earlier, rate):
+    with pytest.raises(ValueError, match=r"learning_rate_schedule.*must be a number .*got"):
+        earlier[0].set_params(learning_rate_schedule=lambda step: rate).fit(X, Y)
+    assert_untouched(earlier)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"class_weight": "balanced"}, r"^class_weight must .*partial_fit.*got 'balanced'"),
+        ({"learning_rate_schedule": "reduce_on_plateau"}, "learning_rate_schedule must be another for partial_fit"),
+        ({"scale_inputs": "robust"}, "scale_inputs must be 'standard' or None for partial_fit"),
+    ],
+    ids=str,
+)
+def test_partial_fit_rejects_values_that_need_all_data_at_once(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        net(**parameters).partial_fit(X, Y, classes=[0, 1, 2])

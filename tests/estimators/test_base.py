@@ -135,6 +135,7 @@ def test_batches_of_tiny_weight_are_normalised(dtype):
 
 
 # Bad data.
+
 BAD_DATA = {
     "X with NaN": ({"X": with_entry(X, np.nan)}, "Input X contains NaN"),
     "X with inf": ({"X": with_entry(X, np.inf)}, "Input X contains infinity"),

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn_deepnn import DeepNNClassifier
 
 # Divergence.
+
 VALIDATION = {"none": {}, "given": {"X_val": 1000 * X_VAL}, "held out": {}}
 
 

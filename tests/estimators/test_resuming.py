@@ -14,6 +14,7 @@ from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
 from sklearn_deepnn.training.schedules import SCHEDULES
 
 # Calls that equal one long call.
+
 CONTINUED = {
     **{name: {"optimizer": name} for name in OPTIMIZERS},
     "momentum": {"optimizer": SGD(momentum=0.9, nesterov=True)},

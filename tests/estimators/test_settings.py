@@ -154,6 +154,7 @@ def test_the_global_random_state_is_used_where_none_is_given():
 
 
 # Values that are not allowed.
+
 BAD_PARAMETERS = {
     "hidden_layer_dims": [
         *[0, -1, 2.5, None, True, (4, 0), (4, 1.5), (True,), np.nan, (4, (3,)), {4}],

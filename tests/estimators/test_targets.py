@@ -8,6 +8,7 @@ from estimator_cases import TARGETS, X, Y, assert_untouched, blobs, fitted, net,
 from sklearn.utils.class_weight import compute_sample_weight
 
 # Labels.
+
 LABELS = {
     "strings": np.array(["pear", "apple", "fig"]),
     "objects": np.array(["pear", "apple", "fig"], dtype=object),

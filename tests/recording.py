@@ -1,9 +1,11 @@
-"""A small problem, and callbacks that note what they see."""
+"""A small problem, and callbacks that record their calls."""
 
+from functools import partial
+
+import estimator_cases
 import numpy as np
 from sklearn.datasets import load_iris
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback
 
 HOOKS = ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"]
@@ -13,14 +15,11 @@ Y = np.where(rng.random(len(Y)) < 0.2, rng.integers(3, size=len(Y)), Y)  # so th
 X_VAL, Y_VAL, X, Y = X[::3], Y[::3], X[np.arange(150) % 3 > 0], Y[np.arange(150) % 3 > 0]
 
 
-def net(**parameters):
-    """Return a small classifier that never stops by itself."""
-    defaults = {"hidden_layer_dims": (6,), "max_iter": 4, "n_iter_no_change": 1000, "random_state": 0}
-    return DeepNNClassifier(**{**defaults, **parameters})
+net = partial(estimator_cases.net, max_iter=4, batch_size="auto")
 
 
 class Noting(Callback):
-    """Appends its name, the hook and the epoch to a list; may raise at a hook, or wish to stop."""
+    """Appends its name, the hook and the epoch to a list; may raise at a hook, or stop training."""
 
     def __init__(self, notes, name="", error_at=None, error=None, stops_at=None):
         self.notes, self.name, self.error_at, self.error, self.stops_at = notes, name, error_at, error, stops_at

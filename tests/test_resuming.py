@@ -61,9 +61,9 @@ def assert_resumes(folder, parameters, *callbacks, X=X, y=Y, epochs=(1, 4, 6), e
         return (model.fit(X, y, **data) if earlier else model).set_callbacks(*callbacks)
 
     whole = start().fit(X, y, **data)
-    cut = start()
-    cut.set_callbacks(*callbacks, ModelCheckpoint(folder, keep=None)).fit(X, y, **data)
-    assert_same_fit(cut, whole, X)
+    saving = start()
+    saving.set_callbacks(*callbacks, ModelCheckpoint(folder, keep=None)).fit(X, y, **data)
+    assert_same_fit(saving, whole, X)
     paths = {epoch_of(path): path for path in checkpoints_in(folder)}
     n_before = parameters.get("max_iter", 6) if earlier else 0
     assert list(paths) == list(range(n_before + 1, whole.n_iter_ + 1))

@@ -271,7 +271,7 @@ def truncate(path):
 
 
 DAMAGE = {
-    "cut short": truncate,
+    "truncated": truncate,
     "empty": lambda path: path.write_bytes(b""),
     "spoilt": lambda path: path.write_bytes(b"?" * 999),
 }

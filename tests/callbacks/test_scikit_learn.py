@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from recording import X_VAL, Y_VAL, X, Y, net
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_deepnn.callbacks import EarlyStopping
+from sklearn_deepnn.callbacks import EarlyStopping, TimeBudget
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9 on")
 OURS = "DeepNNClassifier"
@@ -122,7 +123,7 @@ def leftovers(model):
 # Tasks.
 
 
-def test_a_fit_is_a_task_with_one_below_for_each_epoch(tmp_path):
+def test_a_fit_is_a_task_with_a_subtask_for_each_epoch(tmp_path):
     recording = Recording(tmp_path / "events")
     model = net(max_iter=3).set_callbacks(recording).fit(X, Y)
     events = [(hook, name) for hook, name, _ in recording.ours()]
@@ -133,14 +134,14 @@ def test_a_fit_is_a_task_with_one_below_for_each_epoch(tmp_path):
     assert leftovers(model) == {"_skl_callbacks"}
 
 
-def test_there_are_as_many_tasks_as_epochs_were_trained(tmp_path):
+def test_a_fit_that_stops_early_has_a_task_for_each_trained_epoch(tmp_path):
     recording = Recording(tmp_path / "events")
     model = net(max_iter=50, n_iter_no_change=2, tol=10.0).set_callbacks(recording).fit(X, Y)
     assert model.n_iter_ == 3
     assert_whole(recording.ours(), 1, 3)
 
 
-def test_a_task_says_how_many_there_may_be():
+def test_a_task_has_the_largest_number_of_its_subtasks():
     seen = []
     watching = Watching(lambda hook, context, _: seen.append((hook, context.task_name, context.max_subtasks)))
     net(max_iter=2).set_callbacks(watching).fit(X, Y)
@@ -173,13 +174,13 @@ def test_partial_fit_has_no_tasks(tmp_path):
     assert leftovers(model) == {"_skl_callbacks"}
 
 
-def test_ours_alone_cost_no_task_for_each_epoch(monkeypatch):
+def test_callbacks_of_this_package_alone_create_no_task_for_each_epoch(monkeypatch):
     def subcontext(*_, **__):
-        raise AssertionError("a task that nobody looks at")
+        raise AssertionError("a task that no callback sees")
 
     monkeypatch.setattr(callback.CallbackContext, "subcontext", subcontext)
     net().set_callbacks(EarlyStopping()).fit(X, Y)
-    with pytest.raises(AssertionError, match="nobody"):
+    with pytest.raises(AssertionError, match="no callback"):
         net().set_callbacks(Watching()).fit(X, Y)
 
 
@@ -189,6 +190,19 @@ def test_a_request_to_stop_is_honoured_after_that_epoch():
 
     assert net().set_callbacks(Watching(stop)).fit(X, Y).n_iter_ == 2
     assert net().set_callbacks(Watching(stop), Watching()).fit(X, Y).n_iter_ == 2
+
+
+# Callbacks of this package.
+
+
+def test_callbacks_of_this_package_are_rejected_by_other_estimators():
+    model = make_pipeline(StandardScaler(), net()).set_callbacks(TimeBudget(3))
+    message = "TimeBudget watches a DeepNNClassifier, got a Pipeline. Set it on the network itself"
+    with pytest.raises(TypeError, match=message):
+        model.fit(X, Y)
+    search = GridSearchCV(LogisticRegression(), {}).set_callbacks(TimeBudget(3))
+    with pytest.raises(TypeError, match="got a GridSearchCV"):
+        search.fit(X, Y)
 
 
 # Errors.
@@ -236,7 +250,7 @@ def test_a_fit_that_fails_leaves_nothing_behind(parameters, y, n_setups):
 # What callbacks are given.
 
 
-def test_tasks_are_given_the_data_as_they_came_and_their_weights():
+def test_tasks_get_the_data_and_weights_as_they_were_passed_to_fit():
     seen = []
     watching = Watching(lambda hook, context, given: seen.append((hook, given)) if given else None)
     net(max_iter=2).set_callbacks(watching).fit(X, Y, WEIGHT, **VALIDATION, sample_weight_val=Y_VAL + 1)
@@ -289,7 +303,7 @@ def test_the_estimator_of_an_epoch_is_what_a_fit_of_that_length_gives(parameters
     np.testing.assert_array_equal(at_the_end.predict_proba(X), of_epochs[-1].predict_proba(X))
 
 
-def test_with_early_stopping_it_is_the_best_so_far():
+def test_with_early_stopping_the_estimator_of_an_epoch_is_the_best_so_far():
     model = net(max_iter=20, learning_rate=0.1, weight_averaging=0)
     *of_epochs, _ = estimators_of(model, X, Y, **VALIDATION)
     costs = model.validation_loss_curve_
@@ -312,7 +326,7 @@ def test_an_epoch_begins_with_the_estimator_of_the_one_before():
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
-def test_a_callback_that_spoils_the_estimator_it_is_given_spoils_no_other():
+def test_a_callback_that_changes_its_estimator_changes_no_other():
     def spoil(hook, context, given):
         if given.get("fitted_estimator") is not None:
             for W in given["fitted_estimator"].parameters_.values():
@@ -333,7 +347,7 @@ def test_names_of_features_are_kept():
         np.testing.assert_array_equal(found.predict(frame).shape, Y.shape)  # no warning
 
 
-def test_what_an_earlier_fit_left_is_not_what_this_one_has():
+def test_the_estimator_of_an_epoch_has_no_attributes_of_an_earlier_fit():
     frame, frame_val = (pd.DataFrame(rows, columns=list("abcd")) for rows in (X, X_VAL))
     model = net(class_weight="balanced").fit(frame, Y, X_val=frame_val, y_val=Y_VAL)
     model.set_params(class_weight=None)
@@ -401,7 +415,7 @@ def test_one_callback_serves_clones_in_several_threads():
     assert all(len(log.data) == 1 + 4 for log in logs)
 
 
-def test_the_package_works_where_scikit_learn_has_renamed_what_it_takes():
+def test_the_package_works_without_scikit_learn_s_with_callbacks():
     script = """
 import sklearn.callback
 del sklearn.callback.with_callbacks

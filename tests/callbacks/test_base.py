@@ -1,4 +1,4 @@
-"""The hooks, what they are given, and callbacks of this package on estimators that are cloned, searched and shared."""
+"""The hooks, the run that they get, and callbacks on estimators that are cloned, searched and shared."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from recording import HOOKS, X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,7 +18,7 @@ BEGIN, EPOCH_BEGIN, EPOCH_END, END = HOOKS
 
 
 class Saving(Noting):
-    """A callback that wants to come last."""
+    """A callback that needs snapshots: its hooks are called last."""
 
     needs_snapshot = True
 
@@ -45,7 +44,7 @@ def test_hooks_are_called_in_order_and_ends_in_reverse():
     assert notes == wanted + [(name, END, 2) for name in reversed(names)]
 
 
-def test_a_callback_stops_the_training_and_the_others_see_that_epoch():
+def test_all_callbacks_see_the_epoch_in_which_one_of_them_stops():
     notes = []
     model = net().set_callbacks(Noting(notes, "a", stops_at=2), Noting(notes, "b")).fit(X, Y)
     assert model.n_iter_ == 2
@@ -53,12 +52,12 @@ def test_a_callback_stops_the_training_and_the_others_see_that_epoch():
     assert ends == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
 
 
-def test_what_a_hook_returns_that_is_not_true_stops_nothing():
-    class Answering(Callback):
+def test_a_hook_that_returns_a_false_value_does_not_stop_training():
+    class Returning(Callback):
         def on_epoch_end(self, run):
             return (None, 0, False, "")[run.state.epoch - 1]
 
-    assert net().set_callbacks(Answering()).fit(X, Y).n_iter_ == 4
+    assert net().set_callbacks(Returning()).fit(X, Y).n_iter_ == 4
 
 
 @pytest.mark.parametrize("error", [LookupError("in a callback"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
@@ -66,17 +65,17 @@ def test_what_a_hook_returns_that_is_not_true_stops_nothing():
 def test_on_train_end_is_called_after_a_failure_too(hook, error):
     notes, at = [], (hook, 2)
     interrupted([Noting(notes, "a"), Noting(notes, "b", at, error)], error)
-    whole = 2 if hook == EPOCH_BEGIN else 1  # epochs that were done
-    assert notes[-2:] == [("b", END, whole), ("a", END, whole)]
+    complete = 2 if hook == EPOCH_BEGIN else 1  # epochs
+    assert notes[-2:] == [("b", END, complete), ("a", END, complete)]
 
 
-def test_on_train_end_is_not_called_where_on_train_begin_failed():
+def test_on_train_end_is_called_only_where_on_train_begin_succeeded():
     notes, error = [], LookupError()
     interrupted([Noting(notes, "a"), Noting(notes, "b", (BEGIN, 0), error), Noting(notes, "c")], error)
     assert notes == [("a", BEGIN, 0), ("b", BEGIN, 0), ("a", END, 0)]
 
 
-def test_on_train_end_is_called_for_all_if_one_of_them_fails():
+def test_on_train_end_is_called_for_all_callbacks_if_one_of_them_fails():
     notes, error = [], LookupError()
     with pytest.warns(RuntimeWarning, match="Noting failed at the end of training: LookupError"):
         net(max_iter=4).set_callbacks(Noting(notes, "a"), Noting(notes, "b", (END, 4), error)).fit(X, Y)
@@ -95,7 +94,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was():
 
 
 @pytest.mark.parametrize("validation", [{}, {"X_val": X_VAL, "y_val": Y_VAL}], ids=["", "validation"])
-def test_a_run_tells_what_is_going_on(validation):
+def test_a_run_has_the_epoch_the_settings_and_the_newest_values(validation):
     runs, names = [], {"cost", "learning_rate"} | ({"validation_cost"} if validation else set())
     model = net(max_iter=3).set_callbacks(Calling(runs.append))
     model.fit(X, Y, **validation)
@@ -107,7 +106,7 @@ def test_a_run_tells_what_is_going_on(validation):
     assert run.state.newest["cost"] == model.loss_
 
 
-def test_history_is_there_when_the_epoch_ends():
+def test_the_history_is_complete_when_an_epoch_ends():
     seen, validation = [], {"X_val": X_VAL, "y_val": Y_VAL}
     model = net().set_callbacks(Calling(lambda run: seen.append(dict(run.state.newest)))).fit(X, Y, **validation)
     assert [entry["cost"] for entry in seen] == model.loss_curve_
@@ -115,14 +114,14 @@ def test_history_is_there_when_the_epoch_ends():
     assert [entry["learning_rate"] for entry in seen] == model.learning_rate_curve_
 
 
-def test_a_snapshot_is_what_fit_would_return():
+def test_a_snapshot_equals_a_fit_of_as_many_epochs():
     probabilities = []
     net().set_callbacks(Calling(lambda run: probabilities.append(run.snapshot().predict_proba(X)))).fit(X, Y)
     for epoch, found in enumerate(probabilities, start=1):
         np.testing.assert_array_equal(found, net(max_iter=epoch).fit(X, Y).predict_proba(X))
 
 
-def test_each_callback_has_a_memory_of_its_own_that_every_fit_empties():
+def test_each_callback_has_its_own_memory_which_every_fit_empties():
     def count(run):
         run.memory["n"] = run.memory.get("n", 0) + run.state.epoch
         seen.append(run.memory["n"])
@@ -135,7 +134,7 @@ def test_each_callback_has_a_memory_of_its_own_that_every_fit_empties():
 
 
 @pytest.mark.parametrize(("for_good", "counts"), [(False, [1, 2, 1, 2]), (True, [1, 2, 3, 4])])
-def test_a_warm_start_goes_on_with_a_memory_that_is_kept_for_good(for_good, counts):
+def test_a_warm_start_continues_with_the_memory_of_callbacks_that_keep_it(for_good, counts):
     def count(run):
         run.memory["n"] = run.memory.get("n", 0) + 1
         seen.append((run.memory["n"], run.state.epoch, run.last_epoch))
@@ -148,7 +147,7 @@ def test_a_warm_start_goes_on_with_a_memory_that_is_kept_for_good(for_good, coun
     assert seen == list(zip(counts, [1, 2, 3, 4], [2, 2, 4, 4]))
 
 
-def test_partial_fit_calls_the_hooks_once_for_each_part():
+def test_each_call_of_partial_fit_calls_the_hooks_once():
     notes = []
     model = net().set_callbacks(Noting(notes))
     for _ in range(2):
@@ -160,7 +159,7 @@ def test_partial_fit_calls_the_hooks_once_for_each_part():
 # On estimators.
 
 
-def test_callbacks_are_set_and_taken_away():
+def test_callbacks_are_set_and_removed():
     model, callbacks = net(), [EarlyStopping(), TimeBudget(3)]
     assert model.set_callbacks(*callbacks) is model
     assert callbacks_of(model) == callbacks
@@ -179,24 +178,13 @@ def test_clones_and_pickles_keep_their_callbacks():
 
 
 @pytest.mark.parametrize("wrong", [EarlyStopping, "early stopping", None, 3], ids=str)
-def test_what_is_no_callback_is_refused(wrong):
+def test_a_value_that_is_not_a_callback_is_rejected(wrong):
     with pytest.raises(TypeError, match="callbacks must be instances"):
         net().set_callbacks(wrong)
 
 
-def test_callbacks_of_this_package_are_refused_by_other_estimators():
-    pytest.importorskip("sklearn.callback", reason="before scikit-learn 1.9 no other estimator has set_callbacks")
-    model = make_pipeline(StandardScaler(), net()).set_callbacks(TimeBudget(3))
-    message = "TimeBudget watches a DeepNNClassifier, got a Pipeline. Set it on the network itself"
-    with pytest.raises(TypeError, match=message):
-        model.fit(X, Y)
-    search = GridSearchCV(LogisticRegression(), {}).set_callbacks(TimeBudget(3))
-    with pytest.raises(TypeError, match="got a GridSearchCV"):
-        search.fit(X, Y)
-
-
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_search_uses_them_in_all_its_fits(n_jobs, tmp_path):
+def test_a_search_uses_its_callbacks_in_all_fits(n_jobs, tmp_path):
     network = net(max_iter=50).set_callbacks(
         EarlyStopping(patience=2, min_delta=1e9), HistoryLogger(tmp_path / "h.csv")
     )

@@ -86,16 +86,16 @@ copyright = "the sklearn_deepnn developers, BSD 3-Clause"
 
 
 def leave_out_generated_methods(app, what, name, obj, skip, options):
-    """Skip `set_fit_request` and its like: their docstrings link into scikit-learn's own pages."""
+    """Skip `set_fit_request` and similar methods: their docstrings link to scikit-learn's own pages."""
     return True if name.startswith("set_") and name.endswith("_request") else skip
 
 
 def lead_to_the_gallery(app, docname, source):
-    """Let links to examples, which lead to the scripts where pages are read in the repository, lead to their pages."""
+    """Replace links to the example scripts by links to their gallery pages."""
     source[0] = re.sub(r"\(\.\./examples/(plot_\w+)\.py\)", r"(gallery/\1.rst)", source[0])
 
 
 def setup(app):
-    """Connect what is not a setting."""
+    """Connect the two functions above."""
     app.connect("source-read", lead_to_the_gallery)
     app.connect("autodoc-skip-member", leave_out_generated_methods)

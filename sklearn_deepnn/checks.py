@@ -19,31 +19,12 @@ class InvalidParameterError(ValueError, TypeError):
 
 
 def reject(name: str, rule: str, value: object) -> NoReturn:
-    """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter.
-    rule : str
-        What the value must be, such as "True or False".
-    value : object
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}."""
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Issue a warning that points at the user's line that called this package or scikit-learn.
-
-    Parameters
-    ----------
-    message : str
-    category : type
-    """
+    """Issue a warning that points at the user's line that called this package or scikit-learn."""
     frame, level = sys._getframe(1), 2  # the caller of this function
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in INTERNAL_PACKAGES:
         frame, level = frame.f_back, level + 1
@@ -52,21 +33,7 @@ def warn_user(message: str, category: type[Warning]) -> None:
 
 @contextmanager
 def naming(name: str, rule: str = "valid") -> Iterator[None]:
-    """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument.
-    rule : str, default="valid"
-        What the argument must be.
-
-    Raises
-    ------
-    ValueError
-        "{name} must be {rule}: {error}" instead of a TypeError, ValueError or OverflowError whose message does not
-        contain the name. Other errors are raised unchanged.
-    """
+    """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
@@ -84,30 +51,7 @@ def check_real(
     closed: str = "both",
     otherwise: str = "",
 ) -> Any:
-    """Return `value` if it is a finite real number between `low` and `high`.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the error.
-    value : object
-    low, high : float, optional
-        Ends of the interval. None means no limit on that side.
-    closed : {"left", "right", "both", "neither"}, default="both"
-        Ends that belong to the interval.
-    otherwise : str, default=""
-        As in `check_choice`.
-
-    Returns
-    -------
-    number
-        `value` itself.
-
-    Raises
-    ------
-    InvalidParameterError
-        If `value` is not a finite real number, is a bool, or lies outside the interval.
-    """
+    """Return `value` if it is a finite real number between `low` and `high`."""
     is_inside = (  # typeshed does not define > for Real
         isinstance(value, Real)
         and not isinstance(value, bool)
@@ -130,77 +74,21 @@ def _is_finite(value: Any) -> bool:
 
 
 def check_integer(name: str, value: Any, low: int, *, otherwise: str = "") -> Any:
-    """Return `value` if it is an integer of at least `low`.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the error.
-    value : object
-    low : int
-    otherwise : str, default=""
-        As in `check_choice`.
-
-    Returns
-    -------
-    integer
-        `value` itself.
-
-    Raises
-    ------
-    InvalidParameterError
-        If `value` is not an integer, is a bool, or is below `low`.
-    """
+    """Return `value` if it is an integer of at least `low`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
         reject(name, f"an integer of at least {low}{otherwise}", value)
     return value
 
 
 def check_flag(name: str, value: Any) -> Any:
-    """Return `value` if it is True or False.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the error.
-    value : object
-
-    Returns
-    -------
-    bool
-        `value` itself.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Return `value` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         reject(name, "True or False", value)
     return value
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str], *, otherwise: str = "") -> str:
-    """Return `value` if it is one of `choices`.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the error.
-    value : object
-    choices : iterable of str
-        Accepted names, usually a registry. The error lists them.
-    otherwise : str, default=""
-        End of the rule in the error, for other values that the caller accepts: " or a callable".
-
-    Returns
-    -------
-    str
-        `value` itself.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Return `value` if it is one of `choices`."""
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
         rule = f"one of {choices}" if len(choices) > 1 else repr(choices[0])

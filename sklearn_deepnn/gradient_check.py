@@ -1,4 +1,4 @@
-"""A numerical check of the gradients that backpropagation gives."""
+"""`check_gradient`: a numerical check of the gradients that backpropagation gives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from .checks import check_integer, reject
-from .estimators.classifier import DeepNNClassifier
-from .network.model import Network, initialize_parameters
+from .estimators.base import BaseDeepNN, starting_point
+from .network.architecture import Network
+from .network.losses import compute_cost
+from .network.model import initialize_parameters, model_backward, model_forward
 from .network.parameters import Parameters
-from .training.loop import Batch, Examples, Recipe, draw_batch, evaluate
-from .training.optimizers import SGD
+from .training.examples import Batch, Examples, draw_batch
 from .training.regularizers import l2_gradient, l2_penalty
 from .typing import Array, MatrixLike
 
@@ -20,7 +21,7 @@ STEPS = (1e-5, 1e-6, 1e-7)
 
 
 def check_gradient(
-    estimator_or_network: DeepNNClassifier | Network,
+    estimator_or_network: BaseDeepNN | Network,
     X: MatrixLike,
     y: MatrixLike,
     *,
@@ -30,14 +31,14 @@ def check_gradient(
 ) -> float:
     """Compare `model_backward` with central differences of the cost: (J(w + h) - J(w - h)) / 2h.
 
-    The configuration is checked as it is: activations, loss, class and sample weights, label smoothing, batch
-    normalisation, weight decay (as the penalty whose gradient it is) and dropout, with the same units dropped in all
-    evaluations. The arithmetic is float64 whatever the estimator computes in.
+    The whole configuration is checked: activations (your own too), loss, class and sample weights, label smoothing,
+    batch normalisation, weight decay (as a penalty) and dropout, with the same units dropped in all evaluations. The
+    check computes in float64, whatever the dtype of the estimator.
 
     Parameters
     ----------
     estimator_or_network : DeepNNClassifier or Network
-        A fitted estimator is checked at its parameters, another one at its start values.
+        A fitted estimator is checked at its parameters, another one at its initial parameters.
     X : array-like
         For an estimator (n_samples, n_features); for a `Network` columns are examples: (n_0, m).
     y : array-like
@@ -46,7 +47,7 @@ def check_gradient(
     max_entries : int or None, default=200
         Most entries to check of each parameter array, drawn at random; None checks all. Each costs two forward passes.
     random_state : int, default=0
-        Draws these entries, what drops out, and a `Network`'s start values.
+        Draws these entries, the units that drop out, and the initial parameters of a `Network`.
 
     Returns
     -------
@@ -66,82 +67,66 @@ def check_gradient(
     """
     if max_entries is not None:
         check_integer("max_entries", max_entries, 1)
-    if not isinstance(estimator_or_network, (DeepNNClassifier, Network)):
+    if not isinstance(estimator_or_network, (BaseDeepNN, Network)):
         reject("estimator_or_network", "a DeepNNClassifier or a Network", estimator_or_network)
-    network, parameters, batch, weight_decay = _problem(estimator_or_network, X, y, sample_weight, random_state)
-    n_weights = parameters.weights.size
-    grads = parameters.gradients()
-    evaluate(batch, parameters, network, rng=np.random.default_rng(random_state), out=grads)
-    grads.vector[:n_weights] += l2_gradient(parameters.weights, weight_decay)
+    network, parameters, batch, weight_decay = problem_of(estimator_or_network, X, y, sample_weight, random_state)
+    grads, weight = parameters.gradients(), batch.sample_weight
 
-    trial = Parameters(parameters)
+    def forward() -> tuple[Array, list[Any]]:
+        rng = np.random.default_rng(random_state)  # the same units drop out each time
+        return model_forward(batch.A0, parameters, network, training=True, rng=rng, sample_weight=weight)
 
     def cost() -> float:
-        outputs, _, _ = evaluate(batch, trial, network, rng=np.random.default_rng(random_state))
-        return outputs.cost(network.loss) * network.ensemble_size + l2_penalty(trial.weights, weight_decay)
+        AL, caches = forward()
+        cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
+        return cost * network.ensemble_size + l2_penalty(parameters.weights, weight_decay)
 
+    AL, caches = forward()
+    model_backward(AL, batch.Y, caches, network, sample_weight=weight, out=grads)
+    grads.vector[: parameters.weights.size] += l2_gradient(parameters.weights, weight_decay)
     rng, errors = np.random.default_rng(random_state), []
-    # an array whose gradient is zero (by symmetry, or because a normalisation cancels it) has only rounding to compare
+    # where the exact gradient is 0 (by symmetry, or under a normalisation), only rounding would be compared
     floor = max(1e-3 * np.linalg.norm(grads.vector), np.finfo(float).tiny)
     for name, dW in grads.items():
-        entries = rng.permutation(dW.size)[:max_entries]
+        entries, W = rng.permutation(dW.size)[:max_entries], parameters[name.removeprefix("d")].reshape(-1)
         analytic = dW.ravel()[entries]
-        entry_view = trial[name.removeprefix("d")].reshape(-1)
-        numeric = np.array([_slope(cost, entry_view, i, exact) for i, exact in zip(entries, analytic)])
+        numeric = np.array([slope(cost, W, i, exact) for i, exact in zip(entries, analytic)])
         size = np.linalg.norm(numeric) + np.linalg.norm(analytic)
         errors.append(np.linalg.norm(numeric - analytic) / max(size, floor))
     return float(max(errors))
 
 
-def _problem(
-    estimator_or_network: DeepNNClassifier | Network,
-    X: MatrixLike,
-    y: Any,
-    sample_weight: ArrayLike | None,
-    random_state: int,
+def problem_of(
+    estimator_or_network: BaseDeepNN | Network, X: MatrixLike, y: Any, sample_weight: ArrayLike | None, seed: int
 ) -> tuple[Network, Parameters, Batch, float]:
-    """Return the network, its parameters in float64, one batch of everything, and the weight decay."""
+    """Return the network, a copy of its parameters in float64, all examples as one batch, and the weight decay."""
     if isinstance(estimator_or_network, Network):
-        network: Network = estimator_or_network
-        recipe = Recipe(SGD(), learning_rate=0.0)
-        parameters = initialize_parameters(
-            network.layer_dims,
-            activation=network.activation,
-            batch_norm=network.batch_norm,
-            ensemble_size=network.ensemble_size,
-            rng=random_state,
-        )
-        X, weight = X if issparse(X) else np.asarray(X), None if sample_weight is None else np.asarray(sample_weight)
-        examples = Examples(X, np.atleast_2d(y), weight)
-    else:
-        draft = estimator_or_network._draft(estimator_or_network)
-        recipe = draft._check_parameters()
-        examples, _, network, state = draft._prepare(X, y, sample_weight)
-        recipe = draft._settled(recipe, examples, validates=False)
-        parameters = Parameters(state.kept_parameters(), np.float64)
+        network = estimator_or_network
+        options = {name: getattr(network, name) for name in ("activation", "batch_norm", "ensemble_size")}
+        parameters = initialize_parameters(network.layer_dims, rng=seed, **options)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        examples = Examples(X if issparse(X) else np.asarray(X), np.atleast_2d(y), weight)
+        return network, parameters, draw_batch(examples, examples.members, network, np.float64), 0.0
+    plan, start = starting_point(estimator_or_network, X, y, sample_weight)
+    examples, network, recipe = start.training, plan.network, plan.recipe
     batch = draw_batch(examples, examples.members, network, np.float64, recipe.label_smoothing)
-    return network, parameters, batch, recipe.weight_decay
+    return network, Parameters(start.state.kept_parameters(), np.float64), batch, recipe.weight_decay
 
 
-def _slope(cost: Callable[[], float], view: Array, i: int, exact: float) -> float:
-    """Return the numeric derivative of cost() by view[i] that comes closest to the exact one.
-
-    A central difference that straddles the kink of a rectifier gives a slope between those of its two sides. A shorter
-    step may stay on one side; where the kink is hit exactly, as by units whose input is all zero, only one-sided
-    differences (of second order) can. A wrong derivative is missed by all of them.
-    """
+def slope(cost: Callable[[], float], W: Array, i: int, exact: float) -> float:
+    """Return the numeric derivative of cost() with respect to W[i] that is nearest to the exact one."""
 
     def cost_at(offset: float) -> float:
-        view[i] = start + offset
+        W[i] = start + offset
         value = cost()
-        view[i] = start
+        W[i] = start
         return value
 
-    start, slopes = view[i], []
-    for step in STEPS:
-        slopes.append((cost_at(step) - cost_at(-step)) / (2 * step))
+    start, slopes = W[i], []
+    for h in STEPS:
+        slopes.append((cost_at(h) - cost_at(-h)) / (2 * h))
         if abs(slopes[-1] - exact) <= 1e-8 * max(1.0, abs(exact)):
             return slopes[-1]
-    for step in (STEPS[0], -STEPS[0]):
-        slopes.append((4 * cost_at(step) - cost_at(2 * step) - 3 * cost_at(0.0)) / (2 * step))
+    for h in (STEPS[0], -STEPS[0]):  # from either side: relu has no derivative at 0
+        slopes.append((4 * cost_at(h) - cost_at(2 * h) - 3 * cost_at(0.0)) / (2 * h))
     return min(slopes, key=lambda slope: abs(slope - exact))

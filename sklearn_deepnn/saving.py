@@ -1,34 +1,42 @@
-"""What a saved estimator holds: plain values, and the number of the format that they are in.
+"""Saving and loading estimators: plain values, with the number of their format.
 
-pickle, joblib, skops and copy all save what `__getstate__` returns and load by `__setstate__`: here is what these do.
+pickle, joblib, skops and copy save the result of `__getstate__` and load it by `__setstate__`. `SavingMixin` has both.
 """
 
+import math
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
-from .typing import Array, History, State
+from .typing import History, State
 
-FORMAT = 1  # to be raised whenever what is saved changes, with an entry for the one before in CONVERSIONS
-# by format, what makes the next one of its state: a function that takes and returns a dict
-CONVERSIONS: dict[int, Callable[[State], State]] = {}
+FORMAT = 2  # whenever the saved values change, raise it, and add a conversion from the format before to CONVERSIONS
 STAMP = "_saved_by"
+MOVED_MODULES = {  # name of a module in format 1: its name now
+    "activations": "network.activations",
+    "classifier": "estimators.classifier",
+    "diagnosis": "inspection.diagnosis",
+    "frames": "estimators.inputs",
+    "initializers": "network.initializers",
+    "layers": "network.layers",
+    "layers.batchnorm": "network.layers.batchnorm",
+    "layers.dense": "network.layers.dense",
+    "layers.dropout": "network.layers.dropout",
+    "losses": "network.losses",
+    "optimizers": "training.optimizers",
+    "parameters": "network.parameters",
+    "regularizers": "training.regularizers",
+    "scaling": "network.scaling",
+    "schedules": "training.schedules",
+    "summary": "inspection.summary",
+}
 
 
 def fitted_curves(history: History) -> dict[str, list[float]]:
-    """Return the fitted attributes that a history tells.
-
-    Parameters
-    ----------
-    history : dict of str to list of float
-        As in `TrainingState`.
-
-    Returns
-    -------
-    dict of str to list of float
-    """
+    """Return the fitted attributes that repeat the curves of a history, as in `TrainingState`."""
     curves = {"loss_curve_": history["cost"], "learning_rate_curve_": history["learning_rate"]}
     if "validation_cost" in history:
         scores = history.get("validation_score", [-cost for cost in history["validation_cost"]])
@@ -36,19 +44,25 @@ def fitted_curves(history: History) -> dict[str, list[float]]:
     return curves
 
 
-def packed(curve: list[float], n_epochs: int) -> float | Array:
-    """Return a curve as an array, or as a number if it is the same in all epochs."""
-    # as a list it takes a byte more for each number in a pickle, and 100 times the bytes with skops
-    return curve[0] if curve.count(curve[0]) == n_epochs else np.array(curve, dtype=np.float64)
+def packed(history: History) -> dict[str, Any]:
+    """Return a history with each curve as an array, or as one number if all epochs have the same value."""
+    # a list takes a byte more per number in a pickle, and 100 times as many bytes with skops
+    n_epochs = len(history.get("cost", ()))
+    curves = {
+        name: curve[0] if curve.count(curve[0]) == n_epochs else np.array(curve, dtype=np.float64)
+        for name, curve in history.items()
+    }
+    return {"n_epochs": n_epochs, "curves": curves}
 
 
-def unpacked(saved: float | Array, n_epochs: int) -> list[float]:
-    """Return the curve that `packed` was given."""
-    return [saved] * n_epochs if isinstance(saved, float) else saved.tolist()
+def unpacked(saved: dict[str, Any]) -> History:
+    """Return the history that `packed` has packed."""
+    curves = saved["curves"].items()
+    return {name: [c] * saved["n_epochs"] if isinstance(c, float) else c.tolist() for name, c in curves}
 
 
 def unmapped(value: Any) -> Any:
-    """Return nested dicts and lists with plain arrays, which share the memory, in place of memory maps."""
+    """Return nested dicts and lists with memory maps replaced by arrays that share their memory."""
     if type(value) is dict:
         return {name: unmapped(inner) for name, inner in value.items()}
     if type(value) is list and any(isinstance(inner, (dict, np.ndarray)) for inner in value):
@@ -57,75 +71,34 @@ def unmapped(value: Any) -> Any:
 
 
 def saved_state(state: State) -> State:
-    """Return what is saved of an estimator: its attributes, with each curve once and packed, and a stamp.
-
-    Parameters
-    ----------
-    state : dict
-        The attributes. It stays as it is.
-
-    Returns
-    -------
-    dict
-    """
+    """Return the attributes to save, each curve only once, with a stamp of the format. `state` is not changed."""
     state = unmapped(state)
     if "training_state_" in state:
         training_state = state["training_state_"]
         known = fitted_curves(training_state["history"])
         state = {name: value for name, value in state.items() if name not in known}
-        history = {name: packed(curve, training_state["epoch"]) for name, curve in training_state["history"].items()}
-        state["training_state_"] = {**training_state, "history": history}
+        state["training_state_"] = {**training_state, "history": packed(training_state["history"])}
     return {**state, STAMP: {"version": own_version(), "format": FORMAT}}
 
 
 def loaded_state(saved: State) -> State:
-    """Return the attributes of an estimator that was saved in this format or in one that can be converted.
-
-    Parameters
-    ----------
-    saved : dict
-        It stays as it is.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If the format is newer than those known here, or older than those that can be converted.
-    """
+    """Return the attributes of a saved estimator, converted from earlier formats. `saved` is not changed."""
     stamp = saved.get(STAMP, {"version": "before 0.1.0", "format": 0})
-    # arrays of the estimator's own, such as its classes, are small, and stay when training has replaced the weights
+    if stamp["format"] not in (*CONVERSIONS, FORMAT):
+        too_old = "Load it with the version that saved it, or fit it again."
+        advice = "Upgrade sklearn_deepnn to load it." if stamp["format"] > FORMAT else too_old
+        origin = f"saved by sklearn_deepnn {stamp['version']} in format {stamp['format']}"
+        raise ValueError(f"The estimator was {origin}; this version, {own_version()}, reads format {FORMAT}. {advice}")
+    # copy small memory maps, such as the classes: a later fit keeps them, and must not need the file
     state: State = {name: np.array(value) if isinstance(value, np.memmap) else value for name, value in saved.items()}
     state.pop(STAMP, None)
     for number in range(stamp["format"], FORMAT):
-        if number not in CONVERSIONS:
-            refuse(stamp, "Load it with the version that saved it, or fit it anew.")
         state = CONVERSIONS[number](state)
-    if stamp["format"] > FORMAT:
-        refuse(stamp, "Upgrade sklearn_deepnn to load it.")
     if "training_state_" in state:
         training_state = state["training_state_"]
-        history = {name: unpacked(curve, training_state["epoch"]) for name, curve in training_state["history"].items()}
+        history = unpacked(training_state["history"])
         state |= {"training_state_": {**training_state, "history": history}, **fitted_curves(history)}
     return state
-
-
-def refuse(stamp: dict[str, Any], advice: str) -> NoReturn:
-    """Raise for a state of a format that cannot be read.
-
-    Parameters
-    ----------
-    stamp : dict
-    advice : str
-
-    Raises
-    ------
-    ValueError
-    """
-    origin = f"saved by sklearn_deepnn {stamp['version']} in format {stamp['format']}"
-    raise ValueError(f"What is loaded was {origin}; this version, {own_version()}, reads format {FORMAT}. {advice}")
 
 
 def own_version() -> str:
@@ -133,11 +106,58 @@ def own_version() -> str:
     return sys.modules[__name__.split(".")[0]].__version__
 
 
+def from_format_1(state: State) -> State:
+    """Convert a state from format 1 to format 2, which groups the fields of the training state."""
+    old = state.get("training_state_")
+    if old is None:
+        return state
+    best = None
+    if old["best_epoch"] is not None:
+        best = {"epoch": old["best_epoch"], "values": old["best_values"], "vector": old["vectors"].get("best")}
+    training_state = {
+        **{name: old[name] for name in ("rng", "optimizer_state", "step", "rate_factor", "name")},
+        "parameters": old["vectors"].get("last"),
+        "average": old["vectors"].get("average"),
+        "best": best,
+        "history": {"n_epochs": old["epoch"], "curves": old["history"]},
+        "memories": {**old["memories"], **old["lasting_memories"]},
+        "call": {
+            "optimizer": old["optimizer_name"],
+            "first_epoch": old.get("first_epoch", 0),
+            "start_cost": old.get("start_cost", math.nan),
+            "stopped_by": old["stopped_by"],
+        },
+        "preparation": {
+            **{name: old[name] for name in ("split_seed", "weight_scale", "scaling", "moments")},
+            "data_hash": old.get("data_hash", ""),
+        },
+    }
+    return {**state, "training_state_": training_state}
+
+
+# for each earlier format, the function that converts a state to the next format
+CONVERSIONS: dict[int, Callable[[State], State]] = {1: from_format_1}
+
+
+def alias_moved_modules() -> None:
+    """Make the old names of moved modules, such as `sklearn_deepnn.schedules`, name the same module objects.
+
+    Files of format 1 name functions by these modules, for example a learning rate schedule in a `functools.partial`.
+    """
+    package = __name__.split(".")[0]
+    for old, new in MOVED_MODULES.items():
+        module = import_module(f"{package}.{new}")
+        sys.modules[f"{package}.{old}"] = module
+        if "." not in old:
+            setattr(sys.modules[package], old, module)
+
+
 class SavingMixin:
-    """Save an estimator by `saved_state`, load it by `loaded_state`."""
+    """Save an estimator by `saved_state`, and load it by `loaded_state`."""
 
     def __getstate__(self) -> State:
-        return saved_state(super().__getstate__())  # type: ignore[arg-type]  # a dict, of BaseEstimator
+        state: State = super().__getstate__()  # type: ignore[assignment]  # a dict, of BaseEstimator
+        return saved_state(state.copy())  # copied at once: other threads may set attributes meanwhile
 
     def __setstate__(self, state: State) -> None:
         super().__setstate__(loaded_state(state))  # type: ignore[misc]  # of BaseEstimator

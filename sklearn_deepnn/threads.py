@@ -5,8 +5,7 @@ each thread calls single-threaded BLAS. This has two advantages over the threads
 
 * Elementwise work runs in parallel as well. The threads of BLAS speed up matrix products only.
 * A waiting thread of the pool sleeps, whereas a waiting thread of BLAS spins. With another process on each core,
-  training with BLAS threads took 2.5 to 7 times as long as on an idle machine. Training with a thread pool takes about
-  twice as long, which is what half of the processor time allows.
+  training took 2.5 to 7 times as long as on an idle machine with BLAS threads, but only twice as long with a pool.
 """
 
 import os
@@ -31,21 +30,14 @@ def blas_controller() -> ThreadpoolController:
 
 
 def release_blas_control() -> None:
-    """Let any thread set the number of BLAS threads.
-
-    In threadpoolctl 3.8, the first thread that sets the number of threads of an OpenBLAS with its own threads gets
-    control of that OpenBLAS. Calls from other threads have no effect until the control is released.
-    """
+    """Let any thread set the number of BLAS threads."""
     for library in blas_controller().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
 
 
 def limit_blas_of_this_thread() -> None:
-    """Limit BLAS to one thread in the calling thread, for libraries that keep one number per thread, as with OpenMP.
-
-    Other libraries keep one number per process, which `SingleThreadedBlas` sets.
-    """
+    """Limit BLAS to one thread in the calling thread, for libraries that keep one number per thread, as with OpenMP."""
     for library in blas_controller().lib_controllers:
         if getattr(library, "threading_layer", None) == "openmp":
             library.set_num_threads(1)
@@ -58,11 +50,9 @@ class SingleThreadedBlas:
     The first `hold` therefore sets the limit, and the end of the last one restores the earlier number.
     """
 
-    _n_before: int
-    _limiter: Any
-
     def __init__(self) -> None:
-        self._lock, self._n_holds, self._limiter, self._n_before = threading.Lock(), 0, None, 1
+        self._lock, self._n_holds, self._n_before = threading.Lock(), 0, 1
+        self._limiter: Any = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset_after_fork)
 
@@ -104,75 +94,25 @@ class SingleThreadedBlas:
 
 
 SINGLE_THREADED_BLAS = SingleThreadedBlas()  # one instance, because BLAS has one number of threads per process
-
-
-def allowed_threads() -> int:
-    """Return the number of threads that may be used, which is the number of threads that BLAS may use.
-
-    The number follows the environment (``OMP_NUM_THREADS`` and similar variables), the limit that joblib sets in each
-    of its workers, and ``threadpoolctl.threadpool_limits``. A ``threadpool_limits`` that is entered while another
-    thread holds `SINGLE_THREADED_BLAS` is not seen. The number is 1 if threadpoolctl does not know the BLAS library.
-
-    Returns
-    -------
-    int
-    """
-    return SINGLE_THREADED_BLAS.n_threads_outside()
+allowed_threads = SINGLE_THREADED_BLAS.n_threads_outside  # a program may use as many threads as BLAS may use
 
 
 class ThreadPool:
-    """Map functions over items with several threads, one of which is the calling thread.
-
-    The pool is a context manager: the end of the with block shuts it down.
-
-    Parameters
-    ----------
-    n_threads : int
-        With 1, `map` is a plain loop.
-
-    Attributes
-    ----------
-    n_threads : int
-    """
+    """Map functions over items with several threads, one of which is the calling thread. Use it in a with block."""
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
-        self._executor = None
-        if n_threads > 1:
-            self._executor = ThreadPoolExecutor(n_threads - 1, initializer=limit_blas_of_this_thread)
+        self._executor = ThreadPoolExecutor(max(n_threads - 1, 1), initializer=limit_blas_of_this_thread)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shutdown()
-
-    def shutdown(self) -> None:
-        """Wait until the threads have finished their current items, then end the threads."""
-        if self._executor is not None:
-            self._executor.shutdown()
+        self._executor.shutdown()
 
     def map(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
-        """Call a function once per item, as the builtin `map` does, and return the list of results.
-
-        Parameters
-        ----------
-        function : callable
-        *arguments : iterables
-            One per argument of the function. The shortest iterable determines the number of items.
-
-        Returns
-        -------
-        list
-            The results, in the order of the items.
-
-        Raises
-        ------
-        Exception
-            The exception that the function raised, after all threads have finished their current items. Items that
-            have not been started by then are skipped.
-        """
-        if self._executor is None:
+        """Call a function once per item, as the builtin `map` does, and return the list of results."""
+        if self.n_threads == 1:
             return [function(*item) for item in zip(*arguments)]
         items, futures = deque(enumerate(zip(*arguments))), []
         results: list[Any] = [None] * len(items)

@@ -3,14 +3,11 @@
 For annotations in code of your own as well: ``from sklearn_deepnn.typing import Array``.
 """
 
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-T = TypeVar("T")
-
-Maybe: TypeAlias = T | Any  # T or None, where whoever asks knows which, and need not rule None out
 Array: TypeAlias = NDArray[Any]  # floats where nothing else is said; NumPy's stubs could not keep track of which
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]

@@ -1,11 +1,12 @@
 """A small problem, comparisons of fits to the bit, and interruptions, for the tests of checkpoints and Ctrl-C."""
 
+import copy
 import os
+import secrets
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import estimator_cases
 import numpy as np
@@ -14,9 +15,9 @@ from estimator_cases import fitted
 from reference import assert_same
 
 import sklearn_deepnn
-from sklearn_deepnn.callbacks import Callback, ModelCheckpoint, Run
+from sklearn_deepnn.callbacks import Callback, ModelCheckpoint
 from sklearn_deepnn.callbacks.checkpoints import checkpoints_in, epoch_of
-from sklearn_deepnn.training.loop import OF_A_CALL
+from sklearn_deepnn.estimators.resuming import name_of_training
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 from sklearn_deepnn.training.schedules import SCHEDULES, inverse_scaling
 
@@ -70,11 +71,15 @@ RESUMED = {
 
 
 def trained(model):
-    """Return the fitted attributes, without the entries that only a checkpoint holds."""
-    left_out = OF_A_CALL | {"memories", "lasting_memories", "name"}
-    attributes = fitted(model)
-    state = {name: value for name, value in attributes["training_state_"].items() if name not in left_out}
-    return attributes | {"training_state_": state}
+    """Return the fitted attributes, without what belongs to one call, to its callbacks or to checkpoints."""
+    attributes = copy.deepcopy(fitted(model))
+    state = attributes["training_state_"]
+    for name in ("memories", "name"):
+        del state[name]
+    for name in ("first_epoch", "start_cost"):
+        del state["call"][name]
+    del state["preparation"]["data_hash"]
+    return attributes
 
 
 def assert_same_fit(a, b, X=X, *, finished=True):
@@ -88,7 +93,7 @@ def assert_same_fit(a, b, X=X, *, finished=True):
 
 def new_run(key="0123abcd"):
     """Return the name of a training that begins now."""
-    return Run(SimpleNamespace(epoch=0, first_epoch=0, name="", key=key), 1, False, {}, {}).name
+    return name_of_training(None, key or secrets.token_hex(4))
 
 
 def epochs_in(folder):

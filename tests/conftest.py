@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 # ray reads them when it is imported: listen to this machine alone, and tell nobody
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
-pytest.register_assert_rewrite("reference", "training_cases", "estimator_cases", "checkpoint_cases")
+pytest.register_assert_rewrite("reference", "training_cases", "estimator_cases", "checkpoint_cases", "saving_cases")
 
 
 @pytest.fixture

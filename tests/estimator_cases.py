@@ -52,8 +52,10 @@ def fitted(model):
 
 
 def learned(model):
-    """Return the attributes that fitting has set, except the report on the last call."""
-    return {name: value for name, value in fitted(model).items() if name != "report_"}
+    """Return the attributes that fitting has set, except what tells of the last call alone."""
+    attributes = {name: value for name, value in fitted(model).items() if name != "report_"}
+    attributes["training_state_"] = {**attributes["training_state_"], "call": None, "memories": None}
+    return attributes
 
 
 def pickled(model):

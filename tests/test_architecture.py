@@ -16,17 +16,27 @@ import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
 
 ROOT = Path(sklearn_deepnn.__file__).parent
-LEVELS = [  # a module imports from levels above its own; the modules of a folder also from each other
+LEVELS = [  # a module imports from levels above its own
     ["typing"],
-    ["checks", "threads", "saving"],
+    ["checks"],
+    ["threads", "saving"],
     ["network"],
-    ["callbacks"],
     ["training"],
+    ["callbacks"],
     ["inspection"],
-    ["estimators", "plotting"],
-    ["gradient_check", "onnx"],
+    ["estimators"],
+    ["gradient_check", "plotting", "onnx"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+ROOMS = {  # a module of a room also imports from those before it in this list
+    "network": "activations initializers parameters scaling layers losses ensemble architecture model prediction",
+    "layers": "dense batchnorm dropout",
+    "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
+    "callbacks": "base steering progress logs checkpoints tuning scikit_learn",
+    "inspection": "gradients diagnosis summary",
+    "estimators": "inputs scaling settings targets defaults validation resuming starting prediction base classifier",
+}
+ORDER = {room: files.split() for room, files in ROOMS.items()}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 MAY_IMPORT = {
     "plotting.py": {"matplotlib"},
@@ -57,18 +67,10 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-class WithoutTypes(ast.NodeTransformer):
-    """Leave out what only type checkers read."""
-
-    def visit_If(self, node):
-        is_for_checkers = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return None if is_for_checkers else self.generic_visit(node)
-
-
 def imports(path):
-    """Yield (module, name) for everything that a file imports when it runs, wherever in it."""
+    """Yield (module, name) for everything that a file imports, wherever in it, for annotations as well."""
     package = ".".join(path.relative_to(ROOT.parent).parts[:-1])
-    for node in ast.walk(WithoutTypes().visit(ast.parse(path.read_text(encoding="utf-8")))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -77,14 +79,17 @@ def imports(path):
             yield from ((source, alias.name) for alias in node.names)
 
 
-def rooms_imported(path):
-    """Return the rooms of this package that a file imports from."""
-    rooms = set()
+def modules_imported(path):
+    """Yield the modules of this package that a file imports from, as their parts below the package."""
     for source, name in imports(path):
         package, *inside = f"{source}.{name}".rstrip(".").split(".")
         if package == ROOT.name:
-            rooms.add(inside[0] if inside else "")
-    return rooms
+            yield inside
+
+
+def parts_of(path):
+    """Return the parts of a module's name below the package: ["network", "layers", "dense"]."""
+    return module_name(path).split(".")[1:]
 
 
 def public_objects():
@@ -123,17 +128,29 @@ def arguments(value):
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_modules_import_only_from_levels_above(path):
-    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    room = parts_of(path)[0]
     assert room in LEVEL_OF, f"{room} has no place in LEVELS"
-    wrong = {other for other in rooms_imported(path) if other != room and LEVEL_OF.get(other, 99) >= LEVEL_OF[room]}
-    assert not wrong
+    others = {inside[0] for inside in modules_imported(path) if inside and inside[0] != room}
+    assert not {other for other in others if LEVEL_OF.get(other, 99) >= LEVEL_OF[room]}
 
 
-def test_layers_do_not_import_each_other_in_a_circle():
-    for path in (ROOT / "network" / "layers").glob("*.py"):
-        if path.name not in ("__init__.py", "averaging.py"):
-            siblings = {source for source, _ in imports(path) if source.startswith("sklearn_deepnn.network.layers")}
-            assert siblings <= {"sklearn_deepnn.network.layers.averaging"}
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_modules_of_a_room_import_only_from_those_before_them(path):
+    parts = parts_of(path)
+    for depth, room in enumerate(parts[:-1]):
+        own = parts[depth + 1]
+        assert own in ORDER[room], f"{own} has no place in ROOMS"
+        for inside in modules_imported(path):
+            if inside[: depth + 1] == parts[: depth + 1] and inside[depth + 1 : depth + 2] not in ([], [own]):
+                assert ORDER[room].index(inside[depth + 1]) < ORDER[room].index(own), ".".join(inside)
+
+
+def test_the_order_of_a_room_names_files_that_exist():
+    for room, files in ORDER.items():
+        folder = ROOT / "network" / "layers" if room == "layers" else ROOT / room
+        assert {
+            path.stem for path in folder.glob("*") if path.stem != "__init__" and not path.stem.startswith("_")
+        } == set(files)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
@@ -227,7 +244,7 @@ def test_warnings_point_at_the_user_s_line_and_are_of_scikit_learn_s_categories(
 
 def test_nothing_is_logged_or_printed_but_by_what_is_asked_to():
     found = {(path.name, call) for path in FILES for call, _ in calls(path)}
-    assert {name for name, call in found if call == "print"} == {"progress.py"}
+    assert {name for name, call in found if call == "print"} == {"progress.py", "course.py"}
     assert not [name for name, call in found if call.startswith("logging.") and call != "logging.getLogger"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.neural_network import MLPClassifier
-from test_architecture import LEVELS
+from test_architecture import LEVELS, ORDER
 
 import sklearn_deepnn
 import sklearn_deepnn.callbacks
@@ -71,7 +71,8 @@ def test_every_class_of_the_api_has_an_example():
 def test_the_page_of_the_classifier_lists_all_its_methods():
     template = (DOCS / "_templates" / "autosummary" / "class.rst").read_text("utf-8")
     listed = re.search(r":members: (.+)", template)[1].split(", ")
-    own = {name for name, it in vars(sklearn_deepnn.DeepNNClassifier).items() if inspect.isfunction(it)}
+    methods = inspect.getmembers(sklearn_deepnn.DeepNNClassifier, inspect.isfunction)
+    own = {name for name, method in methods if method.__module__.startswith("sklearn_deepnn.")}
     assert sorted(listed) == sorted({name for name in own if not name.startswith("_")} | {"set_callbacks"})
 
 
@@ -142,6 +143,12 @@ def test_the_first_page_quotes_what_was_measured():
 def test_the_table_of_levels_is_that_of_the_imports():
     rows = re.findall(r"^\| \d \| (.*) \| .* \|$", PAGES["design.md"], re.MULTILINE)
     assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(level) for level in LEVELS]
+
+
+def test_the_table_of_rooms_is_that_of_the_imports():
+    rows = dict(re.findall(r"^\| `(\w+)/` \| (.*) \|$", PAGES["design.md"], re.MULTILINE))
+    rows["network"] = re.sub(r" \(.*?\)", "", rows["network"]).replace("layers/", "layers")
+    assert {room: row.split(", ") for room, row in rows.items()} == {r: f for r, f in ORDER.items() if r != "layers"}
 
 
 NAMESPACE = {name: getattr(home, name) for home in (sklearn_deepnn, sklearn_deepnn.callbacks) for name in home.__all__}

@@ -201,32 +201,32 @@ def test_a_killed_training_is_resumed_by_a_gallery_s_code_without_file_or_matplo
     assert "No plot: matplotlib is not installed" in output
 
 
-def test_an_overfit_costs_more_than_guessing_and_every_remedy_less():
+def test_an_overfit_costs_more_than_the_baseline_and_every_remedy_less():
     output = output_of(run_example("plot_read_an_overfit.py"))
-    (guessing,) = numbers_in(r"always guessing alike costs ([\d.]+)", output)
+    (baseline,) = numbers_in(r"the baseline loss is ([\d.]+)", output)
     ((best, last),) = numbers_in(r"validation cost: ([\d.]+) at best, ([\d.]+) after the last", output)
-    assert best < guessing < last
+    assert best < baseline < last
     rows = re.findall(r"^(\w.*?) {2,}([\d.]+) ± [\d.]+ {2,}([\d.]+) ± [\d.]+$", output, re.MULTILINE)
     costs = {name: float(cost) for name, cost, _ in rows}
     assert len(costs) == 6
-    assert costs.pop("none") > guessing > max(costs.values())
+    assert costs.pop("none") > baseline > max(costs.values())
     assert min(float(accuracy) for *_, accuracy in rows) > 0.6
     assert f"Lowest mean cross-entropy: {min(costs, key=costs.get)}\n" in output
 
 
-def test_a_hidden_layer_tells_digits_apart_and_shares_name_the_pixels_that_matter():
+def test_a_hidden_layer_tells_digits_apart_and_contributions_name_the_pixels_that_matter():
     output = output_of(run_example("plot_what_a_hidden_layer_sees.py"))
     accuracy = dict(re.findall(r"^  (pixels|hidden layer \d) +([\d.]+)$", output, re.MULTILINE))
     assert float(accuracy["hidden layer 2"]) > float(accuracy["pixels"]) > 0.5
     ((logit, error),) = numbers_in(r"the logit, of ([\d.]+) on average, with an error of ([\d.]+)", output)
     assert error < 0.05 * logit
-    rows = re.findall(r"^  (random|most ink|largest gradient|largest share) +(.*%)$", output, re.MULTILINE)
-    kept = {name: np.array(shares.replace("%", "").split(), float) for name, shares in rows}
-    assert kept.keys() == {"random", "most ink", "largest gradient", "largest share"}
-    for shares in kept.values():
-        assert shares[0] == 100
+    rows = re.findall(r"^  (random|most ink|largest gradient|largest contribution) +(.*%)$", output, re.MULTILINE)
+    kept = {name: np.array(fractions.replace("%", "").split(), float) for name, fractions in rows}
+    assert kept.keys() == {"random", "most ink", "largest gradient", "largest contribution"}
+    for fractions in kept.values():
+        assert fractions[0] == 100
     for name in ("random", "most ink", "largest gradient"):
-        assert (kept["largest share"][1:] < kept[name][1:]).all()
+        assert (kept["largest contribution"][1:] < kept[name][1:]).all()
     assert numbers_in(r"Rank correlation .*: (-?[\d.]+)", output)[0] > 0.5
 
 

@@ -1,13 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from sklearn_deepnn import DeepNNClassifier, check_gradient, gradient_check
 from sklearn_deepnn.network import model as network
-from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
+from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.losses import LOSSES
-from sklearn_deepnn.network.model import Network
-from sklearn_deepnn.training import loop as training
 
 M = 12
 TOLERANCE, WRONG = 1e-7, 1e-3
@@ -45,6 +46,24 @@ def check_network(layer_dims=(4, 5, 4, 3), **options):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_have_the_right_gradient(activation, loss, options, weight):
     assert check_network(activation=activation, loss=loss, sample_weight=weight, **options) < TOLERANCE
+
+
+def arctan(Z):
+    return np.arctan(Z), Z
+
+
+def arctan_backward(dA, cache):
+    return dA / (1 + cache * cache)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+def test_networks_with_an_activation_of_your_own_have_the_right_gradient(options, ensemble_size, weight):
+    own = Activation(arctan, arctan_backward, "glorot_uniform")
+    for activation in (own, (own, "tanh")):
+        options = {"activation": activation, "ensemble_size": ensemble_size, "sample_weight": weight, **options}
+        assert check_network(**options) < TOLERANCE
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
@@ -120,7 +139,8 @@ def test_networks_without_hidden_layers_are_checked():
 def test_a_wrong_activation_gradient_is_found(activation, monkeypatch):
     right = ACTIVATIONS[activation]
     assert check_network((4, 5, 3), activation=activation) < TOLERANCE
-    wrong = right._replace(backward=lambda dA, cache: 1.01 * right.backward(dA, cache))
+    wrong = replace(right, backward=lambda dA, cache: 1.01 * right.backward(dA, cache))
+    assert check_network((4, 5, 3), activation=wrong) > WRONG
     monkeypatch.setitem(ACTIVATIONS, activation, wrong)
     assert check_network((4, 5, 3), activation=activation) > WRONG
 
@@ -138,7 +158,7 @@ def test_forgetting_that_the_batch_makes_the_statistics_is_found(monkeypatch):
     right = network.batchnorm_backward
     assert check_network(activation="tanh", batch_norm=True) < TOLERANCE
     monkeypatch.setattr(
-        network, "batchnorm_backward", lambda dZ, cache, **out: right(dZ, cache._replace(share=None), **out)
+        network, "batchnorm_backward", lambda dZ, cache, **out: right(dZ, cache._replace(fractions=None), **out)
     )
     assert check_network(activation="tanh", batch_norm=True) > WRONG
 
@@ -155,7 +175,7 @@ def test_a_wrong_entry_of_one_array_is_found(monkeypatch):
         grads["db1"][0] *= 1.1
         return grads
 
-    monkeypatch.setattr(training, "model_backward", wrong)
+    monkeypatch.setattr(gradient_check, "model_backward", wrong)
     assert check_network(activation="tanh") > WRONG
 
 
@@ -165,13 +185,13 @@ def test_an_estimator_is_checked_at_the_weights_that_were_kept(monkeypatch):
     estimator = DeepNNClassifier((8,), "tanh", **settings)
     estimator.fit(X, y, X_val=X[::-1] + 0.5, y_val=y)
     assert estimator.best_iter_ < estimator.n_iter_
-    seen, evaluate = [], gradient_check.evaluate
+    seen = []
 
-    def spy(batch, parameters, *rest, **options):
+    def spy(X, parameters, *rest, **options):
         seen.append(parameters["W1"].copy())
-        return evaluate(batch, parameters, *rest, **options)
+        return network.model_forward(X, parameters, *rest, **options)
 
-    monkeypatch.setattr(gradient_check, "evaluate", spy)
+    monkeypatch.setattr(gradient_check, "model_forward", spy)
     check_gradient(estimator, X, y, max_entries=1)
     np.testing.assert_array_equal(seen[0], estimator.parameters_["W1"])
 

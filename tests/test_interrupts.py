@@ -28,12 +28,14 @@ from reference import assert_same
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
+import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier, threads
 from sklearn_deepnn.callbacks import Callback, ModelCheckpoint, load_checkpoint
-from sklearn_deepnn.estimators import classifier
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import TrainingState
+from sklearn_deepnn.estimators import base, starting, validation
+from sklearn_deepnn.training import loop, steps
+from sklearn_deepnn.training.costs import CostMeter
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
+from sklearn_deepnn.training.state import TrainingState
 
 INTERRUPTED = {
     "plain": {},
@@ -47,12 +49,36 @@ INTERRUPTED = {
 MOMENTS = {
     "in the hook before an epoch": ("on_epoch_begin", 3),
     "in the hook after an epoch": ("on_epoch_end", 4),
-    "in the forward pass": (training, "model_forward"),
-    "in the backward pass": (training, "model_backward"),
-    "in validation": (classifier, "mean_cost"),
-    "when an epoch is recorded": (TrainingState, "end_epoch"),
+    "in the forward pass": (steps, "model_forward"),
+    "in the backward pass": (steps, "model_backward"),
+    "between the backward pass and the update": (CostMeter, "add"),
+    "in the update": (None, "update"),  # of the optimizer
+    "when an epoch is recorded": (TrainingState, "begin_epoch_entry"),
+    "in validation": (validation, "mean_cost"),
+    "when the validation is recorded": (TrainingState, "add_to_epoch"),
     "when the best is kept": (TrainingState, "keep_if_best"),
-    "between epochs": (TrainingState, "mark"),
+    "when the snapshot of an epoch is taken": (loop.Rollback, "keep"),
+}
+VALIDATING = {"in validation", "when the validation is recorded", "when the best is kept"}
+BEFORE_TRAINING = {  # whether a warm start comes there too
+    "reading the parameters": (base, "check_parameters", True),
+    "reading X": (base, "read_inputs", True),
+    "reading y": (DeepNNClassifier, "_read_targets", True),
+    "resolving": (starting, "resolve", True),
+    "splitting": (starting, "hold_out", True),
+    "scaling": (starting, "learn_scaling", False),
+    "initial parameters": (starting, "initialize_parameters", False),
+    "looking at the inputs": (starting, "find_bad_inputs", True),
+    "adopting the optimizer": (TrainingState, "adopt", True),
+    "the cost at the start": (loop, "mean_cost", True),
+    "the thread pool": (loop, "threads_for", True),
+    "the first step": (steps.GradientStep, "__init__", True),
+}
+AFTER_TRAINING = {
+    "looking for a failure": (loop, "find_failure"),
+    "diagnosing": (base, "diagnose"),
+    "keeping": (base.Keeper, "attributes"),
+    "folding the scaling": (base, "fold_scaling"),
 }
 
 
@@ -64,9 +90,10 @@ MOMENTS = {
 @pytest.mark.parametrize("kind", INTERRUPTED)
 def test_ctrl_c_keeps_the_fit_of_the_last_complete_epoch(kind, moment, warm_start, monkeypatch):
     parameters = {"warm_start": warm_start, **INTERRUPTED[kind]}
-    if moment == "in validation" and not parameters.get("early_stopping"):
-        parameters |= {"early_stopping": True}
+    if moment in VALIDATING:
+        parameters["early_stopping"] = True
     where, what = MOMENTS[moment]
+    where = where or OPTIMIZERS[parameters.get("optimizer", "adam")]
     with monkeypatch.context() as patch:
         if isinstance(where, str):
             model, wanted = net(**parameters).set_callbacks(Interrupt(where, what)), 3
@@ -109,10 +136,8 @@ def test_ctrl_c_within_a_step_undoes_the_step(name, after, n_calls, monkeypatch)
     assert_same_fit(model, DeepNNClassifier(**parameters).fit(X, Y), finished=False)
 
 
-PACKAGE = str(Path(training.__file__).parent)
-
-
-def test_ctrl_c_at_any_line_of_training_keeps_complete_epochs_alone():
+def test_ctrl_c_at_any_line_of_fit_keeps_complete_epochs_alone():
+    package = str(Path(sklearn_deepnn.__file__).parent)
     parameters = {"max_iter": 3, "batch_size": 30, "dropout_rate": 0.3, "early_stopping": True, "warm_start": True}
     wholes = [net(**{**parameters, "max_iter": k}).fit(X, Y) for k in (1, 2, 3)]
 
@@ -124,9 +149,7 @@ def test_ctrl_c_at_any_line_of_training_keeps_complete_epochs_alone():
         def trace(frame, event, _):
             nonlocal n_lines
             file = frame.f_code.co_filename
-            if (
-                not file.startswith(PACKAGE) or file == threads.__file__
-            ):  # where BLAS's number of threads is set and reset
+            if not file.startswith(package) or file == threads.__file__:  # which sets and resets BLAS's threads
                 return None
             if event == "line":
                 n_lines = next(lines)
@@ -158,6 +181,17 @@ def test_ctrl_c_at_any_line_of_training_keeps_complete_epochs_alone():
         else:
             assert not vars(model).keys() & vars(wholes[0]).keys() - vars(net()).keys()
     assert set(counts) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("moment", AFTER_TRAINING)
+def test_ctrl_c_after_the_last_epoch_keeps_all_epochs(moment, warm_start, monkeypatch):
+    where, what = AFTER_TRAINING[moment]
+    whole = net(warm_start=warm_start).fit(X, Y)
+    fail_at(monkeypatch, where, what, lambda n: n == 1, KeyboardInterrupt)
+    model = interrupted(net(warm_start=warm_start), X, Y)
+    assert model.n_iter_ == 6
+    assert_same_fit(model, whole, finished=False)
 
 
 def test_the_best_epoch_is_kept_after_ctrl_c():
@@ -206,10 +240,19 @@ def test_ctrl_c_in_the_first_epoch_changes_nothing(hook, warm_start):
     assert_same(trained(model), before)
 
 
-def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):
-    model = net(warm_start=True, weight_averaging=2.0).fit(X, Y)
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("moment", BEFORE_TRAINING)
+def test_ctrl_c_before_the_first_step_changes_nothing(moment, warm_start, monkeypatch):
+    where, what, in_a_warm_start_too = BEFORE_TRAINING[moment]
+    model = net(warm_start=warm_start and in_a_warm_start_too, weight_averaging=2.0)
+    unfitted = dict(vars(model))
+    with monkeypatch.context() as patch:
+        fail_at(patch, where, what, lambda n: True, KeyboardInterrupt)
+        interrupted(model, X, Y)
+    assert vars(model) == unfitted
+    model.fit(X, Y)
     before = copy.deepcopy(trained(model))
-    fail_at(monkeypatch, training, "mean_cost", lambda n: True, KeyboardInterrupt)
+    fail_at(monkeypatch, where, what, lambda n: True, KeyboardInterrupt)
     interrupted(model.set_params(optimizer="sgd", weight_averaging=0), X, Y)
     assert_same(trained(model), before)
 
@@ -299,7 +342,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_keeps_the_last_complete_epoch(plac
 
 def test_a_failed_training_saves_its_last_complete_epoch(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        fail_at(patch, training, "model_backward", lambda n: n == 4 * 4 + 2, MemoryError)
+        fail_at(patch, steps, "model_backward", lambda n: n == 4 * 4 + 2, MemoryError)
         with pytest.raises(MemoryError):
             net().set_callbacks(ModelCheckpoint(tmp_path, every=10)).fit(X, Y)
     assert epochs_in(tmp_path) == [4]
@@ -323,10 +366,10 @@ def test_ctrl_c_ends_the_threads_and_frees_those_of_blas(blas_threads, monkeypat
         def on_epoch_begin(self, run):
             counts.append(threading.active_count())
 
-    monkeypatch.setattr(training, "WORK_OF_PART", 1)
-    monkeypatch.setattr(training, "PART_COLUMNS", 1)
+    monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1)
+    monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
     n_before, counts = threading.active_count(), []
-    fail_at(monkeypatch, training, "model_backward", lambda n: n == 40, KeyboardInterrupt)
+    fail_at(monkeypatch, steps, "model_backward", lambda n: n == 40, KeyboardInterrupt)
     model = interrupted(net(batch_size=None, max_iter=100).set_callbacks(CountThreads()), X, Y)
     assert model.n_iter_ == 13  # three chunks a step
     assert max(counts) == n_before + 2

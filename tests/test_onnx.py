@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.losses import LOSSES
-from sklearn_deepnn.onnx import EXPRESSIONS, LINKS, OLDEST_OPSET, register_converter, to_onnx
+from sklearn_deepnn.onnx import EXPRESSIONS, LINKS, OLDEST_OPSET, expression_of, register_converter, to_onnx
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -24,7 +24,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def table(n_classes=3, n_samples=120):
-    """Return a table of float64 with features of different means and sizes, one of them constant."""
+    """Return float64 samples whose features have different means and sizes; one is constant."""
     X, y = make_classification(n_samples, 6, n_informative=4, n_classes=n_classes, random_state=0)
     return np.c_[X * [1, 10, 0.1, 1, 3, 1] + [0, 50, 1, -2, 0, 5], np.full(n_samples, 7.0)], y
 
@@ -40,13 +40,13 @@ def deepnn(*dims, **parameters):
 
 
 def run(graph, X, **inputs):
-    """Return what a graph makes of X: all its outputs."""
+    """Return all outputs of a graph for X."""
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, inputs or {"X": X})
 
 
 def check_same(model, X, graph=None):
-    """See that a graph, by default the model's, has the model's labels and its probabilities to 1e-5."""
+    """Check that a graph, by default the model's, gives the model's labels, and its probabilities to 1e-5."""
     graph = graph or to_onnx(model, X[:1])
     onnx.checker.check_model(graph, full_check=True)
     labels, probabilities = run(graph, X)
@@ -191,7 +191,7 @@ def test_a_graph_takes_any_number_of_rows(n):
 @pytest.mark.parametrize("dtype", [np.int64, np.bool_])
 def test_whole_numbers_and_bools_are_inputs(dtype):
     X, y = table()
-    large = np.array([0, 2**25, 0, 0, 0, 0, 0])  # whose units float32 does not count
+    large = np.array([0, 2**25, 0, 0, 0, 0, 0])  # float32 cannot represent every integer there
     X = np.greater(X, X.mean(axis=0)) if dtype is np.bool_ else np.rint(X + large).astype(dtype)
     check_same(deepnn(8, max_iter=40).fit(X, y), X)
 
@@ -202,11 +202,11 @@ def test_features_far_from_zero_lose_nothing_in_single_precision(batch_norm, ens
     X, y = table()
     X = (X + 1e4 * X.std(axis=0)).astype(np.float32)
     model = deepnn(8, ensemble_size=ensemble_size, batch_norm=batch_norm, dtype="float64").fit(X, y)
-    assert np.abs(model.intercepts_[0]).max() > 1000  # in float32, of which 1e-5 would be lost
+    assert np.abs(model.intercepts_[0]).max() > 1000  # float32 would round them by more than 1e-5
     check_same(model, X)
 
 
-# What it is part of.
+# Pipelines, searches and meta-estimators.
 
 
 def test_a_pipeline_is_converted_by_skl2onnx_itself_once_the_converter_is_registered():
@@ -284,8 +284,14 @@ def test_opsets_from_the_oldest_to_the_default_predict_the_same(target, opset):
 
 def test_an_opset_that_is_too_old_is_refused():
     X, y = table()
-    with pytest.raises(ValueError, match=r"target_opset must be an opset from 13 on, got 12\."):
+    with pytest.raises(ValueError, match=r"target_opset must be at least 13, got 12\."):
         to_onnx(deepnn(4, max_iter=1).fit(X, y), X[:1], target_opset=12)
+
+
+@pytest.mark.parametrize("activation", ["of_my_own", ACTIVATIONS["relu"], lambda Z: Z])
+def test_an_activation_without_an_expression_is_refused(activation):
+    with pytest.raises(ValueError, match=r"^activation must be one of \['relu', .*\] for export to ONNX, got .*\.$"):
+        expression_of(activation)
 
 
 def test_an_estimator_that_is_not_fitted_is_refused():
@@ -294,7 +300,7 @@ def test_an_estimator_that_is_not_fitted_is_refused():
 
 
 @pytest.mark.parametrize("function", [register_converter, lambda: to_onnx(None)])
-def test_who_has_no_skl2onnx_is_told_how_to_install_it(function, monkeypatch):
+def test_without_skl2onnx_the_error_says_how_to_install_it(function, monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(ImportError, match=r"needs skl2onnx: pip install 'sklearn-deepnn\[onnx\]'"):
         function()

@@ -1,24 +1,18 @@
 """The contract with scikit-learn: its checks, and its meta-estimators and configuration around ours."""
 
-import importlib
 import inspect
 import os
-import pickle
-import pkgutil
-import re
 import subprocess
 import sys
-import tomllib
 from contextlib import nullcontext
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -31,18 +25,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.classifier import DOCUMENTATION
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
-
-ROOT = Path(__file__).parents[1]
-MODULES = [
-    module.name
-    for module in pkgutil.walk_packages(sklearn_deepnn.__path__, "sklearn_deepnn.")
-    if module.name != "sklearn_deepnn.onnx"  # which needs skl2onnx
-]
-LINK = "https://sklearn-deepnn.readthedocs.io/en/stable/api/sklearn_deepnn.DeepNNClassifier.html"
 
 # scikit-learn skips this one in a process without SCIPY_ARRAY_API, which has to be set before scipy is imported;
 # `test_check_estimator_fails_and_skips_nothing_with_the_defaults` starts such a process
@@ -404,22 +388,6 @@ def test_a_clone_has_the_parameters_and_nothing_fitted(iris):
     assert not [name for name in vars(copy) if name.endswith("_")]
 
 
-def test_repr_shows_what_differs_from_the_defaults():
-    assert repr(DeepNNClassifier()) == "DeepNNClassifier()"
-    assert (
-        repr(DeepNNClassifier((4, 3), batch_norm=True)) == "DeepNNClassifier(batch_norm=True, hidden_layer_dims=(4, 3))"
-    )
-
-
-def test_the_configuration_says_what_repr_and_notebooks_show():
-    model = deepnn()
-    with config_context(print_changed_only=False):
-        assert all(f"{name}=" in repr(model) for name in model.get_params())
-    for display, kinds in {"text": {"text/plain"}, "diagram": {"text/plain", "text/html"}}.items():
-        with config_context(display=display):
-            assert model._repr_mimebundle_().keys() == kinds
-
-
 def test_array_api_dispatch_leaves_arrays_of_numpy_as_they_are():
     if find_spec("sklearn.externals.array_api_compat") is None:  # before scikit-learn 1.7
         pytest.importorskip("array_api_compat")
@@ -440,61 +408,9 @@ def test_array_api_dispatch_leaves_arrays_of_numpy_as_they_are():
     ).split() == ["True"]
 
 
-def test_the_html_representation_names_it(iris):
-    assert "DeepNNClassifier" in deepnn()._repr_html_()
-    assert "DeepNNClassifier" in scaled().fit(*iris)._repr_html_()
-
-
-def test_the_documentation_has_one_address():
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
-    assert urls["Documentation"] == DOCUMENTATION
-    assert DeepNNClassifier()._get_doc_link() == LINK
-
-
-def test_the_html_representation_links_to_the_documentation(iris):
-    for model in (deepnn(), deepnn().fit(*iris), scaled(), scaled().fit(*iris)):
-        source = model._repr_html_()
-        links = re.findall(r'<a class="sk-estimator-doc-link[^>]*href="([^"]*)"[^>]*>\?<span>(.*?)</span>', source)
-        assert (LINK, "Documentation for DeepNNClassifier") in links
-
-
-def test_every_fitted_attribute_that_the_html_shows_is_explained(iris):
-    source = deepnn(early_stopping=True).fit(*iris)._repr_html_()
-    if "Fitted attributes" not in source:
-        pytest.skip("this version of scikit-learn does not show fitted attributes")
-    shown = re.findall(r"\b[a-z_]+_(?=\s*</a>|\s*<span class=\"param-doc-description)", source)
-    assert {"coefs_", "input_scale_", "validation_scores_"} <= set(shown)
-    assert not [name for name in shown if f"--doc-link-{name};" not in source]
-
-
-def test_an_estimator_derived_elsewhere_is_not_linked_to_this_documentation():
-    class Derived(DeepNNClassifier):
-        pass
-
-    assert Derived()._get_doc_link() == ""
-
-
-def test_links_are_no_state_of_the_estimator(iris):
-    model = deepnn().fit(*iris)
-    for each in (DeepNNClassifier(), model, clone(model), pickle.loads(pickle.dumps(model))):
-        assert not [name for name in vars(each) if "doc_link" in name]
-        assert each._get_doc_link() == LINK
-
-
 def test_every_parameter_is_keyword_able_and_comes_back_untouched():
     given = {name: object() for name in inspect.signature(DeepNNClassifier).parameters}
     assert DeepNNClassifier(**given).get_params() == given
-
-
-def test_the_package_has_one_estimator_which_can_be_discovered():
-    modules = [sklearn_deepnn, *(importlib.import_module(name) for name in MODULES)]
-    classes = {kind for module in modules for kind in vars(module).values() if inspect.isclass(kind)}
-    ours = {kind for kind in classes if kind.__module__.startswith("sklearn_deepnn")}
-    assert [kind for kind in ours if issubclass(kind, BaseEstimator)] == [DeepNNClassifier]
-    assert issubclass(DeepNNClassifier, ClassifierMixin)
-    assert not inspect.isabstract(DeepNNClassifier)
-    assert DeepNNClassifier.__module__ == "sklearn_deepnn"
-    assert sklearn_deepnn.DeepNNClassifier().get_params() == DeepNNClassifier().get_params()
 
 
 def test_setting_a_parameter_that_is_not_there_is_an_error():

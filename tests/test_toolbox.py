@@ -161,7 +161,7 @@ def test_a_fixed_threshold_takes_probabilities_or_logits(rare):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_calibrating_a_frozen_network_leaves_it_and_lowers_its_cost(rare):
     rows, y, rows_test, y_test = rare
-    few = np.r_[np.flatnonzero(y == 0)[:40], np.flatnonzero(y == 1)[:40]]  # learned by heart, in shares of its own
+    few = np.r_[np.flatnonzero(y == 0)[:40], np.flatnonzero(y == 1)[:40]]  # learned by heart, in fractions of its own
     model = net(hidden_layer_dims=(64,), max_iter=200).fit(rows[few], y[few])
     before = model.predict_proba(rows_test)
     calibrated = CalibratedClassifierCV(FrozenEstimator(model)).fit(rows, y)

@@ -7,10 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
-from test_architecture import FILES, module_name
+from test_architecture import FILES, PUBLIC, module_name
 
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
@@ -41,13 +41,14 @@ from sklearn_deepnn import Adam, DeepNNClassifier, check_gradient, train_deep_ne
 from sklearn_deepnn.network.activations import ACTIVATIONS, ActivationName
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, Run, TimeBudget, load_checkpoint
 from sklearn_deepnn.network.losses import compute_cost
-from sklearn_deepnn.network.model import Network, initialize_parameters, model_backward, model_forward
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.model import initialize_parameters, model_backward, model_forward
 from sklearn_deepnn.network.layers import linear_backward, linear_forward
 from sklearn_deepnn.training.optimizers import Optimizer, update_parameters
 from sklearn_deepnn.network.parameters import Parameters
 from sklearn_deepnn.training.schedules import cosine
 from sklearn_deepnn.inspection.summary import NetworkSummary
-from sklearn_deepnn.training.loop import TrainingState
+from sklearn_deepnn.training.state import TrainingState
 from sklearn_deepnn.typing import Array
 
 rows: list[list[float]] = [[0.0, 1.0], [1.0, 0.0]]
@@ -67,7 +68,7 @@ assert_type(model.coefs_, list[NDArray[np.floating[Any]]])
 assert_type(model.loss_curve_, list[float])
 assert_type(model.n_iter_, int)
 assert_type(model.report_, list[str])
-assert_type(load_checkpoint("folder").predict_proba(rows), NDArray[np.floating[Any]])
+resumed: DeepNNClassifier = load_checkpoint("folder")
 assert_type(check_gradient(model, rows, [0, 1]), float)
 
 DeepNNClassifier("128-64", weight_init={"W1": np.ones((2, 1)), "b1": np.zeros((1, 1))}, class_weight={"a": 2, "b": 1})
@@ -192,11 +193,14 @@ def test_every_fitted_attribute_has_a_type():
     documented = inspect.getdoc(DeepNNClassifier).partition("Attributes\n---")[2].partition("\nSee Also\n")[0]
     names = set(re.findall(r"^(\w+_) : ", documented, re.MULTILINE))
     assert {"classes_", "coefs_", "parameters_", "report_"} < names
-    source = ast.parse((PACKAGE / "estimators" / "classifier.py").read_text(encoding="utf-8"))
-    body = next(node for node in source.body if getattr(node, "name", "") == "DeepNNClassifier")
-    typed = (node.target for node in ast.walk(body) if isinstance(node, ast.AnnAssign))
+    sources = [
+        (PACKAGE / "estimators" / f"{file}.py").read_text(encoding="utf-8") for file in ("classifier", "prediction")
+    ]
+    nodes = [node for source in sources for node in ast.parse(source).body]
+    bodies = [node for node in nodes if getattr(node, "name", "") in ("DeepNNClassifier", "PredictionMixin")]
+    typed = (node.target for body in bodies for node in ast.walk(body) if isinstance(node, ast.AnnAssign))
     declared = {target.id for target in typed if isinstance(target, ast.Name)}
-    properties = {name for name in names if isinstance(vars(DeepNNClassifier).get(name), property)}
+    properties = {name for name in names if isinstance(getattr(DeepNNClassifier, name, None), property)}
     assert names <= declared | properties
 
 
@@ -204,6 +208,26 @@ def test_every_fitted_attribute_has_a_type():
 def test_names_that_are_accepted_are_those_of_the_registry(parameter):
     literal, registry = NAMES[parameter]
     assert set(get_args(literal)) == set(registry)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_type_hints_of_everything_public_are_found_when_it_runs(name):
+    value = PUBLIC[name]
+    get_type_hints(value)
+    if inspect.isclass(value):
+        get_type_hints(value.__init__)
+        for member in vars(value).values():
+            if isinstance(member, property):
+                assert "return" in get_type_hints(member.fget)
+
+
+@pytest.mark.parametrize("name", sklearn_deepnn.__all__)
+def test_the_source_of_everything_exported_is_found(name):
+    value = getattr(sklearn_deepnn, name)
+    source = inspect.getsource(value)
+    keyword = "class" if inspect.isclass(value) else "def"
+    assert re.search(rf"^{keyword} {name}\b", source, re.MULTILINE)
+    assert source in Path(inspect.getsourcefile(value)).read_text(encoding="utf-8")
 
 
 def test_types_come_with_the_package():

@@ -1,14 +1,16 @@
 """A small training problem, and builders of recipes, states and trainings for the tests of training."""
 
-import copy
-
 import numpy as np
 
 from sklearn_deepnn.callbacks import Callback
-from sklearn_deepnn.network.model import initialize_parameters
+from sklearn_deepnn.network.model import initialize_parameters, model_backward, model_forward
+from sklearn_deepnn.network.parameters import Parameters
 from sklearn_deepnn.network.scaling import Scaling
-from sklearn_deepnn.training.loop import Examples, Recipe, TrainingState, train
+from sklearn_deepnn.training.examples import Examples, draw_batch
+from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
+from sklearn_deepnn.training.recipe import Recipe
+from sklearn_deepnn.training.state import TrainingState
 
 M = 23  # examples
 FIRST_ORDER = [name for name, optimizer in OPTIMIZERS.items() if not optimizer.full_batch]
@@ -54,7 +56,22 @@ def initial_state(network, seed=0, dtype=None):
 
 def fit(examples, network, recipe, n_epochs=5, seed=0, dtype=None, **options):
     """Train from the initial parameters and return the state."""
-    return train(initial_state(network, seed, dtype), examples, network, recipe, n_epochs=n_epochs, **options)
+    state = initial_state(network, seed, dtype)
+    train(state, examples, network, recipe, n_epochs=n_epochs, **options)
+    return state
+
+
+def restored(saved, network):
+    """Return a state made from what `to_dict` returned, of which nothing else is left."""
+    return initial_state(network, seed=9).restore(saved)
+
+
+def backpropagate(examples, columns, parameters, network, label_smoothing=0.0):
+    """Return the gradients of the cost of some examples, and the caches of the forward pass."""
+    batch = draw_batch(examples, columns, network, np.float64, label_smoothing)
+    AL, caches = model_forward(batch.A0, parameters, network, training=True, sample_weight=batch.sample_weight)
+    out = parameters.gradients() if isinstance(parameters, Parameters) else None
+    return model_backward(AL, batch.Y, caches, network, sample_weight=batch.sample_weight, out=out), caches
 
 
 def validate_by(values):
@@ -68,10 +85,3 @@ class CountEpochs(Callback):
 
     def on_epoch_end(self, run):
         run.memory["n_epochs"] = run.memory.get("n_epochs", 0) + 1
-
-
-def saved_copy(state):
-    """Return a copy of all that a state saves, with the memories of callbacks."""
-    saved = copy.deepcopy(state.to_dict(cut_off=True))
-    assert saved["memories"].keys() == {name for name, memory in state.memories.items() if memory}
-    return saved

@@ -1,10 +1,12 @@
-"""What watches training, steers it, stops it, and saves it: for `DeepNNClassifier.set_callbacks`.
+"""What watches a training, steers it, stops it and saves it: for `DeepNNClassifier.set_callbacks`.
 
-A callback of your own is a subclass of `Callback` with the hooks that it wants. scikit-learn's callbacks (from version
-1.9 on) work as well; they see data and an estimator ready to predict, those here the numbers of the training.
+A callback of your own is a subclass of `Callback` with the hooks that it needs. scikit-learn's callbacks (from version
+1.9 on) work as well: they see the data and a fitted estimator, where the callbacks here see the numbers of the
+training. A bad argument of a callback raises `InvalidParameterError`, which is a ValueError and a TypeError.
 """
 
-from .base import Callback, Run
+from ..training.run import Run
+from .base import Callback
 from .checkpoints import ModelCheckpoint, load_checkpoint
 from .logs import HistoryLogger, MLflowLogger
 from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget

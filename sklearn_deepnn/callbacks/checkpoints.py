@@ -1,4 +1,4 @@
-"""Checkpoints: what a training writes so that it can go on after its process has died."""
+"""Checkpoints: files from which a training is resumed after its process has died."""
 
 from __future__ import annotations
 
@@ -9,62 +9,38 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import joblib
+from sklearn.base import BaseEstimator
 
 from ..checks import check_flag, check_integer, reject, warn_user
-from .base import Callback, Run
-
-if TYPE_CHECKING:
-    from ..estimators.classifier import DeepNNClassifier
+from ..training.run import Run
+from .base import Callback
 
 NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-(?P<key>[0-9a-f]{8}))-epoch-(?P<epoch>\d+)\.joblib")
 
 
 def checkpoints_in(folder: Path, run: str | None = None, key: str | None = None) -> list[Path]:
-    """Return the paths of the checkpoints in a folder, the newest last.
-
-    Parameters
-    ----------
-    folder : Path
-    run : str, optional
-        The name of the training that wrote them; by default any.
-    key : str, optional
-        That of the data and parameters of the training; by default any.
-
-    Returns
-    -------
-    list of Path
-    """
+    """Return the checkpoints in a folder, the newest last: of one run, or of the runs whose key begins like `key`."""
     names = filter(None, (NAME.fullmatch(path.name) for path in folder.glob("*.joblib")))
     names = [name for name in names if run in (None, name["run"]) and (key is None or key.startswith(name["key"]))]
     return [folder / name.string for name in sorted(names, key=lambda name: (name["run"], int(name["epoch"])))]
 
 
 def epoch_of(path: Path) -> int:
-    """Return the epoch of a checkpoint, by its name."""
-    return int(NAME.fullmatch(path.name)["epoch"])  # type: ignore[index]  # it matches
+    """Return the epoch in the name of a checkpoint."""
+    return int(NAME.fullmatch(path.name)["epoch"])  # type: ignore[index]  # names of checkpoints match
+
+
+def run_of(path: Path) -> list[Path]:
+    """Return all checkpoints of the training of a checkpoint, the newest last. Other files have none."""
+    name = NAME.fullmatch(path.name)
+    return [] if name is None else checkpoints_in(path.parent, run=name["run"])
 
 
 def newest_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Path | None:
-    """Return the path of a checkpoint: this one, or if it is a folder the newest there, None if there is none.
-
-    Parameters
-    ----------
-    path : path-like
-    key : str, optional
-        As in `checkpoints_in`.
-
-    Returns
-    -------
-    Path or None
-
-    Raises
-    ------
-    FileNotFoundError
-        If the path is that of a checkpoint, and it is not there.
-    """
+    """Return the path itself if it is a file, or the newest checkpoint in a folder, None if it has none."""
     path = Path(path)
     if path.is_file():
         return path
@@ -73,35 +49,35 @@ def newest_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> P
     return next(reversed(checkpoints_in(path, key=key)), None)
 
 
-def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> DeepNNClassifier:
-    """Return the network that a checkpoint holds, fitted, as of its epoch.
+def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> BaseEstimator:
+    """Load the fitted network of a checkpoint, as it was after the checkpoint's epoch.
 
-    Load only files that you trust: as any pickle, they may run code.
+    Load only files that you trust: like every pickle, a checkpoint may run code.
 
     Parameters
     ----------
     path : path-like
-        A checkpoint, or a folder, of which the newest is taken: the last epoch of the training that began last. Where
-        that cannot be read, as a damaged disk may leave it, the one before is, with a warning.
+        A checkpoint, or a folder for its newest checkpoint: the last epoch of the training that began last. If the
+        newest checkpoint is damaged, the one before it is loaded, with a warning.
     key : str, optional
-        As in `checkpoints_in`.
+        Hash of data and parameters. Only checkpoints of trainings with this hash are loaded.
 
     Returns
     -------
     DeepNNClassifier
-        Without callbacks. ``fit(X, y, resume_from=path)`` goes on with its training.
+        Without callbacks. ``fit(X, y, resume_from=path)`` resumes its training.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no checkpoint.
     ValueError
-        If none can be read.
+        If no checkpoint can be read.
 
     Warns
     -----
     RuntimeWarning
-        If the newest cannot be read.
+        If the newest checkpoint cannot be read.
 
     Examples
     --------
@@ -118,46 +94,26 @@ def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Dee
     newest = newest_checkpoint(path, key)
     if newest is None:
         raise FileNotFoundError(f"There is no checkpoint in {path}.")
-    found = [newest]
-    if Path(path) != newest:  # the training's earlier ones
-        found = checkpoints_in(newest.parent, run=NAME.fullmatch(newest.name)["run"])  # type: ignore[index]  # matches
+    candidates = [newest] if newest == Path(path) else run_of(newest)  # in a folder, a damaged file is skipped
     while True:
-        newest = found.pop()
+        newest = candidates.pop()
         try:
             return joblib.load(newest)
-        except Exception as error:  # a damaged pickle may raise any
+        except Exception as error:  # a damaged pickle may raise any exception
             problem = f"The checkpoint {newest} cannot be read: {type(error).__name__}: {error}"
-            if not found:
+            if not candidates:
                 raise ValueError(problem) from error
-            warn_user(f"{problem} The one before is taken.", RuntimeWarning)
+            warn_user(f"{problem} The checkpoint before it is loaded.", RuntimeWarning)
 
 
-def is_overtaken(path: str | os.PathLike[str]) -> bool:
-    """Say whether a checkpoint's training has written later ones.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    bool
-        False for a folder, whose newest is meant.
-    """
+def has_later_checkpoints(path: str | os.PathLike[str]) -> bool:
+    """Say whether the training of a checkpoint has written later checkpoints. A folder stands for its newest one."""
     path = Path(path)
-    name = NAME.fullmatch(path.name)
-    return name is not None and path != checkpoints_in(path.parent, run=name["run"])[-1]
+    return path != next(reversed(run_of(path)), path)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file that is there as a whole or not at all, even if the process or the machine dies meanwhile.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Takes the open file.
-    """
+    """Write a file completely or not at all, even if the process or the machine dies while writing."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(unfinished, "wb") as file:
@@ -167,7 +123,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere folders cannot be opened
+    if os.name == "posix":  # Windows cannot open a folder
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -176,56 +132,48 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def is_best(run: Run) -> bool:
-    """Say whether the newest epoch is the best so far, be it kept for that or not. Sets: run.memory["lowest"]."""
-    state, memory = run.state, run.memory
+    """Say whether the last epoch is the best so far. Sets: run.memory["lowest"], the lowest monitored value."""
+    memory, value = run.memory, run.monitored()
     lowest = memory.get("lowest", math.inf)
-    memory["lowest"] = min(lowest, state.monitored)
-    return state.best_epoch == state.epoch if state.keeps_best else state.monitored < lowest
+    memory["lowest"] = min(lowest, value)
+    return run.state.best_epoch == run.state.epoch if run.keeps_best else value < lowest
 
 
 def check_saveable(name: str, value: object) -> None:
-    """Raise if a parameter's value cannot be saved.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Raise an `InvalidParameterError` if the value of an estimator's parameter cannot be saved."""
     try:
         pickle.dumps(value)
     except (pickle.PicklingError, AttributeError, TypeError):
-        reject(name, "a value that can be pickled, which a lambda cannot, where a ModelCheckpoint is to save it", value)
+        reject(name, "a value that pickle can save, which excludes a lambda, for ModelCheckpoint", value)
 
 
 @dataclass(frozen=True)
 class ModelCheckpoint(Callback):
-    """Save the training to a folder as it goes: ``fit(X, y, resume_from=path)`` goes on with it, to the bit.
+    """Save checkpoints of the training to a folder; ``fit(X, y, resume_from=path)`` resumes from the newest.
 
-    A checkpoint is a file that holds the fitted network (see `load_checkpoint`), its optimizer's state, its random
-    stream and all else that training goes on from. It is written under another name and renamed when it is whole, so
-    that whenever the process dies, the one before is there. One is also written at the end of the training, be it
-    finished, interrupted or failed. Files are named after the time when the training began and the epoch; several
-    trainings, such as those of a search, may share a folder.
+    A checkpoint is a file with the fitted network (see `load_checkpoint`) and the complete state of the training, such
+    as the optimizer's state and the random generator. A resumed training ends with the same weights, to the bit, as a
+    training without interruption.
 
-    Names also hold a key of data and parameters, by which `resume_from` finds in a folder what belongs to a call of
-    `fit`. A training that is resumed from an older checkpoint than its newest gets a new name.
+    Each file is written under a temporary name and renamed when it is complete: if the process dies, the checkpoint
+    before remains. A checkpoint is also written at the end of the training, after Ctrl-C and after an error.
 
-    If a file cannot be written, the training goes on, with a warning.
+    The name of a file has the time at which the training began, a hash of data and parameters, and the epoch. Several
+    trainings, such as those of a search, may use one folder: `resume_from` finds the checkpoints of the same data and
+    parameters by the hash. Training that is resumed from an older checkpoint than its newest gets a new name.
+
+    If a file cannot be written, training continues with a warning.
 
     Parameters
     ----------
     path : path-like
-        The folder, made if it is not there.
+        The folder. It is created if it does not exist.
     every : int, default=1
-        Epochs from one to the next. Writing takes some milliseconds, more for large networks.
+        Number of epochs between two checkpoints. Writing takes some milliseconds, more for large networks.
     keep : int or None, default=2
-        Checkpoints of this training to keep; None keeps all.
+        Number of checkpoints of this training to keep. None keeps all.
     save_best_only : bool, default=False
-        Whether to write after epochs that are the best so far, and only then, whatever `every` says: best by the
-        validation data, or without by the training cost.
-
-    Raises
-    ------
-    InvalidParameterError
+        Whether to write only after epochs with the lowest monitored value so far. `every` is then ignored.
 
     Examples
     --------
@@ -250,36 +198,29 @@ class ModelCheckpoint(Callback):
         check_flag("save_best_only", self.save_best_only)
 
     def on_train_begin(self, run: Run) -> None:
-        """Make the folder; find out now, not hours later, whether all can be saved and files can be written there.
-
-        Raises
-        ------
-        InvalidParameterError
-            If a parameter of the estimator cannot be saved.
-        OSError
-        """
+        """Create the folder; check before the first epoch that parameters can be saved and files can be written."""
         run.memory.setdefault("saved", 0)
         for name, value in run.settings.items():
             check_saveable(name, value)
         folder = Path(self.path)
         if folder.exists() and not folder.is_dir():
-            reject("path", "that of a folder", self.path)
+            reject("path", "the path of a folder, not of a file", self.path)
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(f".{run.name}*.tmp"):  # of a process that died
+        for unfinished in folder.glob(f".{run.name}*.tmp"):  # left by a process that died
             unfinished.unlink(missing_ok=True)
         write_atomically(folder / f"{run.name}.probe", lambda file: None)
         (folder / f"{run.name}.probe").unlink()
 
     def on_epoch_end(self, run: Run) -> None:
-        """Save, if it is time to."""
-        due = is_best(run) if self.save_best_only else run.state.epoch % self.every == 0
-        if due and run.state.finite:
+        """Save after every `every` epochs, or after the best epochs."""
+        is_due = is_best(run) if self.save_best_only else run.state.epoch % self.every == 0
+        if is_due and run.state.is_finite:
             self._save(run)
 
     def on_train_end(self, run: Run) -> None:
-        """Save the last epoch, if it is not yet."""
-        unsaved = run.memory.get("saved", run.state.epoch) < run.state.epoch
-        if unsaved and run.state.finite and not self.save_best_only:
+        """Save the last epoch, if it has not been saved."""
+        is_unsaved = run.memory.get("saved", run.state.epoch) < run.state.epoch
+        if is_unsaved and run.state.is_finite and not self.save_best_only:
             self._save(run)
 
     def _save(self, run: Run) -> None:
@@ -287,10 +228,10 @@ class ModelCheckpoint(Callback):
         before, memory["saved"] = memory["saved"], epoch
         try:
             path = folder / f"{run.name}-epoch-{epoch:06d}.joblib"
-            write_atomically(path, lambda file: pickle.dump(run.snapshot(), file, protocol=5))  # joblib's is slower
+            write_atomically(path, lambda file: pickle.dump(run.snapshot(), file, protocol=5))  # joblib is slower
         except OSError as error:
             memory["saved"] = before
-            message = f"The checkpoint of epoch {epoch} could not be written, and training goes on without: {error}"
+            message = f"The checkpoint of epoch {epoch} could not be written; training continues without it: {error}"
             warn_user(message, RuntimeWarning)
             return
         if self.keep is not None:

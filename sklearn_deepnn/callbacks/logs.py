@@ -1,4 +1,4 @@
-"""Callbacks that write down what happens."""
+"""Callbacks that log the epochs: to a file, or to MLflow."""
 
 import csv
 import json
@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,53 +15,49 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import reject, warn_user
-from .base import Callback, Run
+from ..training.run import Run
+from .base import Callback
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
+UNFINISHED_SECONDS = 0.1  # after which an incomplete line is that of a process that died
 
 
-def warn_unwritten(what: str, error: Exception) -> None:
-    """Warn that something was not written down."""
-    warn_user(f"{what}, and training goes on without: {error}", RuntimeWarning)
-
-
-def create_with(path: Path, text: str) -> None:
-    """Create a file that has a text from the moment it is there; leave it as it is if it is there already.
-
-    Parameters
-    ----------
-    path : Path
-    text : str
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}.tmp")
+@contextmanager
+def warning_of(errors: type[Exception] | tuple[type[Exception], ...], problem: str) -> Iterator[None]:
+    """Warn of errors in a with block: what cannot be logged does not end the training."""
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.link(draft, path)
-    except OSError:  # it is there, or it cannot be done in one go here: the first line is then appended
+        yield
+    except errors as error:
+        warn_user(f"{problem}; training continues without it: {error}", RuntimeWarning)
+
+
+def create_file(path: Path, text: str) -> None:
+    """Create a file with a text, in one operation. A file that exists already stays as it is."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(3)}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.link(temporary, path)
+    except OSError:  # the file exists, or this file system has no links: the caller then appends the text
         pass
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class HistoryLogger(Callback):
-    """Append a line for each epoch to a file, at once, so that `tail -f` and other programs can follow.
+    """Append a line to a file at the end of each epoch, so that `tail -f` and other programs can follow.
 
-    The fields are the training it belongs to (`run`), `epoch`, the `time` of day (UTC), the `seconds` that the training
-    has taken so far, `cost`, `validation_cost` and `validation_score` if there are, and `learning_rate`. Each line is
-    written whole, so several trainings, in several processes too, may share a file. Where a training that was cut off
-    is resumed, epochs that are already there are not written again.
+    The fields are `run` (the name of the training), `epoch`, `time` (UTC), `seconds` (the duration of the training so
+    far), `cost`, `validation_cost` and `validation_score` where they exist, and `learning_rate`. Each line is written
+    in one operation: several trainings, in several processes too, may write to one file. A resumed training does not
+    write an epoch again.
 
-    If a line cannot be written, the training goes on, with a warning.
+    If a line cannot be written, training continues with a warning.
 
     Parameters
     ----------
     path : path-like
-        Ending in .csv, or in .jsonl for one JSON object a line. Its folder is made if it is not there.
-
-    Raises
-    ------
-    InvalidParameterError
+        Ends in .csv, or in .jsonl for one JSON object per line. Its folder is created if it does not exist.
 
     Examples
     --------
@@ -72,7 +68,7 @@ class HistoryLogger(Callback):
     >>> path = pathlib.Path(tempfile.mkdtemp(), "history.csv")
     >>> model = DeepNNClassifier(max_iter=2, random_state=0).set_callbacks(HistoryLogger(path))
     >>> _ = model.fit(*load_iris(return_X_y=True))
-    >>> len(path.read_text().splitlines())  # a line of names, and one for each epoch
+    >>> len(path.read_text().splitlines())  # the names of the fields, and a line for each epoch
     3
     """
 
@@ -88,70 +84,69 @@ class HistoryLogger(Callback):
         return Path(self.path).suffix == ".csv"
 
     def on_train_begin(self, run: Run) -> None:
-        """Open the file; end a line that a process left unfinished; find which epochs are there."""
+        """Create the file, end an incomplete line of a process that died, and find which epochs are in the file."""
         path, memory = Path(self.path), run.memory
         memory.setdefault("seconds", 0.0)
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
-        heading = self._line(FIELDS) if self._is_csv else ""
+        heading = ",".join(FIELDS) + "\n" if self._is_csv else ""
         if heading and not path.exists():
-            create_with(path, heading)
+            create_file(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if text and not text.endswith("\n"):  # another process may be writing a line at this moment
+            time.sleep(UNFINISHED_SECONDS)
+            text = path.read_text(encoding="utf-8")
         if run.resumed:
             epochs = (epoch for of_run, epoch in self._entries(text) if of_run == run.name)
             memory["logged"] = max(epochs, default=0)
         self._append("" if text.endswith("\n") else "\n" if text else heading)
 
     def on_epoch_end(self, run: Run) -> None:
-        """Write the epoch's line."""
+        """Write the line of the epoch."""
         memory, state = run.memory, run.state
         memory["seconds"] = time.perf_counter() - memory["began"]
         if state.epoch <= memory["logged"]:
             return
         now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
         entry = {"run": run.name, "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
-        try:
-            self._append(self._line([entry.get(name, "") for name in FIELDS]) if self._is_csv else self._object(entry))
-        except OSError as error:
-            warn_unwritten(f"Epoch {state.epoch} could not be written to {self.path}", error)
+        with warning_of(OSError, f"Epoch {state.epoch} could not be written to {self.path}"):
+            self._append(self._line(entry))
 
     def _append(self, text: str) -> None:
-        """Append in one system call, which other processes cannot come between."""
+        """Append in one system call, so that lines of other processes cannot get in between."""
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(file, text.encode())
         finally:
             os.close(file)
 
-    @staticmethod
-    def _line(values: Iterable[object]) -> str:
-        line = StringIO()
-        csv.writer(line, lineterminator="\n").writerow(values)
-        return line.getvalue()
-
-    @staticmethod
-    def _object(entry: dict[str, Any]) -> str:
+    def _line(self, entry: dict[str, Any]) -> str:
+        """Return an epoch as a line of the file."""
+        if self._is_csv:
+            line = StringIO()
+            csv.writer(line, lineterminator="\n").writerow(entry.get(name, "") for name in FIELDS)
+            return line.getvalue()
         entry = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in entry.items()}
         return json.dumps({name: entry[name] for name in FIELDS if name in entry}) + "\n"
 
     def _entries(self, text: str) -> Iterator[tuple[str, int]]:
-        """Yield run and epoch of the lines that can be read."""
+        """Yield the run and the epoch of each line that can be read."""
         for line in text.splitlines():
             try:
                 entry = dict(zip(FIELDS, next(csv.reader([line])))) if self._is_csv else json.loads(line)
                 yield entry["run"], int(entry["epoch"])
-            except (ValueError, KeyError, TypeError, StopIteration):  # names of the fields, or a line cut short
+            except (ValueError, KeyError, TypeError, StopIteration):  # the names of the fields, or an incomplete line
                 continue
 
 
 @dataclass(frozen=True)
 class MLflowLogger(Callback):
-    """Log the epochs to MLflow, as metrics of the active run, or of one that is started for this training.
+    """Log the epochs to MLflow, as metrics of the active run. Without an active run, start one for this training.
 
-    The estimator's parameters become the run's parameters, unless there are some of these names. Needs mlflow, or
-    mlflow-skinny, which is imported when the training begins.
+    The parameters of the estimator are logged as parameters of the run. Parameters that the run has already stay as
+    they are. Needs mlflow or mlflow-skinny, which is imported when training begins.
 
-    If an epoch cannot be logged, the training goes on, with a warning.
+    If an epoch cannot be logged, training continues with a warning.
 
     Raises
     ------
@@ -168,7 +163,7 @@ class MLflowLogger(Callback):
     remembers_for_good = True
 
     def on_train_begin(self, run: Run) -> None:
-        """Find the run to log to, or start one; log the parameters."""
+        """Find the run, or start one, and log the parameters."""
         mlflow = self._mlflow()
         active = mlflow.active_run()
         if active is not None:
@@ -182,24 +177,18 @@ class MLflowLogger(Callback):
         client.log_batch(run_id, params=new)
 
     def on_epoch_end(self, run: Run) -> None:
-        """Log what is new."""
+        """Log the values of the epoch."""
         mlflow, epoch = self._mlflow(), run.state.epoch
-        with self._going_on(f"Epoch {epoch} could not be logged to MLflow"):
+        with warning_of((mlflow.MlflowException, OSError), f"Epoch {epoch} could not be logged to MLflow"):
             mlflow.log_metrics(run.state.newest, step=epoch, run_id=run.memory["run"])
 
     def on_train_end(self, run: Run) -> None:
-        """End the run, if it was started here."""
+        """End the run, if this callback started it."""
         if run.memory["is_own"]:
-            status = "FINISHED" if run.state.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
-            with self._going_on(f"The run could not be ended as {status} in MLflow"):
-                self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
-
-    @contextmanager
-    def _going_on(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (self._mlflow().MlflowException, OSError) as error:
-            warn_unwritten(what, error)
+            mlflow = self._mlflow()
+            status = "FINISHED" if run.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
+            with warning_of((mlflow.MlflowException, OSError), f"The run could not be ended as {status} in MLflow"):
+                mlflow.MlflowClient().set_terminated(run.memory["run"], status)
 
     @staticmethod
     def _mlflow() -> Any:

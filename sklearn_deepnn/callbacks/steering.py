@@ -1,70 +1,53 @@
-"""Callbacks that steer a training or stop it."""
+"""Callbacks that stop a training or change its learning rate."""
 
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from ..checks import check_choice, check_flag, check_integer, check_real, reject
-from .base import Callback, Run, title_of
+from ..training.run import Run, name_of
+from ..training.state import MONITORS, Monitor
+from .base import Callback
 
-Monitor: TypeAlias = Literal["auto", "cost", "validation_cost", "validation_score"]
-MONITORS = get_args(Monitor)
 
-
-def runs_out(memory: dict[str, Any], value: float, *, patience: int, min_delta: float) -> bool:
-    """Count an epoch's value; say whether `patience` epochs in a row brought no improvement of more than `min_delta`.
-
-    Parameters
-    ----------
-    memory : dict
-        Changed: "lowest", the lowest value that was an improvement, and "n_waited", the epochs since.
-    value : float
-        The lower, the better.
-    patience : int
-    min_delta : float
-        In the units of the value: values may be negative, so a share of them means nothing.
-
-    Returns
-    -------
-    bool
-    """
+def patience_runs_out(memory: dict[str, Any], value: float, *, patience: int, min_delta: float) -> bool:
+    """Say whether `patience` epochs have not lowered the monitored value by more than `min_delta`. Sets: memory."""
+    # memory["lowest"] is the lowest value that was an improvement, memory["n_waited"] the number of epochs since then.
+    # min_delta is an absolute difference: values may be negative, so a fraction of a value has no meaning.
     improved = value < memory.get("lowest", math.inf) - min_delta
     memory["lowest"] = value if improved else memory.get("lowest", math.inf)
     memory["n_waited"] = 0 if improved else memory.get("n_waited", 0) + 1
     return memory["n_waited"] >= patience
 
 
-def check_monitor(monitor: str, run: Run) -> None:
-    """Raise if a training does not record what is to be monitored.
+class Monitoring(Callback):
+    """A callback that looks at a monitored value."""
 
-    Raises
-    ------
-    InvalidParameterError
-    """
-    if monitor.startswith("validation") and not run.validates:
-        reject("monitor", "'auto' or 'cost' in a fit without validation data (early_stopping=True, or X_val)", monitor)
+    monitor: Monitor
+
+    def on_train_begin(self, run: Run) -> None:
+        """Check that the training records the value to monitor."""
+        if self.monitor.startswith("validation") and not run.validates:
+            rule = "'auto' or 'cost' in a fit without validation data (early_stopping=True, or X_val)"
+            reject("monitor", rule, self.monitor)
 
 
 @dataclass(frozen=True)
-class EarlyStopping(Callback):
-    """Stop when `patience` epochs in a row brought no improvement; keep the best epoch's weights.
+class EarlyStopping(Monitoring):
+    """Stop after `patience` epochs in a row without improvement; keep the weights of the best epoch.
 
-    Set on an estimator, it takes the place of `n_iter_no_change` and `tol`.
+    On an estimator, this callback replaces `n_iter_no_change` and `tol`.
 
     Parameters
     ----------
     monitor : {"auto", "cost", "validation_cost", "validation_score"}, default="auto"
-        What is to improve. "auto": what `scoring` says of the validation data, or without such data the training cost.
+        The monitored value. "auto" is the value of `scoring` on the validation data, or else the training cost.
     patience : int, default=10
     min_delta : float, default=1e-4
-        How large an improvement must be to count.
+        The monitored value must improve by more than this.
     restore_best : bool, default=True
-        Whether to keep the weights of the best epoch, by the same measure; otherwise those of the last.
-
-    Raises
-    ------
-    InvalidParameterError
+        Whether to keep the weights of the epoch with the best monitored value, or else those of the last epoch.
 
     Examples
     --------
@@ -87,22 +70,18 @@ class EarlyStopping(Callback):
         check_real("min_delta", self.min_delta, 0)
         check_flag("restore_best", self.restore_best)
 
-    def on_train_begin(self, run: Run) -> None:
-        """Say what tells the best epoch, and whether it is kept. Sets: state.monitor, state.keeps_best."""
-        check_monitor(self.monitor, run)
-        run.state.monitor, run.state.keeps_best = self.monitor, self.restore_best
-
     def on_epoch_end(self, run: Run) -> bool:
-        """Return True when patience has run out."""
-        value = run.state.judged_by(self.monitor)
-        return runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta)
+        """Return True if patience has run out."""
+        value = run.monitored(self.monitor)
+        return patience_runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta)
 
 
 @dataclass(frozen=True)
-class ReduceLROnPlateau(Callback):
-    """Multiply the learning rate by `factor` when `patience` epochs in a row brought no improvement.
+class ReduceLROnPlateau(Monitoring):
+    """Multiply the learning rate by `factor` after `patience` epochs in a row without improvement.
 
-    It works on top of any `learning_rate_schedule`, and takes the place of "reduce_on_plateau".
+    The factor multiplies the rate of any `learning_rate_schedule`. On an estimator, this callback replaces
+    learning_rate_schedule="reduce_on_plateau".
 
     Parameters
     ----------
@@ -110,12 +89,8 @@ class ReduceLROnPlateau(Callback):
         As in `EarlyStopping`.
     factor : float in (0, 1), default=0.2
     patience : int, default=5
-        Less than that of an `EarlyStopping` beside it, which would stop before.
+        Choose it smaller than the patience of `EarlyStopping`, which otherwise stops training first.
     min_delta : float, default=1e-4
-
-    Raises
-    ------
-    InvalidParameterError
 
     Examples
     --------
@@ -135,31 +110,24 @@ class ReduceLROnPlateau(Callback):
         check_integer("patience", self.patience, 1)
         check_real("min_delta", self.min_delta, 0)
 
-    def on_train_begin(self, run: Run) -> None:
-        """See whether there is what is to be monitored."""
-        check_monitor(self.monitor, run)
-
     def on_epoch_end(self, run: Run) -> None:
-        """Lower the rate when patience has run out, and wait again. Sets: state.rate_factor."""
-        value = run.state.judged_by(self.monitor)
-        if runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta):
+        """Lower the rate if patience has run out, and start to count anew. Sets: state.rate_factor."""
+        value = run.monitored(self.monitor)
+        if patience_runs_out(run.memory, value, patience=self.patience, min_delta=self.min_delta):
             run.state.rate_factor *= self.factor
             run.memory.clear()
 
 
 @dataclass(frozen=True)
 class TimeBudget(Callback):
-    """Stop before the epoch that would end after so many seconds, going by the longest epoch so far.
+    """Stop before the next epoch would exceed a time budget, if that epoch takes as long as the longest so far.
 
-    At least one epoch is trained. A fit that is resumed goes on with what is left of its time.
+    At least one epoch is trained. A resumed fit has the remaining time.
 
     Parameters
     ----------
     seconds : float
-
-    Raises
-    ------
-    InvalidParameterError
+        The most that a call of `fit` may take.
 
     Examples
     --------
@@ -174,16 +142,17 @@ class TimeBudget(Callback):
         check_real("seconds", self.seconds, 0, closed="neither")
 
     def on_train_begin(self, run: Run) -> None:
-        """Look at the clock; go on if an earlier budget had run out and this has not. May set: state.stopped_by."""
+        """Start the clock. A larger budget continues a training that a smaller one has stopped. Sets: stopped_by."""
         run.memory["at"] = time.perf_counter()
-        if run.state.stopped_by == title_of(self) and not self._has_run_out(run.memory):
-            run.state.stopped_by = ""
+        if run.stopped_by == name_of(self) and not self._has_run_out(run.memory):
+            run.state.call.stopped_by = ""
 
     def on_epoch_end(self, run: Run) -> bool:
-        """Return True if another epoch would take too long."""
+        """Return True if another epoch would exceed the budget."""
         memory, now = run.memory, time.perf_counter()
-        took = now - memory["at"]
-        memory["spent"], memory["longest"] = memory.get("spent", 0.0) + took, max(memory.get("longest", 0.0), took)
+        duration = now - memory["at"]
+        memory["spent"] = memory.get("spent", 0.0) + duration
+        memory["longest"] = max(memory.get("longest", 0.0), duration)
         memory["at"] = now
         return self._has_run_out(memory)
 

@@ -1,36 +1,36 @@
-"""A callback that tells a search how a training goes, and ends trainings that do not promise much."""
+"""`OptunaPruning`: report epochs to a search, which ends trainings with bad values early."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from ..checks import check_choice, reject
-from .base import Callback, Run
-from .steering import MONITORS, Monitor, check_monitor
+from ..training.run import Run
+from ..training.state import MONITORS, Monitor
+from .steering import Monitoring
 
 
 @dataclass(frozen=True)
-class OptunaPruning(Callback):
-    """Report every epoch to an Optuna trial, and leave `fit` by `optuna.TrialPruned` when the trial's pruner says so.
+class OptunaPruning(Monitoring):
+    """Report every epoch to an Optuna trial, and raise `optuna.TrialPruned` if the pruner decides to end the trial.
 
-    What is reported points where the study does. To a study that minimises go costs as they are, and the negative of
-    scores; to one that maximises scores as they are, and the negative of costs. What is no number is reported as
-    infinitely bad. The step is the epoch.
+    The sign of a reported value follows the direction of the study. A study that minimises gets costs and negative
+    scores. A study that maximises gets scores and negative costs. In place of nan, the worst value is reported:
+    infinity or minus infinity. The step of a report is the epoch.
 
-    For a single `fit` in a trial: Optuna takes but one number for each epoch of a trial. In `cross_val_score` and in
-    searches of scikit-learn several fits would share it, and the error would count as a failed fit.
+    Call `fit` once per trial: Optuna takes one value for each epoch of a trial. In `cross_val_score` and in searches of
+    scikit-learn, several fits would report to the same trial, and scikit-learn would treat `TrialPruned` as a failure.
 
     Parameters
     ----------
     trial : optuna.trial.Trial
     monitor : {"auto", "cost", "validation_cost", "validation_score"}, default="auto"
-        What is reported. "auto": what `scoring` says of the validation data, or without such data the training cost.
+        The value to report. "auto" is the value of `scoring` on the validation data, or else the training cost.
 
     Raises
     ------
-    InvalidParameterError
     optuna.TrialPruned
-        From `fit`, at the end of an epoch. The estimator stays as it was.
+        From `fit`, at the end of an epoch. The estimator is left unchanged.
 
     Examples
     --------
@@ -54,21 +54,16 @@ class OptunaPruning(Callback):
             reject("trial", "a trial of Optuna", self.trial)
         check_choice("monitor", self.monitor, MONITORS)
 
-    def on_train_begin(self, run: Run) -> None:
-        """See whether there is what is to be monitored."""
-        check_monitor(self.monitor, run)
-
     def on_epoch_end(self, run: Run) -> None:
-        """Report the epoch; raise if the trial is to be pruned."""
-        judged, epoch = run.state.judged_by(self.monitor), run.state.epoch
-        if math.isnan(judged):  # of which pruners warn
-            judged = math.inf
-        self.trial.report(-judged if self._maximizes() else judged, epoch)
+        """Report the epoch; raise if the pruner decides to end the trial."""
+        value, epoch = run.monitored(self.monitor), run.state.epoch
+        value = math.inf if math.isnan(value) else value  # pruners warn of nan
+        self.trial.report(-value if self._maximizes() else value, epoch)
         if self.trial.should_prune():
             from optuna import TrialPruned
 
             raise TrialPruned(f"Pruned after epoch {epoch}.")
 
     def _maximizes(self) -> bool:
-        study = getattr(self.trial, "study", None)  # which a trial of fixed parameters, never pruned, has not
+        study = getattr(self.trial, "study", None)  # FixedTrial has no study, and is never pruned
         return study is not None and study.direction.name == "MAXIMIZE"

@@ -28,33 +28,8 @@ CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
 
 
 def read_inputs(estimator: Any, X: Any, *y: Any, name: str = "X", **rules: Any) -> Any:
-    """Validate X, and y if it is given, with `sklearn.utils.validation.validate_data`.
-
-    Columns of text, categories, dates or times raise an error even if scikit-learn would convert them silently. It
-    converts text that is all digits, categories that are numbers, and dates of polars (to microseconds).
-
-    Parameters
-    ----------
-    estimator : estimator
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    *y : array-like
-        At most one array.
-    name : str, default="X"
-        Name of X in errors.
-    **rules
-        Keyword arguments of `validate_data`.
-
-    Returns
-    -------
-    X : {ndarray, CSR array} of shape (n_samples, n_features)
-    y : ndarray
-        If it was given.
-
-    Raises
-    ------
-    ValueError
-        If X or y is invalid. If X has columns that are not numbers, the error names the columns and a remedy.
-    """
+    """Return X, and y if it is given, checked by scikit-learn's `validate_data`, to which `rules` are passed on."""
+    # scikit-learn would convert text that is all digits, categories that are numbers, and dates of polars
     if not has_numeric_dtypes(X) and (message := describe_columns(X, name)):
         raise ValueError(message)
     try:
@@ -80,17 +55,7 @@ def has_numeric_dtypes(X: Any) -> bool:
 
 
 def describe_columns(X: Any, name: str = "X") -> str | None:
-    """Return the error message about the columns of X that are not numbers, or None if there are none.
-
-    Parameters
-    ----------
-    X : object
-    name : str, default="X"
-
-    Returns
-    -------
-    str or None
-    """
+    """Return the error message about the columns of X that are not numbers, or None if there are none."""
     columns = [(label, problem_of_column(column)) for label, column in labelled_columns(X)]
     descriptions = []
     for problem, description in PROBLEMS.items():
@@ -136,25 +101,13 @@ def problem_of_column(column: Any) -> str | None:
     return "missing" if {"None", "nan", "NaN", "<NA>"} & set(map(str, values)) else None
 
 
+def is_single(dtype: np.dtype[Any]) -> bool:
+    """Say whether a dtype holds floats of at most 32 bits, in any byte order."""
+    return dtype.kind == "f" and dtype.itemsize <= 4
+
+
 def check_sample_weight(name: str, weight: Any, n_samples: int) -> Array | None:
-    """Return sample weights as float64, or None if `weight` is None.
-
-    Parameters
-    ----------
-    name : str
-        Name of the weights in errors.
-    weight : array-like of shape (n_samples,) or None
-    n_samples : int
-
-    Returns
-    -------
-    ndarray of shape (n_samples,) or None
-
-    Raises
-    ------
-    ValueError
-        If the weights are not finite numbers of at least 0, one per sample, or if all weights are 0.
-    """
+    """Return sample weights as float64, or None if `weight` is None."""
     if weight is None:
         return None
     is_single = isinstance(weight, (Number, str))  # check_array does not name a single value in its error
@@ -165,5 +118,5 @@ def check_sample_weight(name: str, weight: Any, n_samples: int) -> Array | None:
     if weight.min() < 0:
         raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
     if not weight.any():
-        raise ValueError(f"{name} must not be zero for all samples: at least one weight must be above zero.")
+        raise ValueError(f"{name} must not be zero for all samples, got {len(weight)} zeros.")
     return weight

@@ -1,17 +1,18 @@
 """Activation functions, each with its backward.
 
-Conventions: `Z`, `A`, `dA` and `dZ` have one shape, (n_l, m), one column per example. A forward returns `A, cache`; the
-backward takes `dA, cache` to `dZ = dA * g'(Z)`. What the cache holds is the pair's own affair: the activation itself
-where g' can be told from it, which spares keeping `Z`. Inputs up to 3e38 give no NaN, no infinity and no warning, in
-float32 as well.
+Conventions: `Z`, `A`, `dA` and `dZ` are ndarrays of one shape, (n_l, m), one column per example. A forward takes `Z`
+and returns `A, cache`. Its backward takes `dA, cache` and returns `dZ = dA * g'(Z)`. The cache is A where g' follows
+from A. Inputs up to 3e38 give no NaN, no infinity and no warning, also in float32.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.special import expit, ndtr
 
+from ..checks import check_real, reject
 from ..typing import Array
 
 LEAKY_RELU_SLOPE = 0.01
@@ -32,7 +33,7 @@ def relu(Z: Array) -> tuple[Array, Array]:
     Returns
     -------
     A, cache : ndarrays of shape (n_l, m)
-        The activation, and the activation again: A > 0 just where Z > 0.
+        The cache is A: A > 0 exactly where Z > 0.
     """
     A = np.maximum(Z, 0)
     return A, A
@@ -40,49 +41,26 @@ def relu(Z: Array) -> tuple[Array, Array]:
 
 def relu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `relu`: dZ = dA where A > 0, else 0."""
-    # dA * (cache > 0), which converts the mask in pieces, takes up to twice as long, np.where forty times
+    # dA * (cache > 0) converts the mask in chunks and takes up to twice as long; np.where takes forty times as long
     dZ = (cache > 0).astype(dA.dtype)
     dZ *= dA
     return dZ
 
 
 def leaky_relu(Z: Array) -> tuple[Array, Array]:
-    """Rectify with a small negative slope: A = max(Z, 0.01 Z).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-    """
+    """Rectify with a small negative slope: A = max(Z, 0.01 Z)."""
     A = np.maximum(Z, LEAKY_RELU_SLOPE * Z)
     return A, A
 
 
 def leaky_relu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `leaky_relu`: dZ = dA where A > 0, else 0.01 dA."""
-    # sign and maximum run in wide registers; np.where takes six times as long
+    # sign and maximum are vectorized; np.where takes six times as long
     return dA * np.maximum(np.sign(cache), LEAKY_RELU_SLOPE)
 
 
 def elu(Z: Array) -> tuple[Array, Array]:
-    """Apply the exponential linear unit: A = Z where Z > 0, else exp(Z) - 1.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-
-    References
-    ----------
-    .. [1] Clevert, Unterthiner, Hochreiter (2016), "Fast and accurate deep network learning by exponential linear
-       units", ICLR.
-    """
+    """Apply the exponential linear unit: A = Z where Z > 0, else exp(Z) - 1 (Clevert et al. (2016), ICLR)."""
     A = np.maximum(Z, 0) + np.expm1(np.minimum(Z, 0))
     return A, A
 
@@ -93,20 +71,7 @@ def elu_backward(dA: Array, cache: Array) -> Array:
 
 
 def selu(Z: Array) -> tuple[Array, Array]:
-    """Apply the scaled exponential linear unit: A = scale (Z where Z > 0, else alpha (exp(Z) - 1)).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-
-    References
-    ----------
-    .. [1] Klambauer et al. (2017), "Self-normalizing neural networks", NeurIPS.
-    """
+    """Apply the scaled exponential linear unit: A = scale (Z where Z > 0, else alpha (exp(Z) - 1))."""
     A = SELU_SCALE * (np.maximum(Z, 0) + SELU_ALPHA * np.expm1(np.minimum(Z, 0)))
     return A, A
 
@@ -117,54 +82,24 @@ def selu_backward(dA: Array, cache: Array) -> Array:
 
 
 def gelu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
-    """Weigh by the normal distribution function: A = Z Phi(Z), exactly, not by its tanh approximation.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A : ndarray of shape (n_l, m)
-    cache : tuple of ndarrays of shape (n_l, m)
-        Z and Phi(Z).
-
-    References
-    ----------
-    .. [1] Hendrycks, Gimpel (2016), "Gaussian error linear units", arXiv:1606.08415.
-    """
-    Phi = ndtr(Z)
+    """Multiply by the normal distribution function: A = Z Phi(Z) (Hendrycks, Gimpel (2016), arXiv:1606.08415)."""
+    Phi = ndtr(Z)  # exact, not the tanh approximation
     return Z * Phi, (Z, Phi)
 
 
 def gelu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `gelu`: dZ = dA (Phi(Z) + Z phi(Z))."""
     Z, Phi = cache
-    near = np.clip(Z, -40, 40)  # phi(40) is 0 already, and the square of a larger Z would overflow
+    near = np.clip(Z, -40, 40)  # phi(40) is 0, and the square of a larger Z may overflow
     phi = INVERSE_SQRT_2PI * np.exp(-0.5 * near * near)
     return dA * (Phi + Z * phi)
 
 
 def silu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
-    """Weigh by the sigmoid (swish): A = Z sigmoid(Z), worked out as Z/2 (1 + tanh(Z/2)): NumPy's tanh is quick.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A : ndarray of shape (n_l, m)
-    cache : tuple of ndarrays of shape (n_l, m)
-        Z/2 and 1 + tanh(Z/2), which is twice the sigmoid.
-
-    References
-    ----------
-    .. [1] Ramachandran, Zoph, Le (2017), "Searching for activation functions", arXiv:1710.05941.
-    """
+    """Multiply by the sigmoid: A = Z sigmoid(Z), also named swish (Ramachandran et al. (2017), arXiv:1710.05941)."""
     half = 0.5 * Z
-    T = np.tanh(half)
-    T += 1
+    T = np.tanh(half)  # faster than an exponential
+    T += 1  # 1 + tanh(Z/2) is twice the sigmoid of Z
     return half * T, (half, T)
 
 
@@ -181,22 +116,7 @@ def silu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
 
 
 def mish(Z: Array) -> tuple[Array, tuple[Array, Array]]:
-    """Weigh by the tanh of the softplus: A = Z tanh(log(1 + exp(Z))).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A : ndarray of shape (n_l, m)
-    cache : tuple of ndarrays of shape (n_l, m)
-        Z and tanh(softplus(Z)).
-
-    References
-    ----------
-    .. [1] Misra (2020), "Mish: a self regularized non-monotonic activation function", BMVC.
-    """
+    """Multiply by the tanh of the softplus: A = Z tanh(log(1 + exp(Z))) (Misra (2020), "Mish", BMVC)."""
     T = np.tanh(softplus(Z)[0])
     return Z * T, (Z, T)
 
@@ -208,17 +128,8 @@ def mish_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
 
 
 def softplus(Z: Array) -> tuple[Array, Array]:
-    """Smooth the rectifier: A = log(1 + exp(Z)).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-    """
-    A = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))  # exp of what is never positive cannot overflow
+    """Smooth the rectifier: A = log(1 + exp(Z))."""
+    A = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))  # the argument of exp is never positive: no overflow
     return A, A
 
 
@@ -228,16 +139,7 @@ def softplus_backward(dA: Array, cache: Array) -> Array:
 
 
 def tanh(Z: Array) -> tuple[Array, Array]:
-    """Apply the hyperbolic tangent: A = tanh(Z).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-    """
+    """Apply the hyperbolic tangent: A = tanh(Z)."""
     A = np.tanh(Z)
     return A, A
 
@@ -248,16 +150,7 @@ def tanh_backward(dA: Array, cache: Array) -> Array:
 
 
 def sigmoid(Z: Array) -> tuple[Array, Array]:
-    """Apply the logistic function: A = 1 / (1 + exp(-Z)).
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A, cache : ndarrays of shape (n_l, m)
-    """
+    """Apply the logistic function: A = 1 / (1 + exp(-Z))."""
     A = expit(Z)
     return A, A
 
@@ -268,17 +161,7 @@ def sigmoid_backward(dA: Array, cache: Array) -> Array:
 
 
 def identity(Z: Array) -> tuple[Array, None]:
-    """Pass on: A = Z.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_l, m)
-
-    Returns
-    -------
-    A : ndarray of shape (n_l, m)
-    cache : None
-    """
+    """Return Z: A = Z."""
     return Z, None
 
 
@@ -290,25 +173,66 @@ def identity_backward(dA: Array, cache: None) -> Array:
 ActivationName: TypeAlias = Literal[
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "identity"
 ]
+Forward: TypeAlias = Callable[[Array], tuple[Array, Any]]
+Backward: TypeAlias = Callable[[Array, Any], Array]
 
 
-class Activation(NamedTuple):
-    """One entry of `ACTIVATIONS`.
+@dataclass(frozen=True, repr=False)
+class Activation:
+    """An activation function and its backward, of your own or one of `ACTIVATIONS`.
 
-    Attributes
+    Parameters
     ----------
-    forward, backward : callable
-    initializer : str
-        Name in `INITIALIZERS` of the one that suits it.
-    flat_at : tuple of float
-        The values of A where its slope vanishes: that of its lower end, or both bounds, or none.
+    forward : callable
+        forward(Z) -> A, cache. A has the shape of Z.
+    backward : callable
+        backward(dA, cache) -> dZ = dA g'(Z), of the shape of dA.
+    initializer : str, default="he_normal"
+        Name in `INITIALIZERS`: how weight_init="auto" draws the weights of a layer with this activation.
+    flat_at : tuple of float, default=()
+        Values of A where g' vanishes: the lower bound, or both bounds. Units there are reported as dead or saturated.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_deepnn.network import Activation, Network
+    >>> def square(Z):
+    ...     return Z * Z, Z
+    >>> def square_backward(dA, cache):
+    ...     return dA * 2 * cache
+    >>> Network((4, 5, 1), activation=Activation(square, square_backward)).activation
+    (Activation(square, square_backward),)
     """
 
-    forward: Callable[[Array], tuple[Array, Any]]
-    backward: Callable[[Array, Any], Array]
-    initializer: str
+    forward: Forward
+    backward: Backward
+    initializer: str = "he_normal"
     flat_at: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("forward", "backward"):
+            if not callable(getattr(self, name)):
+                reject(f"{name} of an Activation", "a function", getattr(self, name))
+        ends = self.flat_at if isinstance(self.flat_at, (tuple, list)) else (self.flat_at,)
+        if len(ends) > 2:
+            reject("flat_at of an Activation", "at most two numbers", self.flat_at)
+        ends = tuple(float(check_real("flat_at of an Activation", end)) for end in ends)
+        object.__setattr__(self, "flat_at", ends)  # frozen: the only way to convert
+
+    def __repr__(self) -> str:
+        return f"Activation({_name_of(self.forward)}, {_name_of(self.backward)})"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+ActivationLike: TypeAlias = str | Activation | tuple[Forward, Backward]
 
 ACTIVATIONS = {
     "relu": Activation(relu, relu_backward, "he_normal", (0.0,)),
@@ -323,3 +247,20 @@ ACTIVATIONS = {
     "sigmoid": Activation(sigmoid, sigmoid_backward, "glorot_uniform", (0.0, 1.0)),
     "identity": Activation(identity, identity_backward, "glorot_uniform"),
 }
+
+
+def find_activation(activation: ActivationLike) -> Activation:
+    """Return the `Activation` that a name in `ACTIVATIONS`, an Activation or a pair of functions stands for."""
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, (tuple, list)) and len(activation) == 2 and all(map(callable, activation)):
+        return Activation(*activation)
+    rule = f"one of {list(ACTIVATIONS)}, an Activation, or a pair of functions (forward, backward)"
+    reject("activation", rule, activation)
+
+
+def activation_name(activation: ActivationLike) -> str:
+    """Return the name of an activation: its name in `ACTIVATIONS`, or that of its forward function."""
+    return activation if isinstance(activation, str) else _name_of(find_activation(activation).forward)

@@ -5,7 +5,8 @@ its gradients). An optimizer is a frozen dataclass of hyper-parameters. Its stat
 `update` writes to `parameters` and `state` in place. The caller passes the learning rate of each step. Weight decay and
 clipping are in `regularizers`.
 
-Each first-order optimizer computes a direction and leaves the step to `update_parameters`.
+Each first-order optimizer computes a direction and leaves the step to `update_parameters`. Moving averages are stored
+without their factor, v / (1 - rho) for v, which saves a multiplication of whole vectors in every step.
 """
 
 from collections.abc import Callable
@@ -20,76 +21,49 @@ from ..typing import Array, Arrays, State
 Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
 OptimizerName: TypeAlias = Literal["sgd", "rmsprop", "adam", "nadam", "lbfgs"]
 
+DECREASE, CURVATURE = 1e-4, 0.9  # fractions of the slope in the Wolfe conditions; see `line_search`
+
 
 class Optimizer(Protocol):
-    """What every optimizer provides.
+    """What every optimizer provides: a frozen dataclass in this module, with a line in `OPTIMIZERS`."""
 
-    A new optimizer is a frozen dataclass in this module with a line in `OPTIMIZERS`. No other file changes.
-
-    Attributes
-    ----------
-    full_batch : bool
-        Whether each step needs the whole training set. `update` then takes an `objective` as well; see `LBFGS.update`.
-    elementwise : bool
-        Whether `update` computes each element of parameters and state from the same element of parameters, grads and
-        state, and from numbers. The trainer then updates long vectors in blocks, in any order and on several threads:
-        an update of every block equals an update of the whole vector. For this, the state of an elementwise optimizer
-        contains nothing but arrays of the shape of `parameters` and numbers, and a step changes the numbers without
-        reading any array. An optimizer that uses, say, the norm of the gradient is not elementwise. A subclass
-        inherits the value, and overrides it if its own rule differs in this respect.
-    update : callable
-        Takes a step: ``update(parameters, grads, state, learning_rate)``. Sets: parameters, state.
-    """
-
+    # Whether each step needs the whole training set. `update` then takes an `objective` as well; see `LBFGS.update`.
     full_batch: ClassVar[bool]
+    # Whether `update` computes each element of parameters and state from the same element of parameters, grads and
+    # state, and from numbers. Long vectors are then updated in blocks, in any order and on several threads. The state
+    # contains nothing but arrays of the shape of `parameters`, and numbers that change without a look at any array.
+    # An optimizer that uses, say, the norm of the gradient is not elementwise. Its vectors hold all members of an
+    # ensemble, so that the norm is about sqrt(ensemble_size) times that of one network.
     elementwise: ClassVar[bool]
 
     @property
-    def update(self) -> Callable[..., None]: ...
+    def update(self) -> Callable[..., None]:
+        """Take a step: ``update(parameters, grads, state, learning_rate)``. Sets: parameters, state."""
 
     def init(self, parameters: Array) -> State:
-        """Return the state before the first step."""
+        """Return the state before the first step: arrays, and Python numbers. The vector may be empty."""
 
 
 def block_of(state: State, block: slice) -> State:
-    """Return the state of one block of the parameters, for the `update` of an elementwise optimizer.
-
-    Parameters
-    ----------
-    state : dict
-        State of the whole parameter vector.
-    block : slice
-
-    Returns
-    -------
-    dict
-        Arrays are views of the block: an update writes to the arrays of `state`. Numbers are copies: after the blocks
-        have been updated, pass one of their states to `advance`.
-    """
+    """Return the state of one block of the parameters, for the `update` of an elementwise optimizer."""
     return {name: value[block] if isinstance(value, np.ndarray) else value for name, value in state.items()}
 
 
 def advance(state: State, block_state: State) -> None:
-    """Copy the numbers of an updated block, such as the number of steps, to the state of the whole vector. Sets: state.
-
-    Parameters
-    ----------
-    state : dict
-        State of the whole parameter vector.
-    block_state : dict
-        State of any one of its blocks, from `block_of` and updated once: the numbers of all blocks are equal.
-    """
+    """Copy the numbers of one updated block, which are those of all blocks, to the state of the vector. Sets: state."""
     state.update({name: value for name, value in block_state.items() if not isinstance(value, np.ndarray)})
+
+
+def flush_subnormals(vector: Array) -> None:
+    """Set subnormal numbers, those smaller than the smallest normal float, to 0. Sets: vector."""
+    if vector.dtype.kind == "f":
+        vector[np.abs(vector) < np.finfo(vector.dtype).tiny] = 0
 
 
 @overload
 def update_parameters(parameters: Arrays, grads: Arrays, learning_rate: float) -> Arrays: ...
-
-
 @overload
 def update_parameters(parameters: Array, grads: Array, learning_rate: float, *, out: Array | None = None) -> Array: ...
-
-
 def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out: Array | None = None) -> Any:
     """Take a step of gradient descent: parameters - learning_rate * grads.
 
@@ -98,8 +72,7 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
     parameters : dict of str to ndarray, or ndarray
         "W1", "b1", ...; or one array.
     grads : dict of str to ndarray, or ndarray
-        "dW1", "db1", ...; or one array of the shape of `parameters`. Parameters without a gradient, such as running
-        statistics, do not change.
+        "dW1", "db1", ...; or one array of the same shape. Parameters without a gradient do not change.
     learning_rate : float
     out : ndarray, optional
         Array to write to, if `parameters` is one array; `parameters` itself is allowed.
@@ -172,34 +145,8 @@ class SGD:
         update_parameters(parameters, direction, learning_rate, out=parameters)
 
 
-def flush_subnormals(vector: Array) -> None:
-    """Set subnormal numbers, those smaller than the smallest normal float, to 0. Sets: vector.
-
-    The moments of dead units, and weights on which only decay acts, shrink with every step until they are subnormal.
-    There they stay, and processors compute with subnormal numbers many times more slowly: with 7 % of the moments
-    subnormal, epochs took a fifth longer.
-
-    Parameters
-    ----------
-    vector : ndarray
-        Arrays of a dtype other than float do not change.
-    """
-    if vector.dtype.kind == "f":
-        vector[np.abs(vector) < np.finfo(vector.dtype).tiny] = 0
-
-
 def root_plus(v: Array, epsilon: float) -> Array:
-    """Return sqrt(v) + epsilon. The sum is computed in place, which saves a second new array.
-
-    Parameters
-    ----------
-    v : ndarray
-    epsilon : float
-
-    Returns
-    -------
-    ndarray of the shape of `v`
-    """
+    """Return sqrt(v) + epsilon. The sum is computed in place, which saves a second new array."""
     root = np.sqrt(v)
     root += epsilon
     return root
@@ -212,8 +159,6 @@ class RMSprop:
     ::
 
         v = rho * v + (1 - rho) * grads^2
-
-    ``state["v"]`` is v / (1 - rho), which saves one multiplication of whole vectors.
 
     Parameters
     ----------
@@ -263,9 +208,6 @@ class Adam:
         v = beta_2 * v + (1 - beta_2) * grads^2
         parameters -= learning_rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
 
-    ``state["m"]`` is m / (1 - beta_1) and ``state["v"]`` is v / (1 - beta_2), which saves two multiplications of whole
-    vectors.
-
     Parameters
     ----------
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
@@ -298,38 +240,23 @@ class Adam:
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        self.accumulate(grads, state)
-        size, scale = self.root_mean_square(state)
+        size, scale = self.move_averages(grads, state)
         direction = np.divide(state["m"], size, out=size)
         scale *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
         update_parameters(parameters, direction, scale, out=parameters)
 
-    def accumulate(self, grads: Array, state: State) -> None:
-        """Add a gradient to both moving averages. Sets: state["t"], state["m"], state["v"]."""
+    def move_averages(self, grads: Array, state: State) -> tuple[Array, float]:
+        """Move m and v by a step, and return sqrt(v / (1 - beta_2^t)) + epsilon as size / scale. Sets: state."""
         state["t"] += 1
         m, v = state["m"], state["v"]
         m *= self.beta_1
         m += grads
         v *= self.beta_2
         v += grads * grads
-
-    def root_mean_square(self, state: State) -> tuple[Array, float]:
-        """Return sqrt(v / (1 - beta_2^t)) + epsilon as a quotient: size / scale.
-
-        Parameters
-        ----------
-        state : dict
-
-        Returns
-        -------
-        size : ndarray of the shape of the parameters
-            A new array.
-        scale : float
-        """
         # The bias correction acts on numbers, not on vectors. With v = (1 - beta_2) state["v"]:
         # sqrt(v / (1 - beta_2^t)) + epsilon = (sqrt(state["v"]) + epsilon scale) / scale
         scale = ((1 - self.beta_2 ** state["t"]) / (1 - self.beta_2)) ** 0.5
-        return root_plus(state["v"], self.epsilon * scale), scale
+        return root_plus(v, self.epsilon * scale), scale
 
 
 @dataclass(frozen=True)
@@ -359,8 +286,7 @@ class NAdam(Adam):
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        self.accumulate(grads, state)
-        size, scale = self.root_mean_square(state)
+        size, scale = self.move_averages(grads, state)
         of_mean = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
         of_grads = 1 / (1 - self.beta_1 ** state["t"])
         direction = (of_mean * state["m"] + of_grads * grads) / size
@@ -371,9 +297,8 @@ class NAdam(Adam):
 class LBFGS:
     """Limited-memory BFGS: parameters += length * direction, with direction = -H grads and length from a line search.
 
-    H approximates the inverse Hessian; see `inverse_hessian_product`. Each step needs the whole training set, and the
-    learning rate is not used. ``scipy.optimize.minimize`` is not used either, because it gives no access to its state:
-    training could not be saved and resumed with the same results.
+    H approximates the inverse Hessian; see `inverse_hessian_product`. Each step needs the whole training set; the
+    learning rate is not used. (``scipy.optimize.minimize`` would not let training be resumed: it hides its state.)
 
     Parameters
     ----------
@@ -413,18 +338,7 @@ class LBFGS:
     def update(
         self, parameters: Array, grads: Array, state: State, learning_rate: float, *, objective: Objective
     ) -> None:
-        """Take a step. Sets: parameters, state["steps"], state["changes"], state["converged"].
-
-        Parameters
-        ----------
-        parameters, grads : ndarrays of shape (n,)
-        state : dict
-        learning_rate : float
-            Not used.
-        objective : callable
-            Parameters -> cost, gradient. It should cache its last result, because it is evaluated several times in a
-            row at the same parameters.
-        """
+        """Take a step. Sets: parameters, state["steps"], state["changes"], state["converged"]."""
         W, dW = parameters.astype(np.float64), grads.astype(np.float64)
         state["converged"] = bool(np.abs(dW).max() <= self.gradient_tolerance)
         if state["converged"]:
@@ -439,6 +353,7 @@ class LBFGS:
             return
         step = length * direction
         change = objective(W + step)[1] - dW
+        step.flags.writeable = change.flags.writeable = False  # snapshots of the state share read-only arrays
         # The Wolfe conditions make the product positive. At the level of rounding errors it says nothing about the
         # curvature.
         if step @ change > np.finfo(np.float64).eps * np.linalg.norm(step) * np.linalg.norm(change):
@@ -447,50 +362,17 @@ class LBFGS:
         parameters[...] = W + step
 
 
-def line_search(
-    objective: Objective,
-    start: Array,
-    direction: Array,
-    max_evaluations: int,
-    *,
-    decrease: float = 1e-4,
-    curvature: float = 0.9,
-) -> float | None:
-    """Find a step length that satisfies the Wolfe conditions, by doubling and bisection.
-
-    With slope = gradient(start) @ direction, the conditions are::
-
-        cost(start + length * direction) <= cost(start) + decrease * length * slope
-        gradient(start + length * direction) @ direction >= curvature * slope
-
-    Parameters
-    ----------
-    objective : callable
-        Parameters -> cost, gradient.
-    start, direction : ndarrays of shape (n,)
-    max_evaluations : int
-        Maximum number of evaluations, in addition to the one at `start`.
-    decrease, curvature : float, default=1e-4, 0.9
-        Fractions of the slope in the two conditions.
-
-    Returns
-    -------
-    float or None
-        If the evaluations were too few to satisfy both conditions, a length that satisfies the first condition; None if
-        there was none.
-
-    References
-    ----------
-    .. [1] Lewis, Overton (2013), "Nonsmooth optimization via quasi-Newton methods", Mathematical Programming 141,
-       135-163, algorithm 2.6.
-    """
+def line_search(objective: Objective, start: Array, direction: Array, max_evaluations: int) -> float | None:
+    """Return a step length that satisfies both Wolfe conditions, or else at least the first; None if none was found."""
+    # Lewis, Overton (2013), "Nonsmooth optimization via quasi-Newton methods", Mathematical Programming 141, 135-163,
+    # algorithm 2.6: double the length until it is too long, then bisect
     cost, gradient = objective(start)
     slope, too_short, too_long, length = gradient @ direction, 0.0, np.inf, 1.0
     for _ in range(max_evaluations):
         new_cost, new_gradient = objective(start + length * direction)
-        if not new_cost <= cost + decrease * length * slope:  # true for a cost of NaN, too
+        if not new_cost <= cost + DECREASE * length * slope:  # the first condition; a cost of NaN violates it, too
             too_long = length
-        elif new_gradient @ direction < curvature * slope:
+        elif new_gradient @ direction < CURVATURE * slope:  # the second
             too_short = length
         else:
             return length
@@ -499,23 +381,7 @@ def line_search(
 
 
 def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[Array]) -> Array:
-    """Return H gradient, where H is the L-BFGS approximation of the inverse Hessian, by the two-loop recursion.
-
-    Parameters
-    ----------
-    gradient : ndarray of shape (n,)
-    steps, changes : lists of ndarrays of shape (n,), oldest first
-        Past steps of the parameters, and the changes of the gradient along these steps.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Without past steps, the gradient, scaled to norm 1 if its norm is larger.
-
-    References
-    ----------
-    .. [1] Nocedal, Wright (2006), "Numerical optimization", 2nd ed., algorithm 7.4.
-    """
+    """Return H gradient, where H is the L-BFGS approximation of the inverse Hessian, by the two-loop recursion."""
     if not steps:
         return gradient / max(1.0, np.linalg.norm(gradient))
     product, alphas = gradient.copy(), []

@@ -1,8 +1,9 @@
 """Learning-rate schedules: functions from the step to the learning rate.
 
 A schedule is any callable that takes the number of updates made so far (0 before the first update) and returns the
-learning rate of the next update. The functions of this module take the step first and their settings after it. Fix the
-settings with `functools.partial` to get a schedule. Unlike a closure, a partial can be printed, compared and pickled:
+learning rate of the next update. The functions of this module take the step first and their settings after it: the
+first or highest `learning_rate`, and `n_steps`, the number of steps of the whole schedule. Fix the settings with
+`functools.partial` to get a schedule. Unlike a closure, a partial can be printed, compared and pickled:
 
 >>> from functools import partial
 >>> schedule = partial(warm_up, schedule=partial(cosine, learning_rate=0.1, n_steps=100), warm_up_steps=10)
@@ -22,20 +23,7 @@ ScheduleName: TypeAlias = Literal[
 
 
 def constant(step: int, learning_rate: float, n_steps: int | None = None) -> float:
-    """Keep the learning rate constant: learning_rate.
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-    n_steps : int, optional
-        Not used. All schedules of the registry accept it.
-
-    Returns
-    -------
-    float
-    """
+    """Keep the learning rate constant: learning_rate."""
     return learning_rate
 
 
@@ -46,19 +34,11 @@ def cosine(step: int, learning_rate: float, n_steps: int, final_fraction: float 
 
     Parameters
     ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-        Rate of the first step.
-    n_steps : int
-        Number of steps of the decrease.
+    step, learning_rate, n_steps
+        As for all schedules of this module.
     final_fraction : float, default=0.01
         Final rate, as a fraction of learning_rate. The default is not 0, because training that continues beyond
         n_steps (`partial_fit`) would then learn nothing, without any error.
-
-    Returns
-    -------
-    float
 
     References
     ----------
@@ -82,20 +62,12 @@ def one_cycle(
 
     Parameters
     ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-        Highest rate.
-    n_steps : int
-        Number of steps of the cycle.
+    step, learning_rate, n_steps
+        As for all schedules of this module.
     rise_fraction : float, default=0.3
         Fraction of the steps in which the rate increases.
     start_fraction, final_fraction : float, default=0.04, 1e-4
         First and last rate, as fractions of learning_rate.
-
-    Returns
-    -------
-    float
 
     References
     ----------
@@ -111,105 +83,28 @@ def one_cycle(
 
 
 def step_decay(step: int, learning_rate: float, n_steps: int, factor: float = 0.1, n_drops: int = 2) -> float:
-    """Multiply the rate by a factor at regular intervals: learning_rate * factor ** (number of drops so far).
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-    n_steps : int
-        Number of steps, which the drops divide into n_drops + 1 intervals of equal length.
-    factor : float, default=0.1
-    n_drops : int, default=2
-
-    Returns
-    -------
-    float
-    """
+    """Multiply the rate by a factor at regular intervals: learning_rate * factor ** (number of drops so far)."""
+    # the drops divide the steps into n_drops + 1 intervals of equal length
     return learning_rate * factor ** min(step * (n_drops + 1) // n_steps, n_drops)
 
 
 def exponential(step: int, learning_rate: float, n_steps: int, final_fraction: float = 0.01) -> float:
-    """Decrease by the same factor at each step: learning_rate * final_fraction ** (step / n_steps).
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-        Rate of the first step.
-    n_steps : int
-        Number of steps after which the rate is learning_rate * final_fraction. The decrease continues after them.
-    final_fraction : float, default=0.01
-
-    Returns
-    -------
-    float
-    """
+    """Decrease by the same factor at each step: learning_rate * final_fraction ** (step / n_steps)."""
     return learning_rate * final_fraction ** (step / n_steps)
 
 
 def inverse_scaling(step: int, learning_rate: float, n_steps: int | None = None, power: float = 0.5) -> float:
-    """Decrease with a power of the step: learning_rate / (step + 1) ** power.
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-        Rate of the first step.
-    n_steps : int, optional
-        Not used. All schedules of the registry accept it.
-    power : float, default=0.5
-
-    Returns
-    -------
-    float
-    """
+    """Decrease with a power of the step: learning_rate / (step + 1) ** power."""
     return learning_rate / (step + 1) ** power
 
 
 def warm_up(step: int, schedule: Schedule, warm_up_steps: float) -> float:
-    """Scale the first steps of any schedule up linearly: schedule(step) * min((step + 1) / warm_up_steps, 1).
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    schedule : callable
-        The schedule to scale: step -> learning rate.
-    warm_up_steps : float
-        Number of steps of the increase.
-
-    Returns
-    -------
-    float
-
-    References
-    ----------
-    .. [1] Goyal et al. (2017), "Accurate, large minibatch SGD", arXiv:1706.02677.
-    """
+    """Scale the first steps of any schedule up linearly: schedule(step) * min((step + 1) / warm_up_steps, 1)."""
     return schedule(step) * min((step + 1) / warm_up_steps, 1.0)
 
 
 def warm_up_cosine(step: int, learning_rate: float, n_steps: int, warm_up_fraction: float = 0.1) -> float:
-    """Apply `warm_up` to `cosine`: the warm-up takes the first warm_up_fraction of the n_steps steps.
-
-    Parameters
-    ----------
-    step : int
-        Number of updates made so far.
-    learning_rate : float
-        Rate of the cosine before warm-up.
-    n_steps : int
-        Number of steps of the cosine, warm-up included.
-    warm_up_fraction : float, default=0.1
-
-    Returns
-    -------
-    float
-    """
+    """Apply `warm_up` to `cosine`: the warm-up takes the first warm_up_fraction of the n_steps steps."""
     schedule = partial(cosine, learning_rate=learning_rate, n_steps=n_steps)
     return warm_up(step, schedule, max(warm_up_fraction * n_steps, 1.0))
 

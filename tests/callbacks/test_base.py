@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, HistoryLogger, ReduceLROnPlateau, TimeBudget
-from sklearn_deepnn.callbacks.base import callbacks_of
+from sklearn_deepnn.callbacks.scikit_learn import callbacks_of
 
 BEGIN, EPOCH_BEGIN, EPOCH_END, END = HOOKS
 
@@ -154,6 +155,30 @@ def test_each_call_of_partial_fit_calls_the_hooks_once():
         model.partial_fit(X, Y, classes=[0, 1, 2])
     of_a_call = [(BEGIN, 0), (EPOCH_BEGIN, 0), (EPOCH_END, 1), (END, 1)]
     assert notes == [("", hook, epoch + call) for call in range(2) for hook, epoch in of_a_call]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("at the end")], ids=["ctrl-c", "error"])
+@pytest.mark.filterwarnings("ignore:.*failed at the end:RuntimeWarning")
+def test_all_callbacks_are_ended_even_if_one_ends_with_an_error(error):
+    class Failing(Callback):
+        def on_train_end(self, run):
+            raise error
+
+    notes = []
+    model = net(max_iter=1).set_callbacks(Noting(notes), Failing())
+    with pytest.raises(KeyboardInterrupt) if isinstance(error, KeyboardInterrupt) else nullcontext():
+        model.fit(X, Y)
+    assert notes[-1] == ("", END, 1)
+
+
+@pytest.mark.parametrize("partial", [False, True], ids=["fit", "partial_fit"])
+def test_what_callbacks_remember_for_one_call_is_not_saved(partial):
+    def fitted():
+        if partial:
+            return pickle.dumps(net(verbose=1).partial_fit(X, Y, classes=[0, 1, 2]))
+        return pickle.dumps(net(verbose=1).set_callbacks(EarlyStopping("cost"), TimeBudget(60)).fit(X, Y))
+
+    assert fitted() == fitted()
 
 
 # On estimators.

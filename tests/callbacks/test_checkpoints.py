@@ -15,9 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import EarlyStopping, ModelCheckpoint, load_checkpoint
 from sklearn_deepnn.callbacks.checkpoints import NAME, checkpoints_in, epoch_of, newest_checkpoint, write_atomically
-from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.training.state import TrainingState
 
 # Files that are written and kept.
 
@@ -63,7 +64,24 @@ def test_a_checkpoint_is_the_network_of_its_epoch(tmp_path):
     for epoch, path in enumerate(checkpoints_in(tmp_path), start=1):
         loaded = load_checkpoint(path)
         assert_same_fit(loaded, net(max_iter=epoch, warm_start=True).fit(X, Y), finished=False)
-        assert not hasattr(loaded, "_skl_callbacks")
+        assert vars(loaded).keys() == vars(net().fit(X, Y)).keys()  # none of the fit that runs, and no callbacks
+
+
+class Shifted(DeepNNClassifier):
+    """A subclass that remembers something for its predictions in a private attribute."""
+
+    def fit(self, X, y, **others):
+        self._shift = 1.0
+        return super().fit(X + self._shift, y, **others)
+
+    def predict(self, X):
+        return super().predict(X + self._shift)
+
+
+def test_scored_and_saved_copies_keep_private_attributes(tmp_path):
+    model = Shifted((5,), max_iter=3, scoring="accuracy", early_stopping=True, random_state=0)
+    model.set_callbacks(ModelCheckpoint(tmp_path)).fit(X, Y)
+    np.testing.assert_array_equal(load_checkpoint(tmp_path).predict(X), model.predict(X))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +171,7 @@ def test_calls_of_partial_fit_have_one_name_and_so_have_warm_starts(tmp_path):
 def test_a_training_with_other_data_or_parameters_gets_a_new_name(tmp_path):
     checkpoint = ModelCheckpoint(tmp_path, keep=None)
     net().set_callbacks(checkpoint).fit(X, Y)
-    with pytest.warns(UserWarning, match="had other parameters"):
+    with pytest.warns(UserWarning, match="of a fit with other parameters"):
         net(learning_rate=0.5, max_iter=8).set_callbacks(checkpoint).fit(X, Y, resume_from=newest_checkpoint(tmp_path))
     model = net(warm_start=True, random_state=3).set_callbacks(checkpoint).fit(X, Y)
     model.fit(X + 1, Y)
@@ -202,9 +220,9 @@ def test_a_disk_that_fails_once_is_tried_again(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_to_is_an_error_before_training(tmp_path, monkeypatch):
     model = net().fit(X, Y)
     before = copy.deepcopy(trained(model))
-    epochs = fail_at(monkeypatch, training, "run_epoch", lambda n: False)
+    epochs = fail_at(monkeypatch, TrainingState, "begin_epoch_entry", lambda n: False)
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"path must be that of a folder, got .*file"):
+    with pytest.raises(ValueError, match=r"path must be the path of a folder, not of a file, got .*file"):
         model.set_callbacks(ModelCheckpoint(tmp_path / "file")).fit(X, Y)
     with pytest.raises(OSError, match="file"):
         model.set_callbacks(ModelCheckpoint(tmp_path / "file" / "below")).fit(X, Y)
@@ -221,10 +239,10 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_training(tmp_path
 
 @pytest.mark.parametrize("name", ["learning_rate_schedule", "scoring"])
 def test_a_parameter_that_cannot_be_saved_is_an_error_before_training(name, tmp_path, monkeypatch):
-    epochs = fail_at(monkeypatch, training, "run_epoch", lambda n: False)
+    epochs = fail_at(monkeypatch, TrainingState, "begin_epoch_entry", lambda n: False)
     function = {"learning_rate_schedule": lambda step: 0.1, "scoring": lambda model, X, y: 0.5}[name]
     model = net(**{name: function})
-    with pytest.raises(ValueError, match=f"{name} must be a value that can be pickled, .*, got <function"):
+    with pytest.raises(ValueError, match=f"{name} must be a value that pickle can save, .*, got <function"):
         model.set_callbacks(ModelCheckpoint(tmp_path)).fit(X, Y)
     assert not epochs
     model.set_callbacks().fit(X, Y)
@@ -282,15 +300,17 @@ def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(kind, tmp_path):
     whole = net().set_callbacks(ModelCheckpoint(tmp_path)).fit(X, Y)
     newest = newest_checkpoint(tmp_path)
     DAMAGE[kind](newest)
-    with pytest.warns(RuntimeWarning, match=rf"{newest.name} cannot be read: \w+: .*The one before is taken") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=rf"{newest.name} cannot be read: \w+: .*The checkpoint before it"
+    ) as caught:
         assert load_checkpoint(tmp_path).n_iter_ == 5
     assert caught[0].filename == __file__
-    with pytest.warns(RuntimeWarning, match="The one before is taken") as caught:
+    with pytest.warns(RuntimeWarning, match="The checkpoint before it is loaded") as caught:
         assert_same_fit(net().fit(X, Y, resume_from=tmp_path), whole)
     assert caught[0].filename == __file__
 
 
-@pytest.mark.filterwarnings("ignore:.*The one before is taken:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*The checkpoint before it is loaded:RuntimeWarning")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_folder_with_damaged_checkpoints_alone_is_an_error(kind, tmp_path):
     net().set_callbacks(ModelCheckpoint(tmp_path)).fit(X, Y)
@@ -307,7 +327,7 @@ def test_a_training_that_is_resumed_after_damage_writes_new_files(tmp_path):
     checkpoint = ModelCheckpoint(tmp_path)
     whole = net().set_callbacks(checkpoint).fit(X, Y)
     truncate(newest_checkpoint(tmp_path))
-    with pytest.warns(RuntimeWarning, match="The one before is taken"):
+    with pytest.warns(RuntimeWarning, match="The checkpoint before it is loaded"):
         net().set_callbacks(checkpoint).fit(X, Y, resume_from=tmp_path)
     assert_same(load_checkpoint(tmp_path).predict_proba(X), whole.predict_proba(X))
 

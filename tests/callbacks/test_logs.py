@@ -13,9 +13,9 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_deepnn.callbacks import HistoryLogger, MLflowLogger, Run
-from sklearn_deepnn.callbacks.logs import FIELDS, create_with
+from sklearn_deepnn.callbacks.logs import FIELDS, create_file
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.training.loop import TrainingState
+from sklearn_deepnn.training.state import TrainingState
 
 SUFFIXES = [".csv", ".jsonl"]
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
@@ -33,11 +33,12 @@ def entries(path):
         return list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file]
 
 
-def logged_run(path, epoch=0, first_epoch=0, run=None):
-    """Return a run that logs to a path, and has come to an epoch."""
-    memory = {} if run is None else {"seconds": 5.0}
-    state = TrainingState(None, None, epoch=epoch, first_epoch=first_epoch, name=run or "")
-    return Run(state, last_epoch=9, validates=False, memory=memory, settings={})
+def logged_run(epoch, name):
+    """Return a run that has come to an epoch in 5 seconds."""
+    state = TrainingState(None, None, memories={"log": {"seconds": 5.0}}, name=name)
+    for _ in range(epoch):
+        state.begin_epoch_entry(cost=0.5, learning_rate=0.1)
+    return Run(state, last_epoch=9, callback="log")
 
 
 # Files.
@@ -104,16 +105,16 @@ def test_a_line_that_a_process_left_unfinished_spoils_no_other(tmp_path, suffix)
 def test_a_resumed_training_writes_no_epoch_twice(tmp_path, suffix):
     path = tmp_path / f"history{suffix}"
     logger = HistoryLogger(path)
-    for epoch, run in ((0, "a"), (0, "b"), (2, "a")):  # of which the third goes on with the first, from epoch 2
-        goes_on = logged_run(path, epoch, run=run)
-        logger.on_train_begin(goes_on)
+    for epoch, name in ((0, "a"), (0, "b"), (2, "a")):  # the third resumes the first after epoch 2
+        run = logged_run(epoch, name=name)
+        logger.on_train_begin(run)
         for cost in (1.0, 2.0, 3.0):
-            goes_on.state.end_epoch(cost=cost, learning_rate=0.1)
-            logger.on_epoch_end(goes_on)
+            run.state.begin_epoch_entry(cost=cost, learning_rate=0.1)
+            logger.on_epoch_end(run)
     log = [(entry["run"], int(entry["epoch"]), float(entry["cost"])) for entry in entries(path)]
     assert log[:6] == [("a", 1, 1), ("a", 2, 2), ("a", 3, 3), ("b", 1, 1), ("b", 2, 2), ("b", 3, 3)]
     assert log[6:] == [("a", 4, 2), ("a", 5, 3)]
-    assert all(float(entry["seconds"]) >= 5 for entry in entries(path)), "the time before counts too"
+    assert all(float(entry["seconds"]) >= 5 for entry in entries(path)), "the time before is part of it"
 
 
 def test_a_number_that_is_not_finite_leaves_valid_json(tmp_path):
@@ -145,8 +146,8 @@ def test_the_processes_of_a_search_share_a_file(tmp_path, suffix):
 
 def test_a_heading_is_written_by_the_first_of_two_that_begin_together(tmp_path):
     path = tmp_path / "history.csv"
-    create_with(path, "heading\n")
-    create_with(path, "another\n")
+    create_file(path, "heading\n")
+    create_file(path, "another\n")
     assert path.read_text() == "heading\n"
     assert [other.name for other in tmp_path.iterdir()] == [path.name]
 
@@ -194,7 +195,7 @@ def test_a_file_that_can_no_longer_be_written_is_a_warning(tmp_path):
         warnings.simplefilter("always")
         model.fit(X, Y)
     said = [(warning.category, str(warning.message)[:68], warning.filename) for warning in caught]
-    wanted = [f"Epoch {epoch} could not be written to {path}, and training"[:68] for epoch in (3, 4)]
+    wanted = [f"Epoch {epoch} could not be written to {path}; training"[:68] for epoch in (3, 4)]
     assert said == [(RuntimeWarning, text, __file__) for text in wanted]
     assert model.n_iter_ == 6
     assert [entry["epoch"] for entry in entries(folder.rename(tmp_path / "first.csv"))] == ["1", "2"]
@@ -299,7 +300,7 @@ def test_a_server_that_fails_meanwhile_is_a_warning(mlflow, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, Y)
-    assert [str(warning.message).split(",")[0] for warning in caught] == [
+    assert [str(warning.message).split(";")[0] for warning in caught] == [
         "Epoch 2 could not be logged to MLflow",
         "The run could not be ended as FINISHED in MLflow",
     ]
@@ -321,3 +322,12 @@ def test_without_mlflow_an_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ImportError, match="MLflowLogger needs MLflow: pip install mlflow-skinny, or mlflow"):
         net().set_callbacks(MLflowLogger()).fit(X, Y)
+
+
+def test_a_call_without_callbacks_does_not_change_the_name_of_a_training(tmp_path):
+    log, model = HistoryLogger(tmp_path / "log.csv"), net()
+    for callbacks in ([log], [], [log]):
+        model.set_callbacks(*callbacks).partial_fit(X, Y, classes=[0, 1, 2])
+    names = [entry["run"] for entry in entries(tmp_path / "log.csv")]
+    assert len(names) == 2
+    assert names[0] == names[1]

@@ -18,8 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import sklearn_deepnn
 from sklearn_deepnn.callbacks import Callback, Run, progress
-from sklearn_deepnn.callbacks.progress import EpochPrinter, brief, progress_display
-from sklearn_deepnn.training.loop import TrainingState
+from sklearn_deepnn.callbacks.progress import EpochPrinter, progress_display, short_text
+from sklearn_deepnn.training.state import Best, Call, TrainingState
 
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
 NUMBER = r"-?\d[\d.e+-]*"
@@ -128,11 +128,12 @@ def test_lines_go_on_counting_in_a_warm_start_and_in_partial_fit(capsys):
 
 
 def test_the_printer_prints_the_newest_entry_of_every_curve(capsys):
-    state = TrainingState(None, None, epoch=3, first_epoch=3, best_epoch=2)
-    run, printer = Run(state, 9, True, {}, {}), EpochPrinter(every=2)
+    state = TrainingState(None, None, best=Best(2, {}, None), call=Call(first_epoch=3))
+    state.history = {"cost": [0.75, 0.5, 0.5], "learning_rate": [0.01] * 3}
+    run, printer = Run(state, last_epoch=9, validates=True), EpochPrinter(every=2)
     printer.on_train_begin(run)
-    state.end_epoch(cost=0.25, learning_rate=0.01)
-    state.record({"validation_cost": 0.75})
+    state.begin_epoch_entry(cost=0.25, learning_rate=0.01)
+    state.add_to_epoch({"validation_cost": 0.75})
     assert not printer.on_epoch_end(run)
     printer.on_train_end(run)
     text = "epoch    4  cost 0.25       validation cost 0.75       learning rate 0.01"
@@ -144,11 +145,11 @@ def test_the_printer_prints_the_newest_entry_of_every_curve(capsys):
 
 def test_what_is_brief_has_what_fits():
     values = {"learning_rate": 1.2345e-4, "cost": 0.123456, "validation_cost": 0.09876543, "validation_score": -0.98765}
-    assert brief(values, 58) == "cost 0.123, validation 0.0988, score -0.988, rate 0.000123"
-    assert brief(values, 57) == "cost 0.123, validation 0.0988, score -0.988"
-    assert brief(values, 20) == "cost 0.123"
-    assert brief(values, 5) == ""
-    assert brief({"cost": 2.0, "learning_rate": 1.0}, 80) == "cost 2, rate 1"
+    assert short_text(values, 58) == "cost 0.123, validation 0.0988, score -0.988, rate 0.000123"
+    assert short_text(values, 57) == "cost 0.123, validation 0.0988, score -0.988"
+    assert short_text(values, 20) == "cost 0.123"
+    assert short_text(values, 5) == ""
+    assert short_text({"cost": 2.0, "learning_rate": 1.0}, 80) == "cost 2, rate 1"
 
 
 @needs_tqdm

@@ -6,23 +6,26 @@ import pytest
 from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 
 from sklearn_deepnn.callbacks import EarlyStopping, ReduceLROnPlateau, Run, TimeBudget, steering
-from sklearn_deepnn.callbacks.steering import MONITORS, runs_out
+from sklearn_deepnn.callbacks.steering import MONITORS, patience_runs_out
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.training.loop import TrainingState
+from sklearn_deepnn.training.state import TrainingState
 
 CURVES = {"cost": "loss_curve_", "validation_cost": "validation_loss_curve_", "validation_score": "validation_scores_"}
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
 
 
 def answers(values, patience=2, min_delta=0.1):
-    """Return what `runs_out` says of one value after the other."""
+    """Return what `patience_runs_out` says of one value after the other."""
     memory = {}
-    return [runs_out(memory, value, patience=patience, min_delta=min_delta) for value in values]
+    return [patience_runs_out(memory, value, patience=patience, min_delta=min_delta) for value in values]
 
 
 def new_run(memory):
     """Return a run of a training that has come to epoch 10, and is resumed with what a callback remembers."""
-    return Run(TrainingState(None, None, epoch=10), last_epoch=20, validates=True, memory=memory, settings={})
+    state = TrainingState(None, None, memories={"steering": memory})
+    for _ in range(10):
+        state.begin_epoch_entry(cost=9.0, learning_rate=1.0)
+    return Run(state, last_epoch=20, validates=True, callback="steering")
 
 
 def watch(callback, costs, run=None):
@@ -31,7 +34,7 @@ def watch(callback, costs, run=None):
     callback.on_train_begin(run)
     said = []
     for cost in costs:
-        run.state.end_epoch(cost=cost, learning_rate=1.0)
+        run.state.begin_epoch_entry(cost=cost, learning_rate=1.0)
         said.append((bool(callback.on_epoch_end(run)), run.state.rate_factor))
     return map(list, zip(*said))
 
@@ -83,7 +86,7 @@ def test_a_bad_parameter_is_rejected(kind, name, value):
 # Early stopping.
 
 
-def test_early_stopping_stops_when_patience_runs_out():
+def test_early_stopping_stops_when_patience_patience_runs_out():
     stops, _ = watch(EarlyStopping(patience=2, min_delta=0.0), [3, 2, 2, 1, 1, 1])
     assert stops == [False, False, False, False, False, True]
 
@@ -165,7 +168,7 @@ def test_a_monitor_that_is_not_recorded_is_an_error_before_training(kind, monito
 # The learning rate.
 
 
-def test_the_rate_is_lowered_whenever_patience_runs_out():
+def test_the_rate_is_lowered_whenever_patience_patience_runs_out():
     stops, factors = watch(ReduceLROnPlateau(factor=0.5, patience=2, min_delta=0.0), [3, 3, 3, 3, 3, 3, 3])
     assert factors == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
     assert not any(stops)

@@ -1,10 +1,14 @@
-"""Write format_<number>.pickle: networks in the present format, what they predict, and what they predict trained on.
+"""Write two files in the present format, for tests/test_formats.py.
 
-To be run when the format has got a new number, with the oldest supported versions; the files of old formats stay:
+format_<number>.pickle has networks, their predictions, and their predictions after more training.
+format_<number>.joblib is a checkpoint of the second of four epochs.
+
+Run it when the format has a new number, with the oldest supported versions. The files of old formats stay:
 python tests/data/save_networks.py
 """
 
 import pickle
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,11 +16,12 @@ import numpy as np
 
 from sklearn_deepnn import Adam, DeepNNClassifier
 from sklearn_deepnn.callbacks import ModelCheckpoint, load_checkpoint
+from sklearn_deepnn.callbacks.checkpoints import checkpoints_in
 from sklearn_deepnn.saving import FORMAT
 
 
 def examples():
-    """Return X (40, 4), and targets of several kinds by the name of the network that is to learn them."""
+    """Return X (40, 4), and targets of several kinds by the name of the network that learns them."""
     rng, numbers = np.random.default_rng(0), np.arange(40) % 3
     X = rng.normal(size=(40, 4)) + numbers[:, np.newaxis]
     names = np.array(["setosa", "versicolor", "virginica"])[numbers]
@@ -25,24 +30,31 @@ def examples():
     return X, targets
 
 
+GIVEN = {"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0}
+
+
+def write_checkpoints(folder, X, y):
+    """Write a checkpoint of each of four epochs."""
+    DeepNNClassifier((5,), **GIVEN).set_callbacks(ModelCheckpoint(folder, keep=None)).fit(X, y)
+
+
 def fitted(X, targets):
-    """Return networks by name, all of which can be trained on."""
+    """Return networks by name. All can continue training."""
     several = {"batch_norm": True, "dropout_rate": 0.1, "early_stopping": True, "optimizer": Adam(beta_1=0.8)}
-    given = {"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0}
     networks = {
-        "ensemble": DeepNNClassifier((4,), ensemble_size=2, **given),
-        "one": DeepNNClassifier((6, 5), **several, **given),
-        "two classes": DeepNNClassifier((5,), optimizer="lbfgs", **given),
+        "ensemble": DeepNNClassifier((4,), ensemble_size=2, **GIVEN),
+        "one": DeepNNClassifier((6, 5), **several, **GIVEN),
+        "two classes": DeepNNClassifier((5,), optimizer="lbfgs", **GIVEN),
     }
     networks = {name: network.fit(X, targets[name]) for name, network in networks.items()}
     with tempfile.TemporaryDirectory() as folder:
-        DeepNNClassifier((5,), **given).set_callbacks(ModelCheckpoint(folder)).fit(X, targets["cut off"])
+        write_checkpoints(folder, X, targets["cut off"])
         networks["cut off"] = load_checkpoint(folder)
-    return networks | {"in parts": DeepNNClassifier((5,), **given).partial_fit(X, targets["in parts"])}
+    return networks | {"in parts": DeepNNClassifier((5,), **GIVEN).partial_fit(X, targets["in parts"])}
 
 
 def main():
-    """Write the file."""
+    """Write the files."""
     X, targets = examples()
     networks = fitted(X, targets)
     saved = {"X": X, "targets": targets, "networks": pickle.loads(pickle.dumps(networks))}
@@ -51,7 +63,11 @@ def main():
         copies = pickle.loads(pickle.dumps(networks))
         later = {name: getattr(network, method)(X, targets[name]) for name, network in copies.items()}
         saved[method] = {name: network.predict_proba(X) for name, network in later.items()}
-    (Path(__file__).parent / f"format_{FORMAT}.pickle").write_bytes(pickle.dumps(saved, protocol=4))
+    path = Path(__file__).parent / f"format_{FORMAT}.pickle"
+    path.write_bytes(pickle.dumps(saved, protocol=4))
+    with tempfile.TemporaryDirectory() as folder:
+        write_checkpoints(folder, X, targets["cut off"])
+        shutil.copy(checkpoints_in(Path(folder))[1], path.with_suffix(".joblib"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import copy
 import pytest
 from estimator_cases import X, Y, fitted, net
 
-from sklearn_deepnn.estimators import classifier
+from sklearn_deepnn.estimators import base
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def no_training(monkeypatch):
         raise AssertionError("training began")
 
     def forbid():
-        monkeypatch.setattr(classifier, "train", train)
+        monkeypatch.setattr(base, "train", train)
 
     return forbid
 
@@ -31,11 +31,11 @@ def earlier():
 @pytest.fixture
 def columns_trained_on(monkeypatch):
     """Return a list of the columns that `fit` passes to `train`, one entry for each call."""
-    seen, train = [], classifier.train
+    seen, train = [], base.train
 
     def spy(state, examples, *rest, **options):
         seen.append(examples.columns)
         return train(state, examples, *rest, **options)
 
-    monkeypatch.setattr(classifier, "train", spy)
+    monkeypatch.setattr(base, "train", spy)
     return seen

@@ -10,8 +10,8 @@ from estimator_cases import PREDICTORS, TARGETS, X_VAL, Y_VAL, X, Y, assert_unto
 from reference import assert_same
 from sklearn.exceptions import NotFittedError
 
-from sklearn_deepnn.network import model as network
-from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.network import prediction
+from sklearn_deepnn.training import loop
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 
@@ -52,7 +52,7 @@ def test_x_is_never_copied_whole(layout):
 
 @pytest.mark.parametrize("mode", ["r", "c"])
 def test_a_memory_map_is_trained_on_and_predicted_without_being_copied(tmp_path, monkeypatch, peak_bytes, mode):
-    for module in (network, training):
+    for module in (prediction, loop):
         monkeypatch.setattr(module, "keep_freed_memory", lambda: None)
     n_samples = 50_000
     on_disk = np.memmap(tmp_path / "X", dtype=np.float32, mode="w+", shape=(n_samples, 100))

@@ -29,7 +29,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.utils import get_tags
 
-from sklearn_deepnn.network import model as network
+from sklearn_deepnn.network import prediction
 
 # Fitted attributes.
 
@@ -210,8 +210,8 @@ def test_many_rows_are_predicted_as_few_rows():
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Predict 64 rows at a time, in 3 threads."""
-    monkeypatch.setattr(network, "CHUNK_COLUMNS", 64)
-    monkeypatch.setattr(network, "allowed_threads", lambda: 3)
+    monkeypatch.setattr(prediction, "CHUNK_COLUMNS", 64)
+    monkeypatch.setattr(prediction, "allowed_threads", lambda: 3)
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
@@ -220,7 +220,7 @@ def test_chunks_are_predicted_as_the_whole_and_as_single_rows(small_chunks, monk
     predict, rows = getattr(net().fit(X, targets(kind)), name), blobs(n_samples=300, seed=2)[0]
     in_chunks = predict(rows)
     np.testing.assert_allclose(in_chunks, np.concatenate([predict(row[np.newaxis]) for row in rows]), rtol=1e-12)
-    monkeypatch.setattr(network, "CHUNK_COLUMNS", 1000)
+    monkeypatch.setattr(prediction, "CHUNK_COLUMNS", 1000)
     np.testing.assert_allclose(in_chunks, predict(rows), rtol=1e-12)
 
 

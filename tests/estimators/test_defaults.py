@@ -1,188 +1,370 @@
-"""What 'auto' stands for, and how well the defaults learn."""
+"""`resolve`: one table that states every rule of "auto"."""
 
-from types import SimpleNamespace
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from estimator_cases import X_VAL, Y_VAL, X, Y, blobs, fitted, net
-from reference import assert_same
-from sklearn.datasets import load_breast_cancer, make_classification
-from sklearn.metrics import recall_score
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators import classifier
-from sklearn_deepnn.training.optimizers import LBFGS
+from sklearn_deepnn.estimators.defaults import AUTO, DataFacts, Plan, resolve
+from sklearn_deepnn.estimators.settings import check_parameters
+from sklearn_deepnn.network import Network
+from sklearn_deepnn.training.optimizers import LBFGS, SGD
 
-# Precision.
-
-
-@pytest.mark.parametrize("X_dtype", [np.float32, np.float64, np.int64, np.int8, bool])
-@pytest.mark.parametrize("n_samples", [10_000, 10_001])
-def test_auto_dtype_is_single_for_single_inputs_or_many_rows(X_dtype, n_samples):
-    X, y = blobs(n_samples, n_features=3)
-    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(X.astype(X_dtype), y)
-    single = X_dtype == np.float32 or n_samples > 10_000
-    assert model.coefs_[0].dtype == (np.float32 if single else np.float64)
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+ONE = {"hidden_layer_dims": (6,)}  # one network, whose dims are given
+PAIR = {**ONE, "ensemble_size": 2}  # an ensemble, whose dims are given
 
 
-@pytest.mark.parametrize("ensemble_size", [1, 3])
-@pytest.mark.parametrize(("deviations", "dtype"), [(100, np.float32), (3000, np.float64), (-3000, np.float64)])
-def test_auto_dtype_is_double_where_a_feature_is_far_from_zero(deviations, dtype, ensemble_size):
-    rows, y = blobs(10_001, n_features=3)
-    rows[:, 1] += deviations * rows[:, 1].std()
-    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000, ensemble_size=ensemble_size).fit(rows, y)
-    assert model.coefs_[0].dtype == dtype
-    single = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(rows.astype(np.float32), y)
-    assert single.coefs_[0].dtype == np.float32
+class Row(NamedTuple):
+    """A row of the table: what `resolve` is given, and fields of the plan that it must return."""
+
+    settings: dict[str, Any]
+    facts: DataFacts
+    expected: dict[str, Any]
+    earlier: Network | None = None
+    earlier_dtype: Any = None
+    may_hold_out: bool = True
 
 
-def test_rows_of_weight_0_do_not_count_as_many_rows():
-    X, y = blobs(10_020, n_features=3)
-    weight = np.ones(10_020)
-    weight[10_000:] = 0
-    model = net(hidden_layer_dims=(), max_iter=1, batch_size=5000).fit(X, y, weight)
-    assert not hasattr(model, "validation_loss_curve_")
-    assert model.coefs_[0].dtype == np.float64
+def facts(n_samples=1000, **others):
+    """Return the facts of a set with 4 features and 3 classes of the same frequency."""
+    loss = "categorical_cross_entropy"
+    return DataFacts(**{"n_samples": n_samples, "n_features": 4, "n_outputs": 3, "loss": loss, "rarity": 1.0, **others})
 
 
-# Early stopping and averaging.
+def plan_of(row):
+    """Return the plan of a row."""
+    settings = check_parameters(DeepNNClassifier(**row.settings))
+    return resolve(settings, row.facts, row.earlier, row.earlier_dtype, may_hold_out=row.may_hold_out)
 
 
-LINEAR = {"hidden_layer_dims": (), "batch_size": 5000}
+def fields_of(plan):
+    """Return the fields of a plan, of its network and of its recipe in one dict."""
+    own = {f.name: getattr(plan, f.name) for f in fields(Plan)}
+    network, recipe = vars(own.pop("network")), vars(own.pop("recipe"))
+    return {**own, **network, "hidden_layer_dims": network["layer_dims"][1:-1], **recipe}
 
 
-@pytest.mark.parametrize(
-    ("parameters", "n_samples", "validates"),
-    [
-        (LINEAR, 10_000, False),
-        (LINEAR, 10_001, True),
-        ({**LINEAR, "early_stopping": False}, 10_001, False),
-        ({"ensemble_size": 2}, 39, False),
-        ({"ensemble_size": 2}, 40, True),
-    ],
-    ids=str,
-)
-def test_automatic_early_stopping_depends_on_the_number_of_samples(parameters, n_samples, validates):
-    model = net(max_iter=1, **parameters).fit(*blobs(n_samples))
-    assert hasattr(model, "validation_loss_curve_") == validates
+AUTOMATIC_VALUES = {
+    "the automatic network has layers of 48 and 24 units": ({}, {"hidden_layer_dims": (48, 24)}),
+    "L-BFGS trains one layer of 100 units": ({"optimizer": "lbfgs"}, {"hidden_layer_dims": (100,)}),
+    "the automatic network is an ensemble of 12": ({}, {"ensemble_size": 12}),
+    "one network is trained where dims are given": (ONE, {"ensemble_size": 1}),
+    "one network is trained by L-BFGS": ({"optimizer": "lbfgs"}, {"ensemble_size": 1}),
+    "one network is trained by an instance of L-BFGS": ({"optimizer": LBFGS()}, {"ensemble_size": 1}),
+    "another optimizer trains the automatic network": (
+        {"optimizer": "sgd"},
+        {"ensemble_size": 12, "hidden_layer_dims": (48, 24)},
+    ),
+    "the automatic network has silu layers": ({}, {"activation": ("silu", "silu")}),
+    "networks of given dims have relu layers": (ONE, {"activation": ("relu",)}),
+    "L-BFGS trains relu layers": ({"optimizer": "lbfgs"}, {"activation": ("relu",)}),
+    "the automatic network learns at a rate of 0.01": ({}, {"learning_rate": 0.01}),
+    "networks of given dims learn at a rate of 0.001": (ONE, {"learning_rate": 0.001}),
+    "the automatic network has a weight decay of 0.1": ({}, {"weight_decay": 0.1}),
+    "networks of given dims have a weight decay of 0.0001": (ONE, {"weight_decay": 0.0001}),
+    "L-BFGS has a weight decay of 0.0001": ({"optimizer": "lbfgs"}, {"weight_decay": 0.0001}),
+    "the automatic network has a patience of 6 epochs": ({}, {"patience": 6}),
+    "networks of given dims have a patience of 10 epochs": (ONE, {"patience": 10}),
+    "L-BFGS has a patience of 10 epochs": ({"optimizer": "lbfgs"}, {"patience": 10}),
+    "the automatic network smooths labels by 0.02": ({}, {"label_smoothing": 0.02}),
+    "networks of given dims do not smooth labels": (ONE, {"label_smoothing": 0.0}),
+    "L-BFGS does not smooth labels": ({"optimizer": "lbfgs"}, {"label_smoothing": 0.0}),
+    "reduce_on_plateau is a callback, and its schedule constant": (
+        {"learning_rate_schedule": "reduce_on_plateau"},
+        {"schedule": "constant"},
+    ),
+    "the layers are those of X and y, with the given dims between": (
+        {"hidden_layer_dims": "7-5"},
+        {"layer_dims": (4, 7, 5, 3), "loss": "categorical_cross_entropy"},
+    ),
+}
+
+SIZES = {
+    n: {"hidden_layer_dims": dims, "ensemble_size": ensemble_size}
+    for n, dims, ensemble_size in [
+        (1, (48, 24), 12),
+        (30_000, (48, 24), 12),
+        (30_001, (96, 48), 6),
+        (166_666, (96, 48), 6),
+        (166_667, (96, 48), 5),  # all members together train on at most 1 000 000 samples
+        (300_000, (96, 48), 3),
+        (300_001, (192, 96), 3),
+        (333_334, (192, 96), 2),
+        (500_000, (192, 96), 2),
+        (500_001, (192, 96), 1),
+        (10**7, (192, 96), 1),
+    ]
+}
+
+LABEL_SMOOTHING = {
+    "a class of a fifth of the mean frequency is not rare": ({}, {"rarity": 0.2}, 0.02),
+    "a rare class gains a tenth of its frequency at most": ({}, {"rarity": 0.1}, 0.01),
+    "a very rare class gains a tenth of its frequency, too": ({}, {"rarity": 0.02}, 0.002),
+    "several labels at once are not smoothed": ({}, {"rarity": None}, 0.0),
+    "a given smoothing stays where a class is rare": ({"label_smoothing": 0.3}, {"rarity": 0.02}, 0.3),
+    "a given smoothing stays for several labels at once": ({"label_smoothing": 0.3}, {"rarity": None}, 0.3),
+}
+
+HELD_OUT = {
+    "the automatic network holds nothing out of 39 samples": ({}, facts(39), 0),
+    "the automatic network holds a tenth of 40 samples out": ({}, facts(40), 4),
+    "ensembles of given dims hold nothing out of 39 samples": (PAIR, facts(39), 0),
+    "ensembles of given dims hold a tenth of 40 samples out": (PAIR, facts(40), 4),
+    "automatic dims hold samples out even of one network": ({"ensemble_size": 1}, facts(40), 4),
+    "one network holds nothing out of 10 000 samples": (ONE, facts(10_000), 0),
+    "one network holds a tenth of 10 001 samples out, rounded up": (ONE, facts(10_001), 1001),
+    "L-BFGS holds nothing out of 10 000 samples": ({"optimizer": "lbfgs"}, facts(10_000), 0),
+    "L-BFGS holds a tenth of 10 001 samples out": ({"optimizer": "lbfgs"}, facts(10_001), 1001),
+    "early_stopping=True holds samples out of small sets": ({**ONE, "early_stopping": True}, facts(39), 4),
+    "early_stopping=False holds nothing out of large sets": ({"early_stopping": False}, facts(20_000), 0),
+    "another fraction is held out if asked for": ({"validation_fraction": 0.25}, facts(100), 25),
+}
+
+BATCHES = {
+    "39 samples without validation are one batch": (ONE, facts(39), None),
+    "40 samples are trained on in batches of 64": (ONE, facts(40), 64),
+    "39 samples with validation are trained on in batches of 64": (ONE, facts(39, has_validation_set=True), 64),
+    "39 samples are one batch if validation does not stop": (
+        {**ONE, "early_stopping": False},
+        facts(39, has_validation_set=True),
+        None,
+    ),
+    "fewer than 20 000 samples are trained on in batches of 64": (ONE, facts(19_999, has_validation_set=True), 64),
+    "20 000 samples are trained on in batches of 128": (ONE, facts(20_000, has_validation_set=True), 128),
+    "held-out samples do not count for batches": (ONE, facts(22_222), 64),  # 19 999 are left
+    "40 000 samples are trained on in batches of 256": (ONE, facts(40_000, has_validation_set=True), 256),
+    "80 000 samples are trained on in batches of 512": (ONE, facts(80_000, has_validation_set=True), 512),
+    "batches are never larger than 512": ({}, facts(10**7, has_validation_set=True), 512),
+    "batch_size=None is the whole set": ({"batch_size": None}, facts(10**6), None),
+    "a given batch size stays for small sets": ({"batch_size": 7}, facts(39), 7),
+}
+
+PRECISION = {
+    "one network computes in float64 up to 10 000 samples": (ONE, facts(10_000), DOUBLE),
+    "one network computes in float32 from 10 001 samples on": (ONE, facts(10_001), SINGLE),
+    "an ensemble computes in float64 below 1000 samples": (PAIR, facts(999), DOUBLE),
+    "an ensemble computes in float32 from 1000 samples on": (PAIR, facts(1000), SINGLE),
+    "float32 inputs are computed in float32": (ONE, facts(1, is_single=True), SINGLE),
+    "inputs far from zero are computed in float64": ({}, facts(20_000, is_far_from_zero=True), DOUBLE),
+    "float32 inputs far from zero are computed in float32": (
+        {},
+        facts(1, is_single=True, is_far_from_zero=True),
+        SINGLE,
+    ),
+    "float64 that is given stays for many samples": ({"dtype": "float64"}, facts(10**6), DOUBLE),
+    "float64 that is given stays for float32 inputs": ({"dtype": float}, facts(is_single=True), DOUBLE),
+    "float32 that is given stays for few samples far from zero": (
+        {"dtype": "float32"},
+        facts(1, is_far_from_zero=True),
+        SINGLE,
+    ),
+}
+
+X_VAL = facts(20_000, has_validation_set=True)
+VALIDATION = {
+    "held-out samples stop training, and weights are averaged over 3 epochs": Row(
+        {}, facts(), {"stops_by_validation": True, "averaging_epochs": 3.0, "n_held_out": 100}
+    ),
+    "without validation the training cost stops, and nothing is averaged": Row(
+        ONE, facts(), {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}
+    ),
+    "X_val stops training, and nothing is held out": Row(
+        {}, X_VAL, {"stops_by_validation": True, "averaging_epochs": 3.0, "n_held_out": 0}
+    ),
+    "X_val stops the training of one network on few samples": Row(
+        ONE, facts(10, has_validation_set=True), {"stops_by_validation": True, "averaging_epochs": 3.0}
+    ),
+    "X_val replaces held-out samples even with early_stopping=True": Row(
+        {"early_stopping": True}, X_VAL, {"stops_by_validation": True, "n_held_out": 0}
+    ),
+    "X_val does not stop training with early_stopping=False": Row(
+        {"early_stopping": False}, X_VAL, {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}
+    ),
+    "a given averaging stays without validation": Row({**ONE, "weight_averaging": 2}, facts(), {"averaging_epochs": 2}),
+    "a given averaging of 0 stays with validation": Row({"weight_averaging": 0}, X_VAL, {"averaging_epochs": 0}),
+    "a part of the data holds nothing out": Row(
+        {}, facts(), {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}, may_hold_out=False
+    ),
+    "a part of the data holds nothing out even with early_stopping=True": Row(
+        {"early_stopping": True}, facts(20_000), {"stops_by_validation": False, "n_held_out": 0}, may_hold_out=False
+    ),
+    "a small part of the data is one batch": Row({}, facts(39), {"batch_size": None}, may_hold_out=False),
+}
+
+# No automatic value: each is another than "auto" stands for.
+GIVEN = {
+    "hidden_layer_dims": (5, 4),
+    "activation": ("tanh", "elu"),
+    "ensemble_size": 7,
+    "learning_rate": 0.3,
+    "batch_size": 11,
+    "weight_decay": 0.7,
+    "weight_averaging": 1.5,
+    "label_smoothing": 0.4,
+    "n_iter_no_change": 9,
+    "dropout_rate": (0.1, 0.2),
+    "batch_norm": True,
+    "max_grad_norm": 2.5,
+    "shuffle": False,
+    "learning_rate_schedule": "cosine",
+    "early_stopping": False,
+    "dtype": "float64",
+    "optimizer": SGD(momentum=0.5),
+}
+RENAMED = {
+    "weight_averaging": "averaging_epochs",
+    "n_iter_no_change": "patience",
+    "learning_rate_schedule": "schedule",
+    "early_stopping": "stops_by_validation",
+}
+GIVEN_FIELDS = {RENAMED.get(name, name): value for name, value in GIVEN.items()}
+
+SMALL_TRAINING = Network((4, 48, 24, 3), activation="silu", ensemble_size=12)  # of the automatic network
+LBFGS_TRAINING = Network((4, 100, 3), activation="relu")
+MIXED_TRAINING = Network((4, 6, 5, 3), activation=("tanh", "elu"), ensemble_size=2)
+NETWORK_OF_SMALL = {"hidden_layer_dims": (48, 24), "activation": ("silu", "silu"), "ensemble_size": 12}
+NETWORK_OF_LBFGS = {"hidden_layer_dims": (100,), "activation": ("relu",), "ensemble_size": 1}
+WARM_STARTS = {
+    "a larger set leaves the network as it is": Row({}, facts(400_000), NETWORK_OF_SMALL, SMALL_TRAINING, DOUBLE),
+    "a larger set changes batches and what is held out": Row(
+        {}, facts(400_000), {"batch_size": 512, "n_held_out": 40_000}, SMALL_TRAINING, DOUBLE
+    ),
+    "a smaller set changes batches and what is held out": Row(
+        {}, facts(39), {"batch_size": None, "n_held_out": 0, "averaging_epochs": 0.0}, SMALL_TRAINING, DOUBLE
+    ),
+    "rarer classes change the smoothing": Row(
+        {}, facts(rarity=0.1), {"label_smoothing": pytest.approx(0.01)}, SMALL_TRAINING, DOUBLE
+    ),
+    "another optimizer keeps the network of L-BFGS": Row({}, facts(), NETWORK_OF_LBFGS, LBFGS_TRAINING, DOUBLE),
+    "another optimizer than L-BFGS trains as in the automatic network": Row(
+        {},
+        facts(),
+        {
+            "learning_rate": 0.01,
+            "weight_decay": 0.1,
+            "label_smoothing": 0.02,
+            "patience": 6,
+            "n_held_out": 100,
+        },
+        LBFGS_TRAINING,
+        DOUBLE,
+    ),
+    "L-BFGS keeps the automatic network": Row(
+        {"optimizer": "lbfgs"}, facts(), NETWORK_OF_SMALL, SMALL_TRAINING, DOUBLE
+    ),
+    "L-BFGS trains the automatic network as it trains others": Row(
+        {"optimizer": "lbfgs"},
+        facts(),
+        {"weight_decay": 0.0001, "label_smoothing": 0.0, "patience": 10, "n_held_out": 100},
+        SMALL_TRAINING,
+        DOUBLE,
+    ),
+    "the activations of all layers are kept, and the ensemble": Row(
+        {"hidden_layer_dims": (6, 5)},
+        facts(),
+        {"activation": ("tanh", "elu"), "ensemble_size": 2},
+        MIXED_TRAINING,
+        DOUBLE,
+    ),
+    "automatic dims and activations are those of the earlier training": Row(
+        {}, facts(), {"hidden_layer_dims": (6, 5), "activation": ("tanh", "elu")}, MIXED_TRAINING, DOUBLE
+    ),
+    "a network without hidden layers is kept": Row(
+        {}, facts(), {"hidden_layer_dims": (), "activation": ()}, Network((4, 3)), DOUBLE
+    ),
+    "another activation that is given is taken": Row(
+        {"activation": "relu"}, facts(), {"activation": ("relu", "relu")}, MIXED_TRAINING, DOUBLE
+    ),
+    "other dims that are given are taken, and refused later": Row(
+        {"hidden_layer_dims": (9,)},
+        facts(),
+        {"hidden_layer_dims": (9,), "activation": ("relu",)},
+        MIXED_TRAINING,
+        DOUBLE,
+    ),
+    "another ensemble size that is given is taken, and refused later": Row(
+        {"ensemble_size": 5}, facts(), {"ensemble_size": 5}, MIXED_TRAINING, DOUBLE
+    ),
+    "float64 stays for many samples": Row({}, facts(400_000), {"dtype": DOUBLE}, SMALL_TRAINING, DOUBLE),
+    "float32 stays for few samples": Row({}, facts(50), {"dtype": SINGLE}, SMALL_TRAINING, SINGLE),
+    "the precision stays even if another is given": Row(
+        {"dtype": "float32"}, facts(), {"dtype": DOUBLE}, SMALL_TRAINING, DOUBLE
+    ),
+}
+
+RULES = {
+    **{rule: Row(settings, facts(), expected) for rule, (settings, expected) in AUTOMATIC_VALUES.items()},
+    **{f"the automatic network suits {n} samples": Row({}, facts(n), expected) for n, expected in SIZES.items()},
+    "given dims are not doubled": Row({**PAIR}, facts(10**6), {"hidden_layer_dims": (6,), "ensemble_size": 2}),
+    "the layer of L-BFGS is not doubled": Row({"optimizer": "lbfgs"}, facts(10**6), {"hidden_layer_dims": (100,)}),
+    "a given ensemble is not halved, although the dims are doubled": Row(
+        {"ensemble_size": 12}, facts(10**6), {"hidden_layer_dims": (192, 96), "ensemble_size": 12}
+    ),
+    **{
+        rule: Row(settings, facts(**rarity), {"label_smoothing": pytest.approx(smoothing)})
+        for rule, (settings, rarity, smoothing) in LABEL_SMOOTHING.items()
+    },
+    **{
+        rule: Row(settings, given, {"n_held_out": n, "stops_by_validation": n > 0})
+        for rule, (settings, given, n) in HELD_OUT.items()
+    },
+    **{rule: Row(settings, given, {"batch_size": size}) for rule, (settings, given, size) in BATCHES.items()},
+    **{rule: Row(settings, given, {"dtype": dtype}) for rule, (settings, given, dtype) in PRECISION.items()},
+    **VALIDATION,
+    "what is given is never replaced": Row(GIVEN, facts(500_000), GIVEN_FIELDS),
+    "what is given is never replaced in small sets": Row(GIVEN, facts(20), GIVEN_FIELDS),
+    "what is given is never replaced with X_val": Row(GIVEN, X_VAL, GIVEN_FIELDS),
+}
+ROWS = {**RULES, **{f"after an earlier training: {rule}": row for rule, row in WARM_STARTS.items()}}
 
 
-def test_weights_are_averaged_by_default_where_epochs_are_validated():
-    for validation in ({}, {"X_val": X_VAL, "y_val": Y_VAL}):
-        automatic = net().fit(X, Y, **validation).parameters_
-        told = [net(weight_averaging=epochs).fit(X, Y, **validation).parameters_ for epochs in (0, 3)]
-        assert_same(automatic, told[bool(validation)])
-        assert not np.array_equal(automatic["W1"], told[not validation]["W1"])
+@pytest.mark.parametrize("rule", ROWS)
+def test_auto_follows_the_rule(rule):
+    plan = fields_of(plan_of(ROWS[rule]))
+    expected = ROWS[rule].expected
+    assert {name: plan[name] for name in expected} == expected
 
 
-# Network and ensemble.
+def strings_in(value):
+    """Yield all strings in the fields of dataclasses, in dicts, in sequences and in other objects."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from strings_in(entry)
+    elif isinstance(value, (list, tuple, set)):
+        for entry in value:
+            yield from strings_in(entry)
+    elif is_dataclass(value) or hasattr(value, "__dict__"):
+        yield from strings_in(vars(value))
 
 
-@pytest.mark.parametrize(
-    ("n_samples", "ensemble_size"),
-    [(1, 12), (30_000, 12), (30_001, 6), (200_000, 5), (300_000, 3), (500_000, 2), (500_001, 1), (10**7, 1)],
-)
-def test_automatic_ensembles_shrink_as_the_set_grows(n_samples, ensemble_size):
-    assert DeepNNClassifier()._ensemble_size(n_samples) == ensemble_size
+@pytest.mark.parametrize("rule", ROWS)
+def test_a_plan_has_no_auto_left(rule):
+    found = list(strings_in(plan_of(ROWS[rule])))
+    assert found  # the names of activations, at least of the loss
+    assert "auto" not in found
 
 
-@pytest.mark.parametrize(
-    ("parameters", "ensemble_size"),
-    [
-        ({}, 12),
-        ({"ensemble_size": 2}, 2),
-        ({"hidden_layer_dims": (5,)}, 1),
-        ({"hidden_layer_dims": (5,), "ensemble_size": 2}, 2),
-        ({"optimizer": "lbfgs"}, 1),
-        ({"optimizer": LBFGS()}, 1),
-        ({"activation": "tanh"}, 12),
-    ],
-    ids=str,
-)
-def test_only_automatic_networks_are_automatic_ensembles(parameters, ensemble_size):
-    model = DeepNNClassifier(max_iter=1, random_state=0, **parameters).fit(X, Y)
-    assert model.network_["ensemble_size"] == ensemble_size
-    assert model.coefs_[0].shape[:-2] == (() if ensemble_size == 1 else (ensemble_size,))
+@pytest.mark.parametrize("settings", [{}, ONE], ids=str)
+def test_the_table_states_every_automatic_value_of_both_kinds_of_network(settings):
+    stated = {name for row in RULES.values() if row.settings == settings for name in row.expected}
+    assert {RENAMED.get(name, name) for name in AUTO} - set(settings) <= stated
 
 
-def test_an_automatic_ensemble_keeps_its_size_over_calls_of_partial_fit(monkeypatch):
-    monkeypatch.setattr(classifier, "ENSEMBLE_SAMPLES", 90)
-    model = DeepNNClassifier(random_state=0).partial_fit(X[:30], Y[:30], classes=[0, 1, 2])
-    assert model.network_["ensemble_size"] == 3
-    assert model.partial_fit(X, Y).network_["ensemble_size"] == 3
+def test_every_parameter_with_auto_is_among_those_that_are_given():
+    automatic = {
+        name for name, value in DeepNNClassifier().get_params().items() if isinstance(value, str) and value == "auto"
+    }
+    assert automatic - set(GIVEN) == {"weight_init"}  # which initialize_parameters resolves for each layer
 
 
-AUTOMATIC = [({}, 0), ({"hidden_layer_dims": (48, 24)}, 1), ({"optimizer": "lbfgs"}, 1)]
-
-
-@pytest.mark.parametrize("name", [name for name in classifier.AUTO if name != "hidden_layer_dims"])
-@pytest.mark.parametrize(("parameters", "position"), AUTOMATIC, ids=str)
-def test_automatic_values_depend_on_whether_the_network_is_automatic(name, parameters, position):
-    settings = {"ensemble_size": 1, "max_iter": 12, "tol": 1e9, "random_state": 0, **parameters}
-    given = {name: classifier.AUTO[name][position], **settings}
-    assert_same(fitted(DeepNNClassifier(**given).fit(X, Y)), fitted(DeepNNClassifier(**settings).fit(X, Y)))
-
-
-@pytest.mark.parametrize(("optimizer", "hidden_dims"), [("adam", [48, 24]), ("sgd", [48, 24]), ("lbfgs", [100])])
-def test_automatic_dims_are_one_wide_layer_for_lbfgs(optimizer, hidden_dims):
-    model = DeepNNClassifier(optimizer=optimizer, max_iter=1, random_state=0).fit(X, Y)
-    assert model.network_["layer_dims"] == [4, *hidden_dims, 3]
-
-
-# Batches and label smoothing.
-
-
-@pytest.mark.parametrize(("n_samples", "size"), [(39, None), (40, 64), (10_000, 64), (20_000, 128), (10**6, 512)])
-def test_automatic_batches_grow_with_the_set(n_samples, size):
-    model, examples = net(batch_size="auto", early_stopping=False), SimpleNamespace(n=n_samples)
-    assert model._settled(model._recipe(), examples, validates=False).batch_size == size
-
-
-def stop():
-    raise StopIteration
-
-
-@pytest.mark.parametrize(("n_positive", "smoothing"), [(500, 0.02), (200, 0.02), (50, 0.01), (10, 0.002)])
-def test_automatic_smoothing_is_smaller_with_rare_classes(n_positive, smoothing):
-    rows, y = np.random.default_rng(0).normal(size=(1000, 2)), (np.arange(1000) < n_positive).astype(int)
-    model = DeepNNClassifier(max_iter=1, random_state=0)
-    used = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "train", lambda state, examples, network, recipe, **_: used.append(recipe) or stop())
-        with pytest.raises(StopIteration):
-            model.fit(rows, y)
-        with pytest.raises(StopIteration):
-            model.fit(rows, y, sample_weight=np.where(y, 1000 - n_positive, n_positive))
-    assert used[0].label_smoothing == pytest.approx(
-        smoothing, rel=0.12
-    )  # the rows that are held out are a whole number
-    assert used[1].label_smoothing == 0.02  # classes of the same total weight are not rare
-
-
-# What the defaults learn.
-
-
-@pytest.mark.parametrize("factors", [np.ones(30), np.logspace(-3, 6, 30)], ids=["raw", "spread"])
-def test_the_defaults_learn_a_raw_table(factors):
-    rows, labels = load_breast_cancer(return_X_y=True)
-    model = DeepNNClassifier(random_state=0).fit(rows[::2] * factors, labels[::2])
-    assert model.score(rows[1::2] * factors, labels[1::2]) > 0.9
-
-
-def rare_positives():
-    """Return rows and labels, of which one in a hundred is 1, to train on and to test on."""
-    settings = {"n_features": 10, "n_informative": 6, "class_sep": 1.5, "flip_y": 0}
-    rows, labels = make_classification(6000, weights=[0.99], random_state=1, **settings)
-    return rows[::2], labels[::2], rows[1::2], labels[1::2]
-
-
-def test_balanced_weights_find_rare_positives():
-    rows, labels, later, expected = rare_positives()
-    model = DeepNNClassifier(class_weight="balanced", random_state=0).fit(rows, labels)
-    assert recall_score(expected, model.predict(later)) > 0.9
-
-
-def test_probabilities_of_rare_positives_are_as_low_as_their_fraction():
-    rows, labels, later, expected = rare_positives()
-    model = DeepNNClassifier(random_state=0).fit(rows, labels)
-    assert model.predict_proba(later)[:, 1].mean() == pytest.approx(expected.mean(), rel=0.2)
+@pytest.mark.parametrize("n_samples", [1, 45])
+def test_a_set_of_which_all_would_be_held_out_is_an_error(n_samples):
+    row = Row({"early_stopping": True, "validation_fraction": 0.99}, facts(n_samples), {})
+    message = f"^early_stopping=True needs .*, got n_samples = {n_samples} and validation_fraction=0.99"
+    with pytest.raises(ValueError, match=message):
+        plan_of(row)

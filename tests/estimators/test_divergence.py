@@ -94,7 +94,7 @@ def test_divergence_that_leaves_all_units_dead_is_reported(optimizer, learning_r
 
 def test_raw_data_that_are_not_learned_are_reported():
     rows = np.column_stack([X, 1e6 * X[:, 0] + 5e6])
-    with pytest.warns(ConvergenceWarning, match="far worse than guessing.*scale_inputs"):
+    with pytest.warns(ConvergenceWarning, match="a very high cost.*scale_inputs"):
         net(max_iter=30, scale_inputs=None).fit(rows, Y)
 
 
@@ -119,20 +119,20 @@ def test_a_first_epoch_costlier_than_its_first_batch_is_not_called_divergence():
         assert log_loss(Y, model.partial_fit(X, Y).predict_proba(X)) < model.loss_curve_[0]
 
 
-def test_a_stream_sorted_by_class_is_not_called_divergence():
+def test_calls_of_partial_fit_sorted_by_class_are_not_called_divergence():
     order = np.argsort(Y, kind="stable")
     model = net(learning_rate=0.03)
     for rows in np.array_split(order, 30):
         model.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
 
 
-def test_a_stream_whose_weights_grow_is_not_called_divergence():
+def test_calls_of_partial_fit_whose_weights_grow_are_not_called_divergence():
     model = net().partial_fit(X, Y, classes=[0, 1, 2], sample_weight=np.ones(90))
     model.partial_fit(X, Y, sample_weight=np.full(90, 50.0))
     assert model.loss_ < 2 * model.loss_curve_[0]
 
 
-def test_a_drift_late_in_a_stream_is_not_called_divergence():
+def test_a_drift_in_late_calls_of_partial_fit_is_not_called_divergence():
     model = net(max_iter=3, learning_rate=0.05)
     for sign in [1] * 100 + [-1] * 5:
         model.partial_fit(sign * 3 * X, Y, classes=[0, 1, 2])

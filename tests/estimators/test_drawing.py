@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_deepnn.estimators.classifier import draw_folds, draw_shares
+from sklearn_deepnn.estimators.validation import draw_fold, draw_folds
 
 # Rows that are held out.
 
@@ -14,7 +14,7 @@ def test_each_stratum_is_drawn_from_by_its_fraction(counts, n_drawn):
     rng = np.random.default_rng(0)
     strata = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     before = strata.copy()
-    drawn = draw_shares(strata, n_drawn, np.random.default_rng(1))
+    drawn = draw_fold(strata, n_drawn, np.random.default_rng(1))
     assert drawn.dtype == bool
     assert drawn.shape == strata.shape
     assert drawn.sum() == n_drawn
@@ -26,34 +26,32 @@ def test_each_stratum_is_drawn_from_by_its_fraction(counts, n_drawn):
 
 def test_a_seed_draws_the_same_rows():
     strata = np.arange(100) % 3
-    first, second, other = (draw_shares(strata, 30, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    first, second, other = (draw_fold(strata, 30, np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_ties_between_strata_are_broken_at_random():
     strata = np.arange(500) % 100  # of 5 samples each, half of one is to be drawn
-    drawn_from = {
-        n for seed in range(20) for n in strata[draw_shares(strata, 50, np.random.default_rng(seed))].tolist()
-    }
+    drawn_from = {n for seed in range(20) for n in strata[draw_fold(strata, 50, np.random.default_rng(seed))].tolist()}
     assert len(drawn_from) == 100
 
 
 def test_no_stratum_loses_its_last_sample():
     strata = np.r_[np.zeros(180, int), np.arange(1, 21)]
     for seed in range(20):
-        kept = strata[~draw_shares(strata, 20, np.random.default_rng(seed))]
+        kept = strata[~draw_fold(strata, 20, np.random.default_rng(seed))]
         assert set(kept.tolist()) == set(range(21))
 
 
 def test_samples_are_drawn_from_strata_of_one_sample_if_there_are_no_others():
-    assert draw_shares(np.arange(10), 3, np.random.default_rng(0)).sum() == 3
+    assert draw_fold(np.arange(10), 3, np.random.default_rng(0)).sum() == 3
 
 
 def test_every_sample_is_equally_likely_to_be_drawn():
     rng, n_draws = np.random.default_rng(0), 2000
     strata = rng.permutation(np.repeat([0, 1, 2], [20, 12, 8]))
-    n_times = sum(draw_shares(strata, 10, rng).astype(int) for _ in range(n_draws))
+    n_times = sum(draw_fold(strata, 10, rng).astype(int) for _ in range(n_draws))
     deviation = (n_draws * 0.25 * 0.75) ** 0.5
     assert np.abs(n_times - n_draws / 4).max() < 4 * deviation  # of 40 samples, in 1 of 400 seeds
     assert 0.6 * deviation < n_times.std() < 1.4 * deviation  # and not by turns either
@@ -64,7 +62,7 @@ def test_drawing_takes_a_few_bytes_for_each_sample(peak_bytes, n_classes):
     n_samples = 1_000_000
     strata = np.random.default_rng(0).integers(n_classes, size=n_samples)
     # 8 for the order by stratum, 8 more to choose from the largest stratum, 3 for flags and small copies
-    assert peak_bytes(draw_shares, strata, n_samples // 10, np.random.default_rng(0)) < 20 * n_samples
+    assert peak_bytes(draw_fold, strata, n_samples // 10, np.random.default_rng(0)) < 20 * n_samples
 
 
 # Folds.

@@ -21,7 +21,7 @@ from estimator_cases import (
     targets,
 )
 
-from sklearn_deepnn.estimators import classifier
+from sklearn_deepnn.estimators import validation
 
 SCALED = [{}, {"batch_norm": True}, {"ensemble_size": 3}, {"scale_inputs": "robust"}, {"optimizer": "lbfgs"}]
 
@@ -159,9 +159,11 @@ def test_a_feature_far_from_zero_does_not_spoil_the_others(scale_inputs, feature
     assert model.fit(rows, Y).score(rows, Y) > 0.95
 
 
-def test_single_precision_that_may_lose_a_feature_is_warned_about():
-    with pytest.warns(UserWarning, match="float32.*may lose it"):
-        net(dtype="float32", max_iter=1).fit(X + 1e6, Y)
+def test_a_feature_that_float32_cannot_resolve_is_warned_about():
+    advice = "which float32 cannot resolve. Use dtype='float64', or subtract its mean."
+    message = re.escape(f"Feature 2 has a mean of more than 1000 standard deviations, {advice}")
+    with pytest.warns(UserWarning, match=message):
+        net(dtype="float32", max_iter=1).fit(X + 1e6 * (np.arange(4) == 2), Y)
 
 
 def test_the_scale_of_weights_does_not_matter_to_the_scaling():
@@ -180,7 +182,9 @@ def test_validation_data_on_another_scale_cause_a_warning(container, weighted):
     far = 50 * X_VAL + 7  # as if a pipeline had transformed X alone
     weights = {"sample_weight": 3 * np.ones(90), "sample_weight_val": 0.2 * np.ones(90)} if weighted else {}
     distance = np.median(np.sqrt(((far - X.mean(axis=0)) ** 2).mean(axis=0)) / X.std(axis=0))
-    told = re.escape(f"X_val is on another scale than X: a typical feature of it is {distance:.2g} standard deviations")
+    told = re.escape(
+        f"X_val is on another scale than X: a typical feature of X_val is {distance:.2g} standard deviations"
+    )
     with pytest.warns(UserWarning, match=told + r'.* where 1 is usual\. .*transform_input=\["X_val"\]') as caught:
         net().fit(container(X), Y, X_val=container(far), y_val=Y_VAL, **weights)
     assert [warning.filename for warning in caught] == [__file__]
@@ -194,14 +198,14 @@ def test_validation_rows_of_weight_0_cause_no_warning():
 
 
 def test_the_scales_of_large_sets_are_compared_on_a_sample(monkeypatch):
-    sizes, given = [], classifier.on_another_scale
-    monkeypatch.setattr(classifier, "N_SEEN", 20)
+    sizes, given = [], validation.on_another_scale
+    monkeypatch.setattr(validation, "N_COMPARED", 20)
 
     def seen(*sets):
         sizes.extend(each.shape for each in sets)
         return given(*sets)
 
-    monkeypatch.setattr(classifier, "on_another_scale", seen)
+    monkeypatch.setattr(validation, "on_another_scale", seen)
     with pytest.warns(UserWarning, match="X_val is on another scale than X"):
         net().fit(X, Y, X_val=50 * X_VAL + 7, y_val=Y_VAL)
     assert sizes == [(X.shape[1], 20), (X.shape[1], 20)]

@@ -8,12 +8,39 @@ import numpy as np
 import pytest
 from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
 from reference import assert_same
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.network.losses import LOSSES
-from sklearn_deepnn.training import loop as training
+from sklearn_deepnn.training import steps
 from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
 from sklearn_deepnn.training.schedules import SCHEDULES
+
+# Parameters of subclasses.
+
+
+class FewParameters(DeepNNClassifier):
+    """A subclass that fixes most parameters."""
+
+    def __init__(self, hidden_layer_dims=(5,), random_state=None):
+        super().__init__(hidden_layer_dims, learning_rate=0.01, max_iter=3, random_state=random_state)
+
+
+class PassesOn(DeepNNClassifier):
+    """A subclass with a parameter of its own, which passes the others on."""
+
+    def __init__(self, own=1, **others):
+        super().__init__(**others)
+        self.own = own
+
+
+def test_a_subclass_may_have_few_parameters_or_pass_parameters_on():
+    parameters = {"hidden_layer_dims": (5,), "learning_rate": 0.01, "max_iter": 3, "random_state": 0}
+    wanted = fitted(DeepNNClassifier(**parameters).fit(X, Y))
+    assert_same(fitted(clone(FewParameters(random_state=0)).fit(X, Y)), wanted)
+    assert_same(fitted(PassesOn(**parameters).fit(X, Y)), wanted)
+
 
 # What parameters do.
 
@@ -87,9 +114,9 @@ def test_batches_of_any_size_train_every_architecture(batch_size):
 
 
 def test_a_numpy_batch_size_does_not_change_single_precision(monkeypatch):
-    monkeypatch.setattr(training, "WORK_OF_PART", 1)
-    monkeypatch.setattr(training, "PART_COLUMNS", 1)
-    monkeypatch.setattr(training, "allowed_threads", lambda: 2)
+    monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1)
+    monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
+    monkeypatch.setattr(steps, "allowed_threads", lambda: 2)
     for shuffle in (True, False):
         given, plain = (
             net(batch_size=batch_size, shuffle=shuffle, dtype="float32").fit(X, Y) for batch_size in (np.int64(20), 20)

@@ -120,7 +120,7 @@ def test_a_call_of_partial_fit_may_lack_some_of_the_classes():
 @pytest.mark.parametrize(
     ("classes", "y", "named"),
     [
-        (None, Y, "classes must be given at the first call of partial_fit"),
+        (None, Y, "classes must be given to the first call of partial_fit.* got None"),
         ([0, 1], Y, r"y must have labels among \[0, 1\], got \[2\]"),
         ([], Y, "classes"),
         (3, Y, "classes"),
@@ -139,9 +139,12 @@ def test_bad_classes_at_the_first_partial_fit_are_named(no_training, classes, y,
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"y": Y, "classes": [0, 1, 2, 3]}, r"classes must stay what they were, \[0, 1, 2\], got \[0, 1, 2, 3\]"),
+        ({"y": Y, "classes": [0, 1, 2, 3]}, r"classes must stay \[0, 1, 2\], got \[0, 1, 2, 3\]"),
         ({"y": Y + 1}, r"y must have labels among \[0, 1, 2\], got \[3\]"),
-        ({"y": np.eye(3, dtype=int)[Y]}, "y must be of the kind that training began with"),
+        (
+            {"y": np.eye(3, dtype=int)[Y]},
+            "y must be one label per sample, as at the beginning of training, got an indicator",
+        ),
     ],
 )
 def test_bad_labels_at_a_later_partial_fit_are_named(earlier, no_training, arguments, named):

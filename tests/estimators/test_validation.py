@@ -131,7 +131,10 @@ BAD_VALIDATION = {
         {"X_val": X_VAL, "y_val": list("abc") * 30},
         r"y_val must have labels among .*got \['a'",
     ),
-    "indicators": ({"X_val": X_VAL, "y_val": np.eye(3)[Y_VAL]}, "y_val must be like y"),
+    "indicators": (
+        {"X_val": X_VAL, "y_val": np.eye(3)[Y_VAL]},
+        "y_val must be one label per sample, like y, got an indicator",
+    ),
     "continuous y_val": ({"X_val": X_VAL, "y_val": X_VAL[:, 0]}, "y_val"),
     "short y_val": ({"X_val": X_VAL, "y_val": Y_VAL[:80]}, "X_val|y_val"),
     "short weights": (
@@ -182,8 +185,16 @@ def test_a_class_of_one_sample_stays_in_the_training_set():
 
 
 def test_too_few_samples_to_hold_some_out_are_an_error(earlier):
-    with pytest.raises(ValueError, match=r"early_stopping=True needs samples to hold out.*got n_samples = 1\."):
+    with pytest.raises(ValueError, match=r"early_stopping=True needs samples to hold out.*got n_samples = 1 and"):
         earlier[0].set_params(early_stopping=True).fit(X[:1], Y[:1])
+    assert_untouched(earlier)
+
+
+def test_a_validation_fraction_that_leaves_no_samples_to_train_on_is_named(earlier):
+    with pytest.raises(
+        ValueError, match=r"^early_stopping='auto' needs .* n_samples = 45 and validation_fraction=0.99"
+    ):
+        earlier[0].set_params(ensemble_size=2, validation_fraction=0.99).fit(X[::2], Y[::2])
     assert_untouched(earlier)
 
 
@@ -285,3 +296,10 @@ def test_a_scorer_that_fails_is_named_before_training(earlier, no_training):
     with pytest.raises(ValueError, match="scoring must be a scorer that the validation data suit, got 'f1'"):
         earlier[0].set_params(scoring="f1", early_stopping=True).fit(X, Y)
     assert_untouched(earlier)
+
+
+def test_a_warm_start_with_another_scoring_compares_epochs_by_that_scoring():
+    model = net(early_stopping=True, scoring="accuracy", warm_start=True, max_iter=5).fit(X, Y)
+    model.set_params(scoring="loss").fit(X, Y).fit(X, Y)
+    assert model.best_iter_ == 1 + int(np.argmin(model.validation_loss_curve_)) > 5
+    assert model.best_loss_ == min(model.validation_loss_curve_)

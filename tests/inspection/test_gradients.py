@@ -12,10 +12,12 @@ from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.inspection import gradients as inspection
 from sklearn_deepnn.inspection.gradients import GRADIENTS_OF, hidden_layer_number, input_gradient, predicted_output
-from sklearn_deepnn.network import model as network_module
+from sklearn_deepnn.network import prediction as network_module
 from sklearn_deepnn.network.activations import ACTIVATIONS
-from sklearn_deepnn.network.losses import LOSSES, joint_logits
-from sklearn_deepnn.network.model import Network, initialize_parameters, model_forward
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.ensemble import joint_logits
+from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.model import initialize_parameters, model_forward
 
 KINDS = ["binary", "multiclass", "multilabel"]
 FEATURES = np.array([[1.0, 10.0, 0.1, 3.0]])  # their sizes; what is scaled wrongly shows
@@ -194,10 +196,10 @@ def test_integrated_gradients_are_complete(architecture, kind, of):
     model = fitted(kind, **ARCHITECTURES[architecture])
     baseline = getattr(model, "input_center_", np.zeros(4))
     for label in range(len(model.classes_)):
-        shares = model.integrated_gradients(ROWS, label, of=of, n_steps=64)
+        attributions = model.integrated_gradients(ROWS, label, of=of, n_steps=64)
         wanted = prediction(model, ROWS, label, of) - prediction(model, baseline[np.newaxis], label, of)
         assert np.abs(wanted).max() > 0.03
-        np.testing.assert_allclose(shares.sum(axis=1), wanted, atol=1e-6)
+        np.testing.assert_allclose(attributions.sum(axis=1), wanted, atol=1e-6)
 
 
 def test_integrated_gradients_equal_a_fine_riemann_sum_from_a_given_baseline():
@@ -219,8 +221,8 @@ def test_more_steps_come_closer_to_completeness():
 def test_what_does_not_differ_from_the_baseline_accounts_for_nothing():
     model = fitted()
     baseline = [ROWS[0, 0], 0, 0, ROWS[0, 3]]
-    shares = model.integrated_gradients(ROWS[:1], 0, baseline=baseline)
-    np.testing.assert_array_equal(shares == 0, [[True, False, False, True]])
+    attributions = model.integrated_gradients(ROWS[:1], 0, baseline=baseline)
+    np.testing.assert_array_equal(attributions == 0, [[True, False, False, True]])
     assert not model.integrated_gradients(ROWS[:1], 0, baseline=ROWS[0]).any()
 
 
@@ -396,14 +398,14 @@ def test_looking_inside_changes_nothing():
 
 @pytest.mark.parametrize("n_hidden", [1, 3])
 def test_sparse_rows_of_many_features_are_activated_many_at_a_time(n_hidden, monkeypatch):
-    rows, pieces = sp.csr_array((np.ones(300), (np.arange(300), np.arange(300) ** 2 % 20_000)), (300, 20_000)), []
+    rows, chunks = sp.csr_array((np.ones(300), (np.arange(300), np.arange(300) ** 2 % 20_000)), (300, 20_000)), []
     model = DeepNNClassifier((4,) * n_hidden, max_iter=1, scale_inputs=None, random_state=0).fit(
         rows, np.arange(300) % 2
     )
-    forward = inspection.layer_forward
-    monkeypatch.setattr(inspection, "layer_forward", lambda A, *args: pieces.append(A.shape[1]) or forward(A, *args))
+    forward = inspection.hidden_forward
+    monkeypatch.setattr(inspection, "hidden_forward", lambda A, *args: chunks.append(A.shape[1]) or forward(A, *args))
     model.hidden_activations(rows)
-    assert pieces == [300] * n_hidden
+    assert chunks == [300]
 
 
 @pytest.mark.parametrize("name", ["hidden_activations", "input_gradients", "integrated_gradients"])

@@ -1,4 +1,4 @@
-"""The summary of a fitted network: what it counts, as text, as HTML, and in a browser, with scikit-learn's HTML."""
+"""The summary of a fitted network: its numbers, its text, its HTML, in a browser, next to scikit-learn's HTML."""
 
 import html
 import json
@@ -24,7 +24,8 @@ from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import EarlyStopping
 from sklearn_deepnn.inspection.summary import HEADER, NetworkSummary, readable_bytes
 from sklearn_deepnn.network.activations import ACTIVATIONS
-from sklearn_deepnn.network.model import Network, initialize_parameters
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.model import initialize_parameters
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(60, 7)), np.arange(60) % 3
@@ -44,7 +45,9 @@ def summary_of(layer_dims, *, notes=(), **parameters):
         n = layer_dims[int(re.sub(r"\D", "", name))]
         shape = (network.ensemble_size, n, layer_dims[int(name[1:]) - 1] if name.startswith("W") else 1)
         arrays[name] = np.broadcast_to(np.float32(0), shape[network.ensemble_size == 1 :])
-    saved = {"scaling": None, "optimizer_name": "Adam", "best_epoch": 3, "optimizer_state": None, "vectors": {}}
+    saved = dict.fromkeys(("parameters", "average", "best", "optimizer_state"))
+    saved |= {"preparation": {"scaling": None, "moments": None}, "best": {}}
+    saved["call"] = {"optimizer": "Adam", "stopped_by": ""}
     return NetworkSummary.of(
         SimpleNamespace(
             network_=network.to_dict(),
@@ -132,14 +135,14 @@ def test_a_saved_model_is_as_large_as_the_summary_says(optimizer):
     assert said < len(pickle.dumps(model)) < 1.02 * said + 5000
 
 
-def test_what_training_goes_on_from_is_told_where_it_can():
+def test_the_memory_kept_to_continue_training_is_reported():
     done, going_on = fitted().summary(), fitted(warm_start=True).summary()
     assert done.n_optimizer_bytes == done.n_copy_bytes == 0
     assert going_on.n_optimizer_bytes == 2 * going_on.n_bytes  # Adam has two moments
-    assert "Training can go on" in str(going_on)
-    assert "Training can go on" not in str(done)
+    assert "Training can continue" in str(going_on)
+    assert "Training can continue" not in str(done)
     parts = DeepNNClassifier((5,)).partial_fit(X, y, classes=[0, 1, 2]).summary()
-    assert "Training can go on" in str(parts)
+    assert "Training can continue" in str(parts)
 
 
 def test_the_best_epoch_is_told_with_what_is_kept():

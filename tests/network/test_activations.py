@@ -1,10 +1,16 @@
+import copy
 import math
+import pickle
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from reference import central_differences, relative_error
 
-from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.checks import InvalidParameterError
+from sklearn_deepnn.network.activations import ACTIVATIONS, Activation, activation_name, find_activation
+from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.initializers import INITIALIZERS
 
 EXTREMES = np.array([[0.0, 1e-30, -1e-30, 1e4, -1e4, 3e38, -3e38]])
@@ -101,3 +107,85 @@ def test_selu_keeps_mean_zero_and_variance_one():
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_names_an_initializer(name):
     assert ACTIVATIONS[name].initializer in INITIALIZERS
+
+
+# Functions of your own.
+
+
+def square(Z):
+    return Z * Z, Z
+
+
+def square_backward(dA, cache):
+    return dA * 2 * cache
+
+
+SQUARE = Activation(square, square_backward, "lecun_normal", flat_at=[0])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_found_by_its_name_and_by_itself(name):
+    activation = ACTIVATIONS[name]
+    assert find_activation(name) is find_activation(activation) is activation
+    assert activation_name(name) == activation_name(activation) == name
+
+
+@pytest.mark.parametrize("pair", [(square, square_backward), [square, square_backward]])
+def test_an_activation_is_made_of_a_pair_of_functions(pair):
+    assert find_activation(pair) == Activation(square, square_backward, "he_normal", ())
+    assert activation_name(pair) == activation_name(SQUARE) == "square"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+@pytest.mark.parametrize("activation", [SQUARE, *ACTIVATIONS.values()], ids=activation_name)
+def test_copies_of_an_activation_are_equal_to_it(activation, copied):
+    assert copied(activation) == activation
+    assert hash(copied(activation)) == hash(activation)
+    assert replace(activation, flat_at=(7.0,)) != activation
+
+
+def test_an_activation_is_short_to_read_and_cannot_be_changed():
+    assert repr(SQUARE) == "Activation(square, square_backward)"
+    assert repr(replace(SQUARE, forward=partial(square))) == "Activation(partial, square_backward)"
+    assert SQUARE.flat_at == (0.0,)
+    with pytest.raises(AttributeError):
+        SQUARE.initializer = "zeros"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, square_backward), "forward of an Activation must be a function, got None"),
+        ((square, "relu"), "backward of an Activation must be a function, got 'relu'"),
+        ((square, square_backward, "zeros", "low"), "flat_at of an Activation must be a number .*, got 'low'"),
+        ((square, square_backward, "zeros", (0, 1, 2)), "flat_at .* must be at most two numbers, got "),
+    ],
+)
+def test_what_makes_no_activation_is_named(arguments, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        Activation(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((square, square_backward, None), r"initializer of Activation\(square, .* must be one of .*, got None"),
+        ((np.tanh, square_backward), r"forward of Activation\(tanh, .* returns A, .* and a cache, got array"),
+        ((lambda Z: (Z.sum(), Z), square_backward), r"forward of .* must be .*, of the shape of Z, and a cache, got "),
+        (
+            (lambda Z: (Z.tolist(), Z), square_backward),
+            r"forward of .* must be .*, of the shape of Z, and a cache, got ",
+        ),
+        ((square, lambda dA, cache: None), r"backward of .* must be .* returns dZ, of the shape of dA, got None"),
+        ((square, lambda dA, cache: dA[:1]), r"backward of .* must be .* returns dZ, of the shape of dA, got array"),
+    ],
+)
+def test_a_network_names_what_does_not_fit_in_an_activation(arguments, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        Network((4, 5, 1), activation=Activation(*arguments))
+
+
+@pytest.mark.parametrize("value", ["step", 3, None, (square,), (square, 3), (square, square, square)])
+def test_what_stands_for_no_activation_is_named(value):
+    with pytest.raises(InvalidParameterError, match=r"activation must be one of \['relu', .*, got "):
+        find_activation(value)

@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sklearn_deepnn.checks import InvalidParameterError
+from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.initializers import INITIALIZERS
+from sklearn_deepnn.network.model import initialize_parameters
 
 N_OUT, N_IN = 300, 200
 VARIANCES = {"he": 2 / N_IN, "glorot": 2 / (N_IN + N_OUT), "lecun": 1 / N_IN}
@@ -69,3 +74,59 @@ def test_zeros_draw_nothing():
     before = rng.bit_generator.state
     assert not INITIALIZERS["zeros"]((2, 3), rng).any()
     assert rng.bit_generator.state == before
+
+
+# Initial parameters.
+
+
+def test_parameters_have_the_course_s_names_and_shapes():
+    parameters = initialize_parameters([4, 5, 3, 1], rng=0)
+    shapes = {"W1": (5, 4), "b1": (5, 1), "W2": (3, 5), "b2": (3, 1), "W3": (1, 3), "b3": (1, 1)}
+    assert {name: array.shape for name, array in parameters.items()} == shapes
+    assert parameters.vector.dtype == np.float64
+    assert not any(parameters[f"b{l}"].any() for l in (1, 2, 3))
+
+
+def test_parameters_of_batch_normalisation_start_as_the_identity():
+    parameters = initialize_parameters([4, 5, 1], batch_norm=True, rng=0)
+    assert set(parameters) == {"W1", "gamma1", "beta1", "running_mean1", "running_variance1", "W2", "b2"}
+    assert (parameters["gamma1"] == 1).all()
+    assert (parameters["running_variance1"] == 1).all()
+    assert not parameters["beta1"].any()
+    assert not parameters["running_mean1"].any()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_every_initializer_can_be_asked_for(name):
+    parameters, rng = initialize_parameters([4, 5, 3], weight_init=name, rng=0), np.random.default_rng(0)
+    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[name]((5, 4), rng))
+    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS[name]((3, 5), rng))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_auto_takes_the_initializer_that_suits_the_activation(name):
+    parameters, rng = initialize_parameters([4, 5, 3], activation=name, rng=0), np.random.default_rng(0)
+    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[ACTIVATIONS[name].initializer]((5, 4), rng))
+    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS["glorot_uniform"]((3, 5), rng))
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_auto_takes_the_initializer_that_an_activation_of_your_own_names(name):
+    activation = replace(ACTIVATIONS["relu"], initializer=name)
+    parameters = initialize_parameters([4, 5, 6, 3], activation=["tanh", activation], rng=0)
+    rng = np.random.default_rng(0)
+    for wanted, W, shape in zip(
+        ("glorot_uniform", name, "glorot_uniform"), ("W1", "W2", "W3"), ((5, 4), (6, 5), (3, 6))
+    ):
+        np.testing.assert_array_equal(parameters[W], INITIALIZERS[wanted](shape, rng))
+
+
+def test_the_draws_are_the_same_for_every_dtype():
+    single = initialize_parameters([4, 5, 3], rng=0, dtype=np.float32)
+    assert single["W1"].dtype == np.float32
+    np.testing.assert_array_equal(single.vector, initialize_parameters([4, 5, 3], rng=0).vector.astype(np.float32))
+
+
+def test_an_unknown_initializer_is_rejected():
+    with pytest.raises(InvalidParameterError, match=r"weight_init must be one of .* or 'auto', got 'random'"):
+        initialize_parameters([4, 1], weight_init="random")

@@ -9,10 +9,8 @@ from sklearn.metrics import log_loss
 from sklearn_deepnn.network.losses import (
     LOSSES,
     compute_cost,
+    cost_gradient,
     default_loss,
-    joint_logits,
-    joint_logits_gradient,
-    probability_gradient,
     softmax,
 )
 
@@ -210,7 +208,7 @@ def test_indicators_become_floats(container):
     np.testing.assert_array_equal(Y, [[0, 1], [1, 1]])
 
 
-def test_label_smoothing_spreads_its_share_evenly():
+def test_label_smoothing_spreads_its_fraction_evenly():
     categorical = LOSSES["categorical_cross_entropy"].encode(np.array([[1, 0]]), 4, np.float64, 0.2)
     np.testing.assert_allclose(categorical.T, [[0.05, 0.85, 0.05, 0.05], [0.85, 0.05, 0.05, 0.05]], rtol=1e-14)
     binary = LOSSES["binary_cross_entropy"].encode(np.array([[1, 0]]), 1, np.float64, 0.2)
@@ -222,116 +220,19 @@ def test_the_number_of_outputs_suggests_the_loss():
     assert default_loss(2) == "categorical_cross_entropy"
 
 
+@pytest.mark.parametrize("weight", [None, np.linspace(0.2, 2, M)], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_the_cost_equals_central_differences(name, weight):
+    loss, (ZL, Y, _) = LOSSES[name], draw(name)
+
+    def cost(at):
+        return compute_cost(loss.link(at), Y, ZL=at, loss=name, sample_weight=weight)
+
+    found = cost_gradient(loss.link(ZL), Y, m=M, loss=name, sample_weight=weight)
+    assert relative_error(found, central_differences(cost, ZL)) < 1e-7
+
+
 def test_targets_of_another_shape_are_an_error():
     AL = np.full((1, 4), 0.5)
     with pytest.raises(ValueError, match=r"Y must have the shape of AL, \(1, 4\).*got \(4, 1\)"):
         compute_cost(AL, np.ones((4, 1)))
-
-
-# Ensembles.
-
-
-def draw_stack(loss, spread=2.0):
-    return np.stack([draw(loss, seed=seed, spread=spread)[0] for seed in range(3)])
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_joint_logits_are_those_of_the_mean_probability(name):
-    ZL, loss = draw_stack(name), LOSSES[name]
-    AL = loss.link(ZL).mean(axis=0)
-    joint = joint_logits(ZL, name)
-    np.testing.assert_allclose(loss.link(joint), AL, rtol=1e-13)
-    np.testing.assert_allclose(loss.log_link(joint), np.log(AL), rtol=1e-12)
-
-
-def test_joint_logits_of_the_softmax_are_logarithms_of_the_mean_probability():
-    ZL = draw_stack("categorical_cross_entropy")
-    wanted = np.log(softmax(ZL).mean(axis=0))
-    np.testing.assert_allclose(joint_logits(ZL, "categorical_cross_entropy"), wanted, rtol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
-def test_joint_logits_of_sure_members_are_finite(name, dtype):
-    agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
-    divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
-    with np.errstate(all="raise", under="ignore"):
-        joint, of_divided = joint_logits(agreeing, name), joint_logits(divided, name)
-    assert joint.dtype == of_divided.dtype == dtype
-    np.testing.assert_allclose(np.diff(joint, axis=0), [[-2e4, 0, 2e4]], rtol=1e-6)
-    wanted = [[2 / 3, 2 / 3, 1 / 3], [1 / 3, 2 / 3, 2 / 3]]
-    if name == "categorical_cross_entropy":
-        wanted = [[2 / 3, 1 / 2, 1 / 3], [1 / 3, 1 / 2, 2 / 3]]
-    np.testing.assert_allclose(LOSSES[name].link(of_divided), wanted, rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_logits_of_a_single_network_are_joint_already(name):
-    ZL, _, _ = draw(name)
-    assert joint_logits(ZL, name) is ZL
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_everything_of_a_stack_equals_that_of_each_member(name):
-    loss, ZL, Y = LOSSES[name], draw_stack(name), draw(name)[1]
-    for function in (loss.link, loss.log_link, lambda at: loss.losses(at, np.broadcast_to(Y, at.shape))):
-        np.testing.assert_allclose(function(ZL), [function(member) for member in ZL], rtol=1e-13)
-    by_member = [compute_cost(loss.link(member), Y, ZL=member, loss=name) for member in ZL]
-    cost = compute_cost(loss.link(ZL), np.broadcast_to(Y, ZL.shape), ZL=ZL, loss=name)
-    assert cost == pytest.approx(np.mean(by_member), rel=1e-13)
-    assert compute_cost(loss.link(ZL), Y, ZL=ZL, loss=name) == pytest.approx(cost, rel=1e-13)
-
-
-# The gradients of one logit or probability at the logits of all.
-
-
-def draw_outputs(name):
-    """Return which output each column means: 1 for that, or -1 for its contrary where it has one."""
-    D = np.eye(N_OUTPUTS)[:, draw(name)[2]]
-    return D * np.array([1, -1] * M)[:M] if name == "binary_cross_entropy" else D
-
-
-@pytest.mark.parametrize("ensemble_size", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
-def test_gradients_of_one_logit_equal_central_differences(name, ensemble_size):
-    ZL, D = draw_stack(name) if ensemble_size > 1 else draw(name)[0], draw_outputs(name)
-    wanted = central_differences(lambda at: (D * joint_logits(at, name)).sum(), ZL)
-    assert relative_error(joint_logits_gradient(ZL, D, name), wanted) < 1e-7
-
-
-@pytest.mark.parametrize("ensemble_size", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
-def test_gradients_of_one_probability_equal_central_differences(name, ensemble_size):
-    ZL, D = draw_stack(name) if ensemble_size > 1 else draw(name)[0], draw_outputs(name)
-    wanted = central_differences(lambda at: (D * LOSSES[name].link(joint_logits(at, name))).sum(), ZL)
-    assert relative_error(probability_gradient(ZL, D, name), wanted) < 1e-7
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_log_probability_of_one_output_is_the_logarithm_of_its_probability(name):
-    ZL, D, loss = draw_stack(name), draw_outputs(name), LOSSES[name]
-    AL = loss.link(ZL)
-    wanted = np.log((np.abs(D) * np.where(D > 0, AL, 1 - AL)).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(loss.log_probability(ZL, D), wanted, rtol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
-def test_sure_members_give_finite_gradients_whether_they_agree_or_not(name, dtype):
-    agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
-    divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
-    for output in range(2):
-        D = np.eye(2, dtype=dtype)[:, [output] * 3]
-        for ZL in (agreeing, divided, divided[0]):
-            with np.errstate(all="raise", under="ignore"):
-                dZL, of_probability = joint_logits_gradient(ZL, D, name), probability_gradient(ZL, D, name)
-            assert dZL.dtype == of_probability.dtype == dtype
-            assert np.isfinite(dZL).all()
-            assert np.isfinite(of_probability).all()
-
-
-def test_what_a_sure_probability_lacks_moves_it():
-    ZL, D = np.array([[40.0], [0]]), np.array([[1.0], [0]])
-    wanted = [[np.exp(-40)], [-np.exp(-40)]]
-    np.testing.assert_allclose(probability_gradient(ZL, D, "categorical_cross_entropy"), wanted, rtol=1e-12)
-    np.testing.assert_allclose(probability_gradient(ZL[:1], D[:1], "binary_cross_entropy"), wanted[:1], rtol=1e-12)

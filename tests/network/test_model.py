@@ -1,6 +1,4 @@
-import tracemalloc
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -8,22 +6,17 @@ import reference
 from scipy import sparse
 
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.network import model as network_module
-from sklearn_deepnn.network.activations import ACTIVATIONS
-from sklearn_deepnn.network.initializers import INITIALIZERS
+from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
+from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.layers import EPSILON
 from sklearn_deepnn.network.losses import LOSSES, compute_cost
 from sklearn_deepnn.network.model import (
-    Network,
     fold_batch_norm,
     initialize_parameters,
-    logits_backward,
     logits_forward,
-    map_logits,
     model_backward,
     model_forward,
     running_statistics,
-    take_columns,
 )
 
 HIDDEN_DIMS = [(), (5,), (5, 4, 3)]
@@ -44,9 +37,6 @@ def draw_examples(n_inputs=4, n_outputs=3, m=M, seed=1):
     return rng.normal(size=(n_inputs, m)), np.eye(max(n_outputs, 2))[:n_outputs, rng.integers(n_outputs, size=m)]
 
 
-# What a network is.
-
-
 def test_the_default_network_is_the_course_s():
     parameters = initialize_parameters([4, 5, 1], rng=0)
     X, Y = draw_examples(n_outputs=1)
@@ -56,85 +46,6 @@ def test_the_default_network_is_the_course_s():
     np.testing.assert_array_equal(AL, model_forward(X, parameters, network)[0])
     for name, dW in model_backward(AL, Y, caches).items():
         np.testing.assert_array_equal(dW, model_backward(AL, Y, caches, network)[name])
-
-
-@pytest.mark.parametrize(("n_outputs", "output"), [(1, "sigmoid"), (2, "softmax"), (3, "softmax")])
-def test_the_default_loss_goes_by_the_number_of_outputs(n_outputs, output):
-    assert Network((4, 5, n_outputs)).loss == LOSS_OF[output]
-
-
-def test_one_entry_stands_for_all_hidden_layers():
-    network = Network([4, 5, 6, 1], activation="tanh", dropout_rate=0.5)
-    assert network == Network((4, 5, 6, 1), activation=["tanh", "tanh"], dropout_rate=[0.5, 0.5])
-    assert network.n_layers == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("layer_dims", (4,)), ("layer_dims", (4, 0, 1)), ("layer_dims", (4, 2.5, 1)), ("layer_dims", (4, True, 1)),
-        ("activation", "step"), ("activation", None), ("activation", ("relu",)), ("activation", ("relu", "step")),
-        ("loss", "hinge"), ("dropout_rate", 1.0), ("dropout_rate", None), ("dropout_rate", "half"),
-        ("dropout_rate", (0.1, 0.1, 0.1)), ("dropout_rate", (0.1, -0.1)), ("batch_norm", 1),
-        ("ensemble_size", 0), ("ensemble_size", 1.5), ("ensemble_size", None), ("ensemble_size", True),
-    ],
-)  # fmt: skip
-def test_bad_entries_are_rejected_by_name(name, value):
-    with pytest.raises(InvalidParameterError, match=rf"{name} must be .*, got "):
-        Network(**({"layer_dims": (4, 5, 6, 1)} | {name: value}))
-
-
-def test_a_network_is_restored_from_lists_numbers_and_strings():
-    network = Network((4, 5, 6, 1), activation=("tanh", "relu"), dropout_rate=0.5, batch_norm=True)
-    fields = network.to_dict()
-    assert {type(value) for value in fields.values()} <= {list, str, bool, int}
-    assert Network.restore(fields) == network
-    assert Network(**fields) == network
-
-
-# Start values.
-
-
-def test_parameters_have_the_course_s_names_and_shapes():
-    parameters = initialize_parameters([4, 5, 3, 1], rng=0)
-    shapes = {"W1": (5, 4), "b1": (5, 1), "W2": (3, 5), "b2": (3, 1), "W3": (1, 3), "b3": (1, 1)}
-    assert {name: array.shape for name, array in parameters.items()} == shapes
-    assert parameters.vector.dtype == np.float64
-    assert not any(parameters[f"b{l}"].any() for l in (1, 2, 3))
-
-
-def test_parameters_of_batch_normalisation_start_as_the_identity():
-    parameters = initialize_parameters([4, 5, 1], batch_norm=True, rng=0)
-    assert set(parameters) == {"W1", "gamma1", "beta1", "running_mean1", "running_variance1", "W2", "b2"}
-    assert (parameters["gamma1"] == 1).all()
-    assert (parameters["running_variance1"] == 1).all()
-    assert not parameters["beta1"].any()
-    assert not parameters["running_mean1"].any()
-
-
-@pytest.mark.parametrize("name", INITIALIZERS)
-def test_every_initializer_can_be_asked_for(name):
-    parameters, rng = initialize_parameters([4, 5, 3], weight_init=name, rng=0), np.random.default_rng(0)
-    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[name]((5, 4), rng))
-    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS[name]((3, 5), rng))
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_auto_takes_the_initializer_that_suits_the_activation(name):
-    parameters, rng = initialize_parameters([4, 5, 3], activation=name, rng=0), np.random.default_rng(0)
-    np.testing.assert_array_equal(parameters["W1"], INITIALIZERS[ACTIVATIONS[name].initializer]((5, 4), rng))
-    np.testing.assert_array_equal(parameters["W2"], INITIALIZERS["glorot_uniform"]((3, 5), rng))
-
-
-def test_the_draws_are_the_same_for_every_dtype():
-    single = initialize_parameters([4, 5, 3], rng=0, dtype=np.float32)
-    assert single["W1"].dtype == np.float32
-    np.testing.assert_array_equal(single.vector, initialize_parameters([4, 5, 3], rng=0).vector.astype(np.float32))
-
-
-def test_an_unknown_initializer_is_rejected():
-    with pytest.raises(InvalidParameterError, match=r"weight_init must be one of .* or 'auto', got 'random'"):
-        initialize_parameters([4, 1], weight_init="random")
 
 
 # Forward and backward against the reference.
@@ -164,10 +75,10 @@ def test_there_is_a_cache_for_each_layer(hidden_dims):
     parameters = draw_parameters((4, *hidden_dims, 3))
     _, caches = model_forward(X, parameters)
     assert len(caches) == len(hidden_dims) + 1
-    assert caches[0].linear[0] is X
+    assert caches[0].linear.A_prev is X
     for l, cache in enumerate(caches, start=1):
-        assert cache.linear[1] is parameters[f"W{l}"]
-        assert cache.linear[2] is parameters[f"b{l}"]
+        assert cache.linear.W is parameters[f"W{l}"]
+        assert cache.linear.b is parameters[f"b{l}"]
         assert cache.batchnorm is None
         assert cache.dropout is None
 
@@ -199,28 +110,146 @@ def test_gradients_are_written_where_told(batch_norm):
     assert np.isfinite(room.vector).all()
 
 
-@pytest.mark.parametrize("ensemble_size", [1, 3])
+# The gradients of the activations.
+
+
+def arctan(Z):
+    return np.arctan(Z), Z
+
+
+def arctan_backward(dA, cache):
+    return dA / (1 + cache * cache)
+
+
+OWN = Activation(arctan, arctan_backward, "lecun_normal")
+KINDS = {
+    "plain": {"activation": "tanh"},
+    "own activation": {"activation": OWN},
+    "own activation and named": {"activation": ["softplus", OWN, "tanh"]},
+    "batch norm": {"activation": "tanh", "batch_norm": True},
+    "dropout": {"activation": "tanh", "dropout_rate": 0.4},
+    "all": {"activation": [OWN, "tanh", "silu"], "batch_norm": True, "dropout_rate": 0.4},
+}
+SIZES = [1, 3]
+
+
+def draw_network(options, ensemble_size, loss="categorical_cross_entropy"):
+    """Return a network of three hidden layers and its parameters."""
+    network = Network((4, 5, 4, 3, 3), loss=loss, ensemble_size=ensemble_size, **options)
+    return network, draw_parameters(network.layer_dims, batch_norm=network.batch_norm, ensemble_size=ensemble_size)
+
+
+def forward_from(l, A, parameters, network, **options):
+    """Return AL and ZL of the layers behind layer l, given its activation; the same units drop as in the network."""
+    tail = replace(
+        network,
+        layer_dims=network.layer_dims[l:],
+        activation=network.activation[l:],
+        dropout_rate=network.dropout_rate[l:],
+    )
+    renamed = {}
+    for name, array in parameters.items():
+        kind, number = name.rstrip("0123456789"), int(name[len(name.rstrip("0123456789")) :])
+        if number > l:
+            renamed[f"{kind}{number - l}"] = array
+    rng = np.random.default_rng(0)
+    for n, rate in zip(network.layer_dims[1 : l + 1], network.dropout_rate):
+        if rate:  # draws of the layers before
+            rng.random((*np.shape(parameters["W1"])[:-2], n, M), dtype=np.float32)
+    AL, caches = model_forward(A, renamed, tail, rng=rng, **options)
+    return AL, caches[-1].activation
+
+
+@pytest.mark.parametrize("weight", [None, np.linspace(0.2, 2, M)], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("l", [0, 1, 2, 3])
+@pytest.mark.parametrize("ensemble_size", SIZES)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_gradients_of_activations_equal_central_differences(options, loss, ensemble_size, l, weight):
+    network, parameters = draw_network(options, ensemble_size, loss)
+    (X, Y), training = draw_examples(), {"training": True, "sample_weight": weight}
+    AL, caches = model_forward(X, parameters, network, rng=np.random.default_rng(0), **training)
+    grads = model_backward(AL, Y, caches, network, sample_weight=weight, wrt=("activations",))
+    assert set(grads) == {"dA0", "dA1", "dA2", "dA3"}
+
+    def total_loss(A):
+        AL, ZL = forward_from(l, A, parameters, network, **training)
+        return compute_cost(AL, Y, ZL=ZL, loss=loss, sample_weight=weight) * M * ensemble_size
+
+    A = np.array(np.broadcast_to(caches[l].linear.A_prev, grads[f"dA{l}"].shape))  # members may share A0
+    assert reference.relative_error(grads[f"dA{l}"], reference.central_differences(total_loss, A, step=1e-5)) < 1e-7
+
+
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
-def test_the_gradient_of_the_inputs_equals_central_differences(hidden_dims, batch_norm, training, ensemble_size):
-    network = Network((4, *hidden_dims, 3), activation="tanh", batch_norm=batch_norm, ensemble_size=ensemble_size)
-    parameters = draw_parameters(network.layer_dims, batch_norm=batch_norm, ensemble_size=ensemble_size)
+@pytest.mark.parametrize("ensemble_size", SIZES)
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_gradients_from_given_logits_gradients_equal_central_differences(options, ensemble_size, training):
+    network, parameters = draw_network(options, ensemble_size)
     X = draw_examples()[0]
-    ZL, caches = logits_forward(X, parameters, network, training=training)
+
+    def forward(X, parameters):
+        return logits_forward(X, parameters, network, training=training, rng=np.random.default_rng(0))
+
+    ZL, caches = forward(X, parameters)
     dZL = np.random.default_rng(2).normal(size=ZL.shape)
+    grads = model_backward(None, None, caches, network, dZL=dZL, wrt=("activations", "parameters"))
+    dX = reference.central_differences(lambda at: (forward(at, parameters)[0] * dZL).sum(), X)
+    assert reference.relative_error(grads["dA0"] if ensemble_size == 1 else grads["dA0"].sum(axis=0), dX) < 1e-7
+    for name in ("W1", "gamma1" if network.batch_norm else "b1", "W4"):
+        wanted = reference.central_differences(
+            lambda at, name=name: (forward(X, {**parameters, name: at})[0] * dZL).sum(), parameters[name]
+        )
+        assert reference.relative_error(grads["d" + name], wanted) < 1e-7
 
-    def total(X):
-        return (logits_forward(X, parameters, network, training=training)[0] * dZL).sum()
 
-    dA0, grads = logits_backward(dZL, caches, network, wrt_input=True, wrt_parameters=False)
-    of_all = dA0 if ensemble_size == 1 else dA0.sum(axis=0)
-    assert reference.relative_error(of_all, reference.central_differences(total, X)) < 1e-7
-    assert all(grads[f"dW{l}"] is None for l in range(1, network.n_layers + 1))
-    same, grads = logits_backward(dZL, caches, network, wrt_input=True)
-    np.testing.assert_array_equal(same, dA0)
-    for name, dW in logits_backward(dZL, caches, network)[1].items():
-        np.testing.assert_array_equal(dW, grads[name])
+@pytest.mark.parametrize("ensemble_size", SIZES)
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_gradients_are_the_same_alone_and_together(options, ensemble_size):
+    network, parameters = draw_network(options, ensemble_size)
+    X, Y = draw_examples()
+    AL, caches = model_forward(X, parameters, network, training=True, rng=np.random.default_rng(0))
+    together = model_backward(AL, Y, caches, network, wrt={"parameters", "activations"}, out=parameters.gradients())
+    alone = [model_backward(AL, Y, caches, network, wrt=[word]) for word in ("parameters", "activations")]
+    assert together.keys() == alone[0].keys() | alone[1].keys()
+    assert not alone[0].keys() & alone[1].keys()
+    for name, array in (alone[0] | alone[1]).items():
+        np.testing.assert_array_equal(together[name], array)
+
+
+def test_gradients_of_activations_have_the_course_s_values():
+    parameters, (X, Y) = draw_parameters((4, 5, 1)), draw_examples(n_outputs=1)
+    AL, caches = model_forward(X, parameters)
+    grads = model_backward(AL, Y, caches, wrt=("activations",))
+    dA1 = parameters["W2"].T @ (AL - Y)
+    np.testing.assert_allclose(grads["dA1"], dA1, rtol=1e-12)
+    np.testing.assert_allclose(grads["dA0"], parameters["W1"].T @ (dA1 * (caches[1].linear.A_prev > 0)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("wrt", ["parameters", ("weights",), ("parameters", "dA0")])
+def test_what_cannot_be_differentiated_by_is_named(wrt):
+    (X, Y), parameters = draw_examples(), draw_parameters((4, 5, 3))
+    AL, caches = model_forward(X, parameters)
+    with pytest.raises(InvalidParameterError, match="wrt must be a collection of 'parameters' and 'activations', got "):
+        model_backward(AL, Y, caches, wrt=wrt)
+
+
+def test_without_predictions_the_gradient_of_the_logits_must_be_given():
+    X, parameters = draw_examples()[0], draw_parameters((4, 5, 3))
+    _, caches = model_forward(X, parameters)
+    with pytest.raises(InvalidParameterError, match="dZL must be given where AL or Y is None"):
+        model_backward(None, None, caches)
+
+
+@pytest.mark.parametrize("m", [1, 2 * M])
+def test_gradients_of_parameters_are_divided_by_the_number_given_and_those_of_activations_are_not(m):
+    (X, Y), parameters, both = draw_examples(), draw_parameters((4, 5, 3)), ("parameters", "activations")
+    AL, caches = model_forward(X, parameters)
+    wanted = model_backward(AL, Y, caches, wrt=both)
+    for name, array in model_backward(AL, Y, caches, wrt=both, m=m).items():
+        np.testing.assert_allclose(array, wanted[name] * (1 if name.startswith("dA") else M / m), rtol=1e-12)
+
+
+# Weights, dtypes, arguments.
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -277,6 +306,12 @@ def test_units_drop_out_while_training_alone():
     )
 
 
+def test_training_with_dropout_needs_a_generator():
+    network, parameters = Network((4, 5, 3), dropout_rate=0.5), draw_parameters((4, 5, 3))
+    with pytest.raises(InvalidParameterError, match=r"rng must be a numpy.random.Generator .*, got None"):
+        model_forward(draw_examples()[0], parameters, network, training=True)
+
+
 def test_batch_normalisation_goes_by_the_batch_while_training_and_by_its_statistics_otherwise():
     (X, _), parameters = draw_examples(), draw_parameters((4, 5, 3), batch_norm=True)
     network = Network((4, 5, 3), batch_norm=True)
@@ -295,7 +330,7 @@ def test_running_statistics_are_a_moving_mean(momentum):
     _, caches = model_forward(X, parameters, network, training=True)
     wanted = {}
     for l in (1, 2):
-        Z = parameters[f"W{l}"] @ caches[l - 1].linear[0]
+        Z = parameters[f"W{l}"] @ caches[l - 1].linear.A_prev
         wanted[f"running_mean{l}"] = Z.mean(axis=1, keepdims=True)
         wanted[f"running_variance{l}"] = Z.var(axis=1, keepdims=True)
     found = running_statistics(parameters, caches, momentum)
@@ -416,141 +451,12 @@ def test_batch_normalisation_is_folded_into_each_member():
     np.testing.assert_allclose(model_forward(X, folded, plain)[0], wanted, rtol=1e-11)
 
 
-@pytest.mark.parametrize("container", [np.array, np.asfortranarray, sparse.csc_array])
-def test_members_take_columns_of_their_own(container):
-    X, _ = draw_examples(m=9)
-    columns = np.array([[0, 3, 3], [8, 1, 0]])
-    taken = take_columns(container(X), columns, np.float32)
-    for array, of_member in zip(taken, columns):
-        array = array if isinstance(array, np.ndarray) else array.toarray()
-        assert array.dtype == np.float32
-        np.testing.assert_array_equal(array, X[:, of_member].astype(np.float32))
-
-
-# Predicting a piece at a time.
-
-
-def write(array, piece, ZL):
-    array[:, piece] = ZL
-
-
-@pytest.mark.parametrize("columns", [None, np.arange(300)[::-3]], ids=["all", "some"])
-@pytest.mark.parametrize("container", [np.array, sparse.csc_array])
-@pytest.mark.parametrize("chunk_elements", [1, 5 * 100, 2**20])
-def test_chunks_equal_the_whole(chunk_elements, container, columns, monkeypatch):
-    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", chunk_elements)
-    (X, _), parameters, network = draw_examples(m=300), draw_parameters((4, 5, 3)), Network((4, 5, 3))
-    wanted = model_forward(X if columns is None else X[:, columns], parameters)[1][-1].activation
-    found = np.full_like(wanted, np.nan)
-    map_logits(partial(write, found), container(X), parameters, network, columns)
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
-
-
-@pytest.mark.parametrize("of_each", [False, True], ids=["shared", "of each"])
-@pytest.mark.parametrize("container", [np.array, sparse.csc_array])
-def test_chunks_of_an_ensemble_equal_those_of_its_members(container, of_each, monkeypatch):
-    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
-    (network, single, parameters), (X, _) = draw_ensemble(), draw_examples(m=300)
-    columns = np.stack([np.random.default_rng(seed).permutation(300)[:200] for seed in range(3)]) if of_each else None
-    found = np.full((3, 3, 200 if of_each else 300), np.nan)
-
-    def keep(piece, ZL):
-        found[..., piece] = ZL
-
-    assert len(map_logits(keep, container(X), parameters, network, columns)) > 3
-    for k, alone in enumerate(members(parameters)):
-        X_k = X[:, columns[k]] if of_each else X
-        np.testing.assert_allclose(found[k], model_forward(X_k, alone, single)[1][-1].activation, rtol=1e-12)
-
-
-def test_small_chunks_are_many(monkeypatch):
-    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
-    pieces = map_logits(lambda piece, _: piece, np.ones((4, 1000)), draw_parameters((4, 5, 3)), Network((4, 5, 3)))
-    assert len(pieces) > 10
-    assert [piece.start for piece in pieces] == [0, *(piece.stop for piece in pieces[:-1])]
-
-
-@pytest.fixture
-def unpadded(monkeypatch):
-    """Leave out what is taken and freed at once, so that the peak is that of the work."""
-    monkeypatch.setattr(network_module, "keep_freed_memory", lambda: None)
-
-
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_predicting_more_takes_no_more_memory(monkeypatch, unpadded, peak_bytes, n_threads):
-    monkeypatch.setattr(network_module, "allowed_threads", lambda: n_threads)
-    network = Network((16, 64, 3))
-    parameters = draw_parameters(network.layer_dims, dtype=np.float32)
-    peaks = {}
-    for n in (50_000, 200_000):
-        X, ZL = np.ones((n, 16), dtype=np.float32).T, np.empty((3, n), dtype=np.float32)
-        peaks[n] = peak_bytes(map_logits, partial(write, ZL), X, parameters, network)
-    chunk = (16 + 2 * 64 + 3) * 4096 * 4  # its input, Z and A of the hidden layer, the logits
-    assert max(peaks.values()) < 1.1 * n_threads * chunk
-    if n_threads == 1:  # otherwise it is for the scheduler to say how many chunks there are at a time
-        assert abs(peaks[200_000] - peaks[50_000]) < 20_000
-
-
-def test_threads_predict_what_one_predicts_bit_by_bit(monkeypatch):
-    monkeypatch.setattr(network_module, "CHUNK_ELEMENTS", 1)
-    (X, _), parameters, network = draw_examples(m=1000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
-    found = []
-    for n_threads in (1, 4):
-        monkeypatch.setattr(network_module, "allowed_threads", lambda n_threads=n_threads: n_threads)
-        found.append(np.full((3, 1000), np.nan))
-        map_logits(partial(write, found[-1]), X, parameters, network)
-    np.testing.assert_array_equal(*found)
-
-
-def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(blas_threads):
-    (X, _), parameters, network = draw_examples(m=40_000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
-    assert map_logits(lambda *_: blas_threads(), X, parameters, network) == [{1}] * 10
-    assert blas_threads() == {3}
-    with pytest.raises(ZeroDivisionError):
-        map_logits(lambda piece, _: 1 // (piece.start - 4096), X, parameters, network)
-    assert blas_threads() == {3}
-
-
-def test_chunks_are_converted_to_the_dtype_of_the_parameters():
-    parameters = draw_parameters((4, 5, 3), dtype=np.float32)
-    (ZL,) = map_logits(lambda _, ZL: ZL, np.ones((4, 2), dtype=np.int64), parameters, Network((4, 5, 3)))
-    assert ZL.dtype == np.float32
-
-
-LAYOUTS = {
-    "C": np.ascontiguousarray,
-    "F": np.asfortranarray,
-    "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
-    "strided_transposed": lambda X: np.repeat(X.T, 2, axis=0)[::2].T,
-    "backwards": lambda X: np.ascontiguousarray(X[:, ::-1])[:, ::-1],
-    "csr": sparse.csr_array,
-    "csc": sparse.csc_array,
-    "csr_matrix": sparse.csr_matrix,
-    "csc_matrix": sparse.csc_matrix,
-}
-
-
-@pytest.mark.parametrize("dtype", [None, np.float32, np.float64])
-@pytest.mark.parametrize("columns", [np.array([5, 0, 5, 3]), np.array([], np.intp), slice(1, 4), slice(None)])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_columns_are_taken_from_any_layout(layout, columns, dtype):
-    X = np.arange(24).reshape(4, 6)
-    taken = take_columns(LAYOUTS[layout](X), columns, dtype)
-    assert sparse.issparse(taken) == layout.startswith("cs")
-    assert taken.dtype == (dtype or X.dtype)
-    np.testing.assert_array_equal(taken.toarray() if sparse.issparse(taken) else taken, X[:, columns])
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_taking_columns_copies_next_to_nothing(layout):
-    X = np.zeros((50, 20_000))
-    X[::10] = 1
-    X = LAYOUTS[layout](X)
-    columns = np.random.default_rng(0).permutation(20_000)[:100]
-    tracemalloc.start()
-    try:
-        take_columns(X, columns, np.float32)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 400_000  # all of a dense X are 8 000 000
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
+def test_the_caches_tell_model_backward_the_activations(activation):
+    network, rng = Network((4, 8, 5, 3), activation), np.random.default_rng(0)
+    parameters = initialize_parameters((4, 8, 5, 3), activation=activation, rng=rng)
+    X, Y = rng.normal(size=(4, 20)), np.eye(3)[:, rng.integers(3, size=20)]
+    AL, caches = model_forward(X, parameters, network)
+    wanted = model_backward(AL, Y, caches, network)
+    for name, gradient in model_backward(AL, Y, caches).items():
+        np.testing.assert_array_equal(gradient, wanted[name])

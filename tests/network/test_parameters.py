@@ -57,6 +57,47 @@ def test_a_copy_of_parameters_shares_nothing_with_them(arrays):
     assert not np.shares_memory(again.vector, parameters.vector)
 
 
+@pytest.mark.parametrize("copied", [Parameters.copy, copy.copy, copy.deepcopy], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("prefix", ["", "d"])
+def test_a_copy_has_a_vector_of_its_own(arrays, copied, prefix):
+    parameters = Parameters(arrays, np.float32, prefix)
+    twin = copied(parameters)
+    assert twin.vector.dtype == np.float32
+    np.testing.assert_array_equal(twin.vector, parameters.vector)
+    twin.vector[...] = 7
+    assert all((array == 7).all() for array in (*twin.values(), twin.weights, twin.trainable))
+    assert not any((array == 7).any() for array in parameters.values())
+
+
+def test_a_given_vector_is_viewed_and_not_copied(arrays):
+    parameters = Parameters(arrays)
+    vector = np.arange(parameters.vector.size, dtype=np.float32)
+    twin = parameters.with_vector(vector)
+    assert list(twin) == list(parameters)
+    assert twin.vector is vector
+    for view, wanted in zip((*twin.values(), twin.weights, twin.trainable), (*arrays.values(), *[None] * 2)):
+        assert np.shares_memory(view, vector)
+        assert wanted is None or view.shape == wanted.shape
+    assert (twin.weights.size, twin.trainable.size) == (parameters.weights.size, parameters.trainable.size)
+    assert not np.shares_memory(parameters.vector, vector)
+
+
+@pytest.mark.parametrize("vector", [np.zeros(3), np.zeros((17, 1)), np.zeros(34)[::2]])
+def test_a_vector_of_another_layout_is_an_error(arrays, vector):
+    with pytest.raises(ValueError, match=r"vector must be contiguous and have shape \(17,\), got "):
+        Parameters(arrays).with_vector(vector)
+
+
+@pytest.mark.parametrize("name", ["vector", "trainable", "weights"])
+def test_assigning_a_vector_writes_into_the_one_that_the_views_belong_to(arrays, name):
+    parameters = Parameters(arrays)
+    view, vector = parameters["W1"], parameters.vector
+    setattr(parameters, name, np.full(getattr(parameters, name).shape, 7.0))
+    assert parameters.vector is vector
+    assert parameters["W1"] is view
+    assert (view == 7).all()
+
+
 def test_dtype_is_that_of_the_arrays_or_the_one_asked_for(arrays):
     single = {name: array.astype(np.float32) for name, array in arrays.items()}
     assert Parameters(single).vector.dtype == np.float32

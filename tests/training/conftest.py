@@ -3,10 +3,10 @@
 import pytest
 from training_cases import draw_examples
 
-from sklearn_deepnn.network.model import Network
+from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.threads import ThreadPool
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import mean_cost
+from sklearn_deepnn.training import steps
+from sklearn_deepnn.training.costs import mean_cost
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def stochastic_case():
 
 @pytest.fixture
 def split_into(monkeypatch):
-    """Return a function that makes training split batches into n chunks and returns the sizes of the thread pools."""
+    """Return a function that makes training cut batches into n chunks and returns the sizes of the thread pools."""
 
     def split_into(n_chunks):
         sizes = []
@@ -41,10 +41,10 @@ def split_into(monkeypatch):
                 sizes.append(n_threads)
                 super().__init__(n_threads)
 
-        monkeypatch.setattr(training, "ThreadPool", RecordedPool)
-        monkeypatch.setattr(training, "WORK_OF_PART", 1)
-        monkeypatch.setattr(training, "PART_COLUMNS", 1)
-        monkeypatch.setattr(training, "allowed_threads", lambda: n_chunks)
+        monkeypatch.setattr(steps, "ThreadPool", RecordedPool)
+        monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1)
+        monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
+        monkeypatch.setattr(steps, "allowed_threads", lambda: n_chunks)
         return sizes
 
     return split_into
@@ -55,7 +55,7 @@ def block_bytes(monkeypatch):
     """Return a function that sets the size of the blocks in which parameters are updated."""
 
     def block_bytes(n_bytes):
-        monkeypatch.setattr(training, "BLOCK_BYTES", n_bytes)
-        monkeypatch.setattr(training, "SHARED_BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(steps, "BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(steps, "SHARED_BLOCK_BYTES", n_bytes)
 
     return block_bytes

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_cases import draw_examples, fit, initial_state, recipe_of
+from training_cases import backpropagate, draw_examples, fit, initial_state, recipe_of, restored
 
 from sklearn_deepnn.network.model import running_statistics
-from sklearn_deepnn.training.loop import Recipe, TrainingState, draw_batch, evaluate, mean_cost, move_average, train
+from sklearn_deepnn.training.costs import mean_cost
+from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import SGD
+from sklearn_deepnn.training.recipe import Recipe
+from sklearn_deepnn.training.steps import move_average
 
 
 def test_move_average_moves_by_a_fraction_of_the_distance():
@@ -29,8 +32,7 @@ def averaged_descent(examples, network, recipe, n_epochs):
     for _ in range(n_epochs):
         for first in starts:
             columns = np.arange(first, min(first + recipe.batch_size, examples.n))
-            batch = draw_batch(examples, columns, network, np.float64)
-            _, grads, caches = evaluate(batch, parameters, network)
+            grads, caches = backpropagate(examples, columns, parameters, network)
             momentum = min(0.9, step / (step + 1))
             parameters = parameters | running_statistics(parameters, caches, momentum)
             parameters |= {name: parameters[name] - recipe.learning_rate * grads["d" + name] for name in trained(grads)}
@@ -87,8 +89,8 @@ def test_a_resumed_averaged_training_equals_an_uninterrupted_one(examples, netwo
     options = {"horizon": 8, "validate": lambda given: {"validation_cost": mean_cost(validation, given, network)}}
     whole = fit(examples, network, recipe, n_epochs=8, **options)
     state = fit(examples, network, recipe, n_epochs=3, **options)
-    saved, kept = pickle.loads(pickle.dumps((state.to_dict(), dict(state.kept_parameters()))))
-    resumed = train(TrainingState.from_dict(saved, kept), examples, network, recipe, n_epochs=5, **options)
+    resumed = restored(pickle.loads(pickle.dumps(state.to_dict())), network)
+    train(resumed, examples, network, recipe, n_epochs=5, **options)
     np.testing.assert_array_equal(resumed.average.vector, whole.average.vector)
     np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
     assert resumed.history == whole.history
@@ -97,8 +99,10 @@ def test_a_resumed_averaged_training_equals_an_uninterrupted_one(examples, netwo
 def test_the_average_is_dropped_when_averaging_epochs_becomes_0(examples, network):
     plain, averaged = (recipe_of("adam", batch_size=5, averaging_epochs=epochs) for epochs in (0.0, 2.0))
     state = fit(examples, network, plain)
-    assert train(state, examples, network, averaged, n_epochs=1).average is not None
-    assert train(state, examples, network, plain, n_epochs=1).average is None
+    train(state, examples, network, averaged, n_epochs=1)
+    assert state.average is not None
+    train(state, examples, network, plain, n_epochs=1)
+    assert state.average is None
 
 
 def test_full_batch_optimizers_are_not_averaged(examples, network):

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_cases import FIRST_ORDER, PENALISED, fit, initial_state
+from training_cases import FIRST_ORDER, PENALISED, fit, initial_state, restored
 
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import Recipe, TrainingState, train
+from sklearn_deepnn.training import steps
+from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD, Adam, NAdam, RMSprop
+from sklearn_deepnn.training.recipe import Recipe
 
 RULES = [
     *(OPTIMIZERS[name]() for name in FIRST_ORDER),
@@ -57,8 +58,7 @@ def test_training_continues_from_a_state_that_was_updated_in_blocks(
     whole = fit(examples, network, recipe, n_epochs=5)
     block_bytes(56)
     state = fit(examples, network, recipe, n_epochs=2, horizon=5)
-    saved, kept = pickle.loads(pickle.dumps((state.to_dict(), dict(state.parameters))))
-    for resumed in (state, TrainingState.from_dict(saved, kept)):
+    for resumed in (state, restored(pickle.loads(pickle.dumps(state.to_dict())), network)):
         train(resumed, examples, network, recipe, n_epochs=3)
         np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
         np.testing.assert_equal(resumed.optimizer_state, whole.optimizer_state)
@@ -87,7 +87,8 @@ def train_on_without_a_feature(examples, network, recipe):
     state, without = initial_state(network, dtype=np.float32), examples.X.copy()
     without[0] = 0  # the weights of feature 0 have no gradient any more
     train(state, examples, network, recipe, n_epochs=5)
-    return train(state, examples._replace(X=without), network, recipe, n_epochs=396)
+    train(state, examples._replace(X=without), network, recipe, n_epochs=396)
+    return state
 
 
 def is_subnormal(array):
@@ -99,10 +100,10 @@ def is_subnormal(array):
 def test_moments_of_weights_without_gradient_become_0_and_not_subnormal(
     examples, network, monkeypatch, optimizer, block_bytes
 ):
-    monkeypatch.setattr(training, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(steps, "BLOCK_BYTES", block_bytes)
     recipe = Recipe(optimizer, learning_rate=1e-3)
     flushed = train_on_without_a_feature(examples, network, recipe)
-    monkeypatch.setattr(training, "FLUSH_STEPS", 10**9)
+    monkeypatch.setattr(steps, "FLUSH_STEPS", 10**9)
     unflushed = train_on_without_a_feature(examples, network, recipe)
     for name in flushed.optimizer_state.keys() - {"t"}:
         of_feature = flushed.optimizer_state[name][:20].reshape(5, 4)[:, 0]  # laid out as the parameters, W1 first
@@ -116,6 +117,6 @@ def test_weights_that_only_decay_become_0_and_not_subnormal(examples, network, m
     recipe = Recipe(SGD(), learning_rate=0.01, weight_decay=40.0, averaging_epochs=averaging_epochs)
     flushed = train_on_without_a_feature(examples, network, recipe)
     np.testing.assert_array_equal(flushed.current["W1"][:, 0], 0)
-    monkeypatch.setattr(training, "FLUSH_STEPS", 10**9)
+    monkeypatch.setattr(steps, "FLUSH_STEPS", 10**9)
     unflushed = train_on_without_a_feature(examples, network, recipe)
     assert is_subnormal(unflushed.current["W1"][:, 0]).any()

@@ -23,10 +23,12 @@ from training_cases import (
 
 from sklearn_deepnn import threads
 from sklearn_deepnn.callbacks import Callback
-from sklearn_deepnn.network.model import Network
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.model import model_forward
 from sklearn_deepnn.threads import allowed_threads
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import Examples, cut, evaluate, train
+from sklearn_deepnn.training import steps
+from sklearn_deepnn.training.examples import Examples, cut
+from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
 
 # Chunks of a batch.
@@ -93,12 +95,12 @@ def test_different_units_drop_out_in_every_chunk_and_every_step(split_into, monk
     masks = []
 
     def recorded(*arguments, **options):
-        outputs, grads, caches = evaluate(*arguments, **options)
+        AL, caches = model_forward(*arguments, **options)
         masks.append(caches[0].dropout)
-        return outputs, grads, caches
+        return AL, caches
 
     split_into(3)
-    monkeypatch.setattr(training, "evaluate", recorded)
+    monkeypatch.setattr(steps, "model_forward", recorded)
     network, recipe = Network((4, 8, 3), dropout_rate=0.5), recipe_of("sgd", batch_size=12)
     fit(draw_examples(m=24), network, recipe, n_epochs=2)
     assert [mask.shape for mask in masks] == [(8, 4)] * 12
@@ -119,8 +121,8 @@ def test_batch_normalised_and_sparse_batches_are_not_split(examples, network, sp
 def test_small_batches_are_split_into_fewer_chunks(examples, network, split_into, monkeypatch):
     sizes, n_bytes = split_into(4), initial_state(network).parameters.weights.nbytes
     for work, columns, batch_size in [(1, 1, None), (3 * 10 * n_bytes // 2, 1, 10), (1, 10, None), (1, 12, None)]:
-        monkeypatch.setattr(training, "WORK_OF_PART", work)
-        monkeypatch.setattr(training, "PART_COLUMNS", columns)
+        monkeypatch.setattr(steps, "WORK_OF_CHUNK", work)
+        monkeypatch.setattr(steps, "CHUNK_COLUMNS", columns)
         fit(examples, network, recipe_of("sgd", batch_size=batch_size), n_epochs=1)
     assert sizes == [4, 2, 2, 1]
 
@@ -165,7 +167,7 @@ def test_threads_write_nothing_after_ctrl_c(examples, network, split_into, monke
     state = initial_state(network)
     validate = {"validate": validate_by(range(9))} if validated else {}
     with pytest.raises(KeyboardInterrupt):
-        train(state, examples, network, recipe, n_epochs=9, resumable=True, **validate)
+        train(state, examples, network, recipe, n_epochs=9, **validate)
     np.testing.assert_array_equal(state.parameters.vector, wanted.parameters.vector)
     assert state.history == wanted.history
 

@@ -8,11 +8,14 @@ import reference
 from scipy import sparse
 from training_cases import COLUMNS_OF_MEMBERS, WEIGHT, M, fit, initial_state
 
+from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.losses import LOSSES, compute_cost
-from sklearn_deepnn.network.model import Network, initialize_parameters, model_forward
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import CostMeter, Examples, Outputs, Recipe, mean_cost
+from sklearn_deepnn.network.model import initialize_parameters, model_forward
+from sklearn_deepnn.training import costs
+from sklearn_deepnn.training.costs import CostMeter, Outputs, mean_cost
+from sklearn_deepnn.training.examples import Examples
 from sklearn_deepnn.training.optimizers import SGD
+from sklearn_deepnn.training.recipe import Recipe
 
 OUTPUT_OF = {name: loss.out_activation for name, loss in LOSSES.items()}
 
@@ -24,25 +27,25 @@ OUTPUT_OF = {name: loss.out_activation for name, loss in LOSSES.items()}
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_meter_returns_the_mean_cost_of_all_examples(monkeypatch, loss, weighted, cost_numbers):
-    monkeypatch.setattr(training, "COST_NUMBERS", cost_numbers)
+    monkeypatch.setattr(costs, "COST_NUMBERS", cost_numbers)
     rng, meter = np.random.default_rng(0), CostMeter(loss)
     ZL, Y, weight = rng.normal(size=(3, M)), np.eye(3)[:, rng.integers(3, size=M)], rng.uniform(0, 2, M)
     outputs = Outputs(LOSSES[loss].link(ZL), ZL, Y, weight if weighted else None)
     for batch in (slice(0, 3), slice(3, 11), slice(11, 12), slice(12, M)):
-        meter.add(Outputs(*(None if array is None else array[..., batch] for array in outputs)))
+        meter.add([Outputs(*(None if array is None else array[..., batch] for array in outputs))])
     wanted = compute_cost(outputs.AL, Y, ZL=ZL, loss=loss, sample_weight=weight / weight.mean() if weighted else None)
     assert meter.mean() == pytest.approx(wanted, rel=1e-12)
     assert meter.mean() == pytest.approx(wanted, rel=1e-12)
 
 
 def test_the_meter_computes_a_cost_after_so_many_numbers_not_examples(monkeypatch):
-    monkeypatch.setattr(training, "COST_NUMBERS", 60)
+    monkeypatch.setattr(costs, "COST_NUMBERS", 60)
     calls, meter = [], CostMeter("categorical_cross_entropy")
-    monkeypatch.setattr(training, "compute_cost", lambda AL, *_, **__: calls.append(AL.shape) or 0.0)
+    monkeypatch.setattr(costs, "compute_cost", lambda AL, *_, **__: calls.append(AL.shape) or 0.0)
     for m in (4, 4, 25, 4):
-        meter.add(Outputs(*np.full((3, 3, m), 1 / 3), None))
+        meter.add([Outputs(*np.full((3, 3, m), 1 / 3), None)])
     assert calls == [(3, 33)]
-    meter.add(Outputs(*np.full((3, 3, 20), 1 / 3), None))
+    meter.add([Outputs(*np.full((3, 3, 20), 1 / 3), None)])
     assert calls == [(3, 33), (3, 24)]
 
 
@@ -54,7 +57,7 @@ def test_joining_a_single_output_does_not_copy_it():
 def test_the_cost_of_examples_of_weight_0_is_0():
     meter = CostMeter("categorical_cross_entropy")
     assert meter.mean() == 0
-    meter.add(Outputs(*np.full((2, 3, 2), 1 / 3), np.eye(3)[:, :2], np.zeros(2)))
+    meter.add([Outputs(*np.full((2, 3, 2), 1 / 3), np.eye(3)[:, :2], np.zeros(2))])
     assert meter.mean() == 0
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import reference
 
-from sklearn_deepnn.network.model import Network, initialize_parameters, model_forward
-from sklearn_deepnn.training.loop import train_deep_network
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.model import initialize_parameters, model_forward
+from sklearn_deepnn.training.course import train_deep_network
 
 
 @pytest.mark.parametrize(("output", "n_outputs"), [("sigmoid", 1), ("softmax", 3)])
@@ -36,12 +37,35 @@ def test_train_deep_network_learns_xor(architecture):
     assert len(costs) == 1000
 
 
-def test_train_deep_network_prints_every_hundredth_cost(capsys):
+@pytest.mark.parametrize(
+    ("num_iterations", "printed"),
+    [(1, [0]), (2, [0, 1]), (100, [0, 99]), (101, [0, 100]), (250, [0, 100, 200, 249])],
+)
+def test_print_cost_prints_the_cost_of_every_hundredth_iteration_and_of_the_last(capsys, num_iterations, printed):
     X, Y = np.ones((2, 3)), np.array([[0, 1, 1]])
-    _, costs = train_deep_network(X, Y, [2, 1], num_iterations=250, print_cost=True, rng=0)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines] == ["100", "200", "250"]
-    assert f"{costs[99]:.4g}" in lines[0]
+    _, costs = train_deep_network(X, Y, [2, 1], num_iterations=num_iterations, print_cost=True, rng=0)
+    assert len(costs) == num_iterations
+    assert capsys.readouterr().out.splitlines() == [f"Cost after iteration {i}: {costs[i]:.6f}" for i in printed]
+
+
+def test_the_first_cost_is_printed_with_six_decimals(capsys):
+    train_deep_network(np.zeros((2, 4)), np.array([[0, 1, 1, 0]]), [2, 1], num_iterations=1, print_cost=True)
+    assert capsys.readouterr().out == "Cost after iteration 0: 0.693147\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"print_cost": False}], ids=["default", "False"])
+def test_without_print_cost_nothing_is_printed(capsys, options):
+    train_deep_network(np.ones((2, 3)), np.array([[0, 1, 1]]), [2, 1], num_iterations=101, rng=0, **options)
+    assert capsys.readouterr().out == ""
+
+
+def test_print_cost_does_not_change_the_training():
+    X, Y = np.random.default_rng(0).normal(size=(2, 6)), np.array([[0, 1, 1, 0, 1, 0]])
+    (_, printed), (_, silent) = (
+        train_deep_network(X, Y, [2, 3, 1], num_iterations=30, print_cost=print_cost, rng=0)
+        for print_cost in (True, False)
+    )
+    assert printed == silent
 
 
 def test_train_deep_network_rejects_a_bad_rate():

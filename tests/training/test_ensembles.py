@@ -8,7 +8,8 @@ from scipy import sparse
 from training_cases import COLUMNS_OF_MEMBERS, SCALING, WEIGHT, fit, initial_state, recipe_of
 
 from sklearn_deepnn.network.parameters import Parameters
-from sklearn_deepnn.training.loop import TrainingState, train
+from sklearn_deepnn.training.loop import train
+from sklearn_deepnn.training.state import TrainingState
 
 
 def fit_members(examples, network, recipe, n_epochs=5):
@@ -18,7 +19,8 @@ def fit_members(examples, network, recipe, n_epochs=5):
         parameters = Parameters({name: array[k] for name, array in together.items()})
         columns = examples.columns if np.ndim(examples.columns) < 2 else examples.columns[k]
         state = TrainingState(parameters, np.random.default_rng(0))
-        states.append(train(state, examples._replace(columns=columns), network, recipe, n_epochs=n_epochs))
+        train(state, examples._replace(columns=columns), network, recipe, n_epochs=n_epochs)
+        states.append(state)
     return states
 
 

@@ -7,9 +7,10 @@ import pytest
 from scipy import sparse
 from training_cases import COLUMNS, COLUMNS_OF_MEMBERS, WEIGHT, M, draw_examples, fit, recipe_of, unscale
 
-from sklearn_deepnn.network.model import Network
-from sklearn_deepnn.training import loop as training
-from sklearn_deepnn.training.loop import Batches, Examples, draw_batch, mean_cost
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.training import examples as module
+from sklearn_deepnn.training.costs import mean_cost
+from sklearn_deepnn.training.examples import Batches, Examples, draw_batch
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 # Kinds of examples.
@@ -121,16 +122,16 @@ def test_targets_stay_with_their_examples(network):
 
 def test_batch_normalisation_never_gets_a_last_batch_of_one_example(network):
     recipe, examples = recipe_of("sgd", batch_size=11), draw_examples(m=23)
-    assert [p.stop - p.start for p in Batches(examples, network, recipe, np.float64).pieces] == [11, 11, 1]
+    assert [p.stop - p.start for p in Batches(examples, network, recipe, np.float64).slices] == [11, 11, 1]
     network = replace(network, batch_norm=True)
-    assert [p.stop - p.start for p in Batches(examples, network, recipe, np.float64).pieces] == [11, 12]
+    assert [p.stop - p.start for p in Batches(examples, network, recipe, np.float64).slices] == [11, 12]
 
 
 @pytest.mark.parametrize("batch_size", [1, 1000])
 def test_one_example_can_be_trained_on_with_batch_normalisation(network, batch_size):
     network = replace(network, batch_norm=True)
     state = fit(draw_examples(m=1), network, recipe_of("adam", batch_size=batch_size))
-    assert state.finite
+    assert state.is_finite
 
 
 def test_full_batch_optimizers_ignore_the_batch_size(network, examples):
@@ -147,7 +148,7 @@ def test_full_batch_optimizers_ignore_the_batch_size(network, examples):
 def test_raw_examples_with_a_scaling_train_as_scaled_examples(
     examples, network, monkeypatch, name, options, container, ready_bytes
 ):
-    monkeypatch.setattr(training, "READY_BYTES", ready_bytes)
+    monkeypatch.setattr(module, "READY_BYTES", ready_bytes)
     network, recipe = replace(network, **options), recipe_of(name, batch_size=10)
     raw = unscale(examples)
     raw = raw._replace(X=container(raw.X)).ready_for(np.float64)
@@ -160,7 +161,7 @@ def test_raw_examples_with_a_scaling_train_as_scaled_examples(
 
 def test_scaling_does_not_change_the_raw_inputs(examples, network, monkeypatch):
     for ready_bytes in (0, 2**20):
-        monkeypatch.setattr(training, "READY_BYTES", ready_bytes)
+        monkeypatch.setattr(module, "READY_BYTES", ready_bytes)
         raw = unscale(examples)
         before = raw.X.copy()
         fit(raw.ready_for(np.float64), network, recipe_of("adam", batch_size=5))
@@ -184,9 +185,9 @@ def test_batches_gathered_at_once_train_as_batches_gathered_one_by_one(
     )
     recipe = recipe_of("adam", **{"batch_size": 2, "label_smoothing": 0.1} | options)
     split_into(n_chunks)
-    monkeypatch.setattr(training, "GATHERED_BYTES", 0)
+    monkeypatch.setattr(module, "GATHERED_BYTES", 0)
     wanted = fit(examples, network, recipe)
-    monkeypatch.setattr(training, "GATHERED_BYTES", gathered_bytes)
+    monkeypatch.setattr(module, "GATHERED_BYTES", gathered_bytes)
     np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, wanted.parameters.vector)
 
 
@@ -202,8 +203,8 @@ def test_several_batches_are_gathered_at_once(
         drawn.append(columns)
         return draw_batch(examples, columns, **options)
 
-    monkeypatch.setattr(training, "draw_batch", recorded)
-    monkeypatch.setattr(training, "GATHERED_BYTES", 8 * (4 + 3) * 8)  # eight examples of four inputs and three outputs
+    monkeypatch.setattr(module, "draw_batch", recorded)
+    monkeypatch.setattr(module, "GATHERED_BYTES", 8 * (4 + 3) * 8)  # eight examples of four inputs and three outputs
     fit(examples, network, recipe_of("sgd", batch_size=batch_size), n_epochs=1)
     assert len(drawn) == n_wanted
     assert max(map(np.size, drawn)) <= 8 or n_wanted == 1
@@ -215,4 +216,4 @@ def test_gathering_takes_little_memory_with_many_classes(peak_bytes):
     recipe = recipe_of("sgd", batch_size=32)
     batches = Batches(examples, network, recipe, np.dtype(np.float32))
     (first, *_) = batches.epoch(np.random.default_rng(0))
-    assert peak_bytes(batches.draw, first) < 3 * training.GATHERED_BYTES < m * 500
+    assert peak_bytes(batches.draw, first) < 3 * module.GATHERED_BYTES < m * 500

@@ -1,10 +1,13 @@
-"""`train`: its history, resuming, stopping, callbacks that fail, validation and divergence."""
+"""`train`: its history, resuming, stopping, callbacks that fail, validation, divergence, and the calls beneath it."""
 
 import pickle
+import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from training_cases import (
     ALL_OPTIONS,
@@ -14,15 +17,21 @@ from training_cases import (
     fit,
     initial_state,
     recipe_of,
-    saved_copy,
+    restored,
+    unscale,
     validate_by,
 )
 
+from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback
-from sklearn_deepnn.network.model import Network
-from sklearn_deepnn.network.parameters import Parameters
-from sklearn_deepnn.training.loop import Examples, Recipe, TrainingState, judged, mean_cost, train
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.layers import dense
+from sklearn_deepnn.training.costs import mean_cost
+from sklearn_deepnn.training.examples import Examples
+from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
+from sklearn_deepnn.training.recipe import Recipe
+from sklearn_deepnn.training.state import monitored_value
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -48,18 +57,15 @@ def test_a_resumed_training_equals_an_uninterrupted_one(examples, name, validate
     options = {"horizon": 8, "validate": validate}
     whole = fit(examples, network, recipe, n_epochs=8, **options)
     state = fit(examples, network, recipe, n_epochs=3, **options)
-    kept = Parameters(state.parameters)
-    if validated:
-        kept.vector[...] = state.best_vector
-    saved, kept = pickle.loads(pickle.dumps((state.to_dict(), dict(kept))))
-    resumed = train(TrainingState.from_dict(saved, kept), examples, network, recipe, n_epochs=5, **options)
+    resumed = restored(pickle.loads(pickle.dumps(state.to_dict())), network)
+    train(resumed, examples, network, recipe, n_epochs=5, **options)
     np.testing.assert_array_equal(resumed.parameters.vector, whole.parameters.vector)
     assert resumed.history == whole.history
     assert resumed.rng.bit_generator.state == whole.rng.bit_generator.state
     np.testing.assert_equal(resumed.optimizer_state, whole.optimizer_state)
     if validated:
         assert resumed.best_epoch == whole.best_epoch
-        np.testing.assert_array_equal(resumed.best_vector, whole.best_vector)
+        np.testing.assert_array_equal(resumed.best.vector, whole.best.vector)
 
 
 @pytest.mark.parametrize("validated", [False, True])
@@ -68,7 +74,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(examples, name, validate
 def test_an_interrupted_call_is_completed_when_it_is_resumed(stochastic_case, name, earlier, validated):
     class Save(Callback):
         def on_epoch_end(self, run):
-            saved.append(pickle.dumps((run.state.to_dict(cut_off=True), dict(run.state.kept_parameters()))))
+            saved.append(pickle.dumps(run.state.to_dict()))
 
     network, examples, validate = stochastic_case
     recipe, saved, options = recipe_of(name, **ALL_OPTIONS), [], {"validate": validate if validated else None}
@@ -77,11 +83,11 @@ def test_an_interrupted_call_is_completed_when_it_is_resumed(stochastic_case, na
         train(state, examples, network, recipe, n_epochs=earlier, callbacks=[Save()], **options)
         saved.clear()
     train(state, examples, network, recipe, n_epochs=5, callbacks=[Save()], **options)
-    assert (state.first_epoch, state.epoch, len(saved)) == (earlier, earlier + 5, 5)
+    assert (state.call.first_epoch, state.epoch, len(saved)) == (earlier, earlier + 5, 5)
     for saved_state in saved:
-        resumed = TrainingState.from_dict(*pickle.loads(saved_state))
+        resumed = restored(pickle.loads(saved_state), network)
         train(resumed, examples, network, recipe, n_epochs=5, callbacks=[Callback()], resume=True, **options)
-        np.testing.assert_equal(saved_copy(resumed) | {"memories": {}}, saved_copy(state) | {"memories": {}})
+        np.testing.assert_equal(resumed.to_dict() | {"memories": {}}, state.to_dict() | {"memories": {}})
 
 
 def test_a_call_that_a_callback_stopped_trains_no_more_when_it_is_resumed(examples, network):
@@ -91,17 +97,16 @@ def test_a_call_that_a_callback_stopped_trains_no_more_when_it_is_resumed(exampl
 
     recipe = recipe_of("adam")
     state = fit(examples, network, recipe, n_epochs=9, callbacks=[StopAt()])
-    assert (state.epoch, state.stopped_by) == (3, "StopAt")
-    resumed = TrainingState.from_dict(state.to_dict(cut_off=True), dict(state.parameters))
+    assert (state.epoch, state.call.stopped_by) == (3, "StopAt")
+    resumed = restored(state.to_dict(), network)
     train(resumed, examples, network, recipe, n_epochs=9, resume=True)
     assert resumed.epoch == 3
     train(resumed, examples, network, recipe, n_epochs=2)
-    assert (resumed.epoch, resumed.stopped_by) == (5, "")
+    assert (resumed.epoch, resumed.call.stopped_by) == (5, "")
 
 
-@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_after_an_error_callbacks_and_state_are_at_the_last_complete_epoch(examples, network, error, whole):
+def test_after_an_error_callbacks_and_state_are_at_the_last_complete_epoch(examples, network, error):
     class Fail(CountEpochs):
         def on_epoch_end(self, run):
             super().on_epoch_end(run)
@@ -109,16 +114,17 @@ def test_after_an_error_callbacks_and_state_are_at_the_last_complete_epoch(examp
                 raise error
 
         def on_train_end(self, run):
-            seen.append((run.state.epoch, run.memory["n_epochs"], run.state.memories["Fail 1"] is run.memory))
+            seen.append((run.state.epoch, run.memory["n_epochs"], run.failed))
 
     state, recipe, seen = initial_state(network), recipe_of("adam", batch_size=10), []
     with pytest.raises(error):
-        train(state, examples, network, recipe, n_epochs=6, callbacks=[Fail()], resumable=whole)
+        train(state, examples, network, recipe, n_epochs=6, callbacks=[Fail()])
     wanted = fit(examples, network, recipe, n_epochs=3)
     np.testing.assert_array_equal(state.parameters.vector, wanted.parameters.vector)
     assert state.history == wanted.history
     assert state.rng.bit_generator.state == wanted.rng.bit_generator.state
-    assert seen == [(3, 3 if whole else 4, True)]  # memories are restored only in a training that can be resumed
+    assert state.memories == {"Fail 1": {"n_epochs": 3}}
+    assert seen == [(3, 3, error is RuntimeError)]
 
 
 # Validation.
@@ -133,7 +139,24 @@ def test_after_an_error_callbacks_and_state_are_at_the_last_complete_epoch(examp
     ],
 )
 def test_the_monitored_value_is_the_score_or_the_validation_cost_or_the_cost(values, wanted):
-    assert judged(values) == wanted
+    assert monitored_value(values) == wanted
+
+
+@pytest.mark.parametrize(
+    ("monitor", "best_epoch"), [("auto", 2), ("validation_score", 2), ("validation_cost", 3), ("cost", 5)]
+)
+def test_the_monitor_chooses_the_epoch_that_is_kept(examples, network, monitor, best_epoch):
+    curves = {"validation_cost": [3.0, 2.0, 1.0, 4.0, 5.0], "validation_score": [0.1, 0.9, 0.2, 0.3, 0.4]}
+    epochs = zip(*curves.values())
+    options = {"validate": lambda parameters: dict(zip(curves, next(epochs))), "monitor": monitor}
+    state = fit(examples, network, Recipe(SGD(), 0.1), **options)
+    assert state.best_epoch == best_epoch
+
+
+@pytest.mark.parametrize(("validated", "keeps_best"), [(True, False), (False, True)])
+def test_keeps_best_says_whether_the_best_epoch_is_kept(examples, network, validated, keeps_best):
+    options = {"validate": validate_by(range(5)) if validated else None, "keeps_best": keeps_best}
+    assert (fit(examples, network, Recipe(SGD(), 0.1), **options).best is not None) == keeps_best
 
 
 def test_the_history_has_nan_for_epochs_without_validation(examples, network):
@@ -152,8 +175,17 @@ def far_too_fast(**options):
 
 def test_divergence_is_an_error_that_names_the_learning_rate(examples, network):
     network = replace(network, activation="relu")
-    with pytest.raises(ValueError, match=r"diverged.*scale_inputs.*learning_rate \(it was 1e\+200\) or max_grad"):
+    with pytest.raises(ValueError, match=r"diverged.*Try a lower learning_rate \(it was 1e\+200\) or max_grad"):
         fit(examples, network, far_too_fast(batch_size=5))
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_divergence_on_large_inputs_names_their_scaling_too(examples, network, container):
+    network, large = replace(network, activation="relu"), examples._replace(X=container(100 * examples.X))
+    with pytest.raises(ValueError, match=r"Try inputs scaled.*scale_inputs.*learning_rate \(it was 1e\+200\) or max"):
+        fit(large, network, far_too_fast(batch_size=5))
+    with pytest.raises(ValueError, match=r"Try a lower learning_rate"):
+        fit(unscale(examples), network, far_too_fast(batch_size=5))
 
 
 def test_divergence_after_a_good_epoch_restores_that_epoch_and_warns(examples, network):
@@ -162,23 +194,63 @@ def test_divergence_after_a_good_epoch_restores_that_epoch_and_warns(examples, n
     with pytest.warns(ConvergenceWarning, match=r"diverged.*epoch 2 are kept.*learning_rate_schedule"):
         state = fit(examples, network, recipe, n_epochs=9, validate=validate_by([2.0, 1.0, 3.0]))
     assert state.best_epoch == 2
-    assert state.finite
-    assert np.array_equal(state.parameters.vector, state.best_vector)
+    assert state.is_finite
+    assert np.array_equal(state.parameters.vector, state.best.vector)
     assert state.optimizer_state is None
 
 
 def test_a_cost_that_explodes_but_stays_finite_warns(examples):
-    with pytest.warns(ConvergenceWarning, match=r"diverged: the cost began at .*; guessing costs .*learning_rate"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"diverged: the cost began at .*; uniform probabilities cost .*learning_rate"
+    ):
         state = fit(examples, Network((4, 3)), Recipe(SGD(), learning_rate=1e4, batch_size=5))
-    assert state.finite
+    assert state.is_finite
 
 
 def test_clipping_prevents_the_divergence(examples, network):
     network, recipe = replace(network, activation="relu"), Recipe(SGD(), learning_rate=1e200, max_grad_norm=1e-201)
-    assert fit(examples, network, recipe).finite
+    assert fit(examples, network, recipe).is_finite
 
 
 def test_noise_that_cannot_be_learned_is_not_called_divergence():
     rng = np.random.default_rng(0)
     noise = Examples(rng.normal(size=(4, M)), rng.integers(3, size=(1, M)))
-    assert fit(noise, Network((4, 3)), recipe_of("sgd", batch_size=5), n_epochs=50).finite
+    assert fit(noise, Network((4, 3)), recipe_of("sgd", batch_size=5), n_epochs=50).is_finite
+
+
+@pytest.mark.parametrize(("learning_rate", "n_warnings"), [(1e4, 1), (0.01, 0)])
+def test_train_returns_the_warnings_that_it_issues(examples, learning_rate, n_warnings):
+    state, recipe = initial_state(Network((4, 3))), Recipe(SGD(), learning_rate, batch_size=5)
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always")
+        returned = train(state, examples, Network((4, 3)), recipe, n_epochs=5)
+    assert returned == [str(warning.message) for warning in issued]
+    assert len(returned) == n_warnings
+
+
+# The calls from `fit` to dW.
+
+
+def names_up_to(outermost, frame):
+    """Return the names of the package's functions on the stack, from a frame out to a function; the outermost first."""
+    names = []
+    while frame is not None and names[:1] != [outermost]:
+        if frame.f_globals.get("__name__", "").startswith("sklearn_deepnn"):
+            names.insert(0, frame.f_code.co_name)
+        frame = frame.f_back
+    return names
+
+
+def test_six_functions_lead_from_fit_to_the_line_that_computes_dW(examples, monkeypatch):
+    stacks, product = {}, dense.product
+
+    def recorded(A, B, out=None):
+        if out is not None:  # of dW and db
+            stacks[out.shape] = names_up_to("fit", sys._getframe(1))
+        return product(A, B, out=out)
+
+    monkeypatch.setattr(dense, "product", recorded)
+    DeepNNClassifier((5,), batch_size=None, max_iter=2, n_iter_no_change=9).fit(examples.X.T, examples.Y[0])
+    down_to_model_backward = ["fit", "train", "backpropagate", "model_backward"]
+    assert stacks[5, 4] == [*down_to_model_backward, "linear_activation_backward", "linear_backward"]  # dW1
+    assert stacks[3, 5] == [*down_to_model_backward, "linear_backward"]  # dW2

@@ -1,14 +1,19 @@
 """What one update does to the parameters."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from training_cases import FIRST_ORDER, M, fit, initial_state, recipe_of
+from training_cases import FIRST_ORDER, PENALISED, M, backpropagate, fit, initial_state, recipe_of
 
-from sklearn_deepnn.network.model import Network, model_forward, running_statistics
-from sklearn_deepnn.training.loop import Examples, Recipe, draw_batch, evaluate
+from sklearn_deepnn.callbacks import Callback
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.model import model_forward, running_statistics
+from sklearn_deepnn.network.parameters import Parameters
+from sklearn_deepnn.training.examples import Examples
 from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from sklearn_deepnn.training.recipe import Recipe
 from sklearn_deepnn.training.schedules import SCHEDULES
 
 # Gradient steps.
@@ -17,8 +22,7 @@ from sklearn_deepnn.training.schedules import SCHEDULES
 def first_gradient(examples, network, **options):
     """Return the initial parameters and their gradient over all examples."""
     parameters = initial_state(network).parameters
-    batch = draw_batch(examples, slice(None), network, np.float64, **options)
-    return parameters, evaluate(batch, parameters, network, out=parameters.gradients())[1].vector
+    return parameters, backpropagate(examples, slice(None), parameters, network, **options)[0].vector
 
 
 def test_a_step_of_gradient_descent_follows_the_negative_gradient(network, examples):
@@ -153,8 +157,7 @@ def test_single_precision_trains_as_double_precision(examples, network, name):
 def test_lbfgs_minimises_the_cost_with_its_penalty(examples):
     network, recipe = Network((4, 3)), Recipe(LBFGS(gradient_tolerance=1e-8), 1.0, weight_decay=0.1)
     state = fit(examples, network, recipe, n_epochs=100)
-    batch = draw_batch(examples, slice(None), network, np.float64)
-    grads = evaluate(batch, state.parameters, network, out=state.parameters.gradients())[1]
+    grads, _ = backpropagate(examples, slice(None), state.parameters, network)
     np.testing.assert_allclose(grads["dW1"] + 0.1 * state.parameters["W1"], 0, atol=1e-7)
     np.testing.assert_allclose(grads["db1"], 0, atol=1e-7)
     assert state.optimizer_state["converged"]
@@ -177,3 +180,108 @@ def test_lbfgs_leaves_the_running_statistics_of_the_whole_set_at_the_final_weigh
     assert len(wanted) == 4
     for name, array in wanted.items():
         np.testing.assert_allclose(parameters[name], array, rtol=1e-12)
+
+
+# Parameters that a callback replaces.
+
+
+class ChangeParameters(Callback):
+    """Shrink the parameters between two epochs: in place, or in a copy that replaces them."""
+
+    def __init__(self, hook, replaces):
+        setattr(self, hook, self.change)
+        self.replaces, self.replaced = replaces, []
+
+    def change(self, run):
+        if self.replaces:
+            self.replaced.append((run.state.parameters, run.state.parameters.vector.copy()))
+            run.state.parameters = run.state.parameters.copy()
+        run.state.parameters.vector *= 0.9
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_bytes", [2**20, 56], ids=["one block", "several blocks"])
+@pytest.mark.parametrize("options", [{}, {"averaging_epochs": 1.5, **PENALISED}], ids=["plain", "averaged"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_continues_with_parameters_that_a_callback_assigns(
+    examples, network, split_into, block_bytes, name, batch_norm, options, n_bytes, n_chunks, hook
+):
+    network, recipe = replace(network, batch_norm=batch_norm), recipe_of(name, batch_size=10, **options)
+    split_into(n_chunks)
+    block_bytes(n_bytes)
+    in_place, assigned = ChangeParameters(hook, replaces=False), ChangeParameters(hook, replaces=True)
+    wanted, found = (fit(examples, network, recipe, callbacks=[callback]) for callback in (in_place, assigned))
+    np.testing.assert_equal(found.to_dict(), wanted.to_dict() | {"memories": found.memories})
+    assert not np.array_equal(found.parameters.vector, fit(examples, network, recipe).parameters.vector)
+    assert len(assigned.replaced) == 5
+    for parameters, before in assigned.replaced:  # nobody writes to parameters that have been replaced
+        np.testing.assert_array_equal(parameters.vector, before)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_continues_with_new_values_that_a_callback_assigns(examples, network, name):
+    class Restart(Callback):
+        def on_epoch_end(self, run):
+            if run.state.epoch == 2:
+                run.state.parameters = Parameters(dict(initial_state(network, seed=3).parameters))
+                run.state.optimizer_state = recipe.optimizer.init(run.state.parameters.trainable)
+
+    recipe = recipe_of(name, shuffle=False)
+    restarted = fit(examples, network, recipe, n_epochs=3, callbacks=[Restart()])
+    alone = fit(examples, network, recipe, n_epochs=1, seed=3)
+    np.testing.assert_array_equal(restarted.parameters.vector, alone.parameters.vector)
+
+
+# The whole vector, or blocks.
+
+
+@pytest.fixture
+def sizes_of_updates(monkeypatch):
+    """Register an elementwise optimizer and another one. Return the lengths of the vectors that each updates."""
+    sizes = {"elementwise": [], "whole": []}
+
+    @dataclass(frozen=True)
+    class Elementwise(SGD):
+        def update(self, parameters, grads, state, learning_rate):
+            sizes["elementwise"].append(parameters.size)
+            super().update(parameters, grads, state, learning_rate)
+
+    @dataclass(frozen=True)
+    class Whole(SGD):
+        """Step by a fixed distance, for which it needs the norm of the whole gradient."""
+
+        elementwise: ClassVar[bool] = False
+
+        def update(self, parameters, grads, state, learning_rate):
+            sizes["whole"].append(parameters.size)
+            super().update(parameters, grads / np.linalg.norm(grads), state, learning_rate)
+
+    for name, optimizer in (("elementwise", Elementwise), ("whole", Whole)):
+        monkeypatch.setitem(OPTIMIZERS, name, optimizer)
+    return sizes
+
+
+@pytest.mark.parametrize("n_chunks", [1, 3])
+def test_an_optimizer_that_is_not_elementwise_gets_the_whole_vector(
+    examples, network, split_into, block_bytes, sizes_of_updates, n_chunks
+):
+    split_into(n_chunks)
+    whole = fit(examples, network, recipe_of("whole", **PENALISED))
+    block_bytes(56)
+    found = fit(examples, network, recipe_of("whole", **PENALISED))
+    n_parameters = whole.parameters.trainable.size
+    assert sizes_of_updates == {"elementwise": [], "whole": [n_parameters] * 10}
+    np.testing.assert_array_equal(found.parameters.vector, whole.parameters.vector)
+
+
+@pytest.mark.parametrize("n_chunks", [1, 3])
+def test_an_elementwise_optimizer_gets_blocks(examples, network, split_into, block_bytes, sizes_of_updates, n_chunks):
+    split_into(n_chunks)
+    block_bytes(56)
+    state = fit(examples, network, recipe_of("elementwise"), n_epochs=2)
+    sizes = sizes_of_updates["elementwise"]
+    assert sum(sizes) == 2 * state.parameters.trainable.size
+    assert max(sizes) <= 56 // 8
+    assert len(sizes) % (2 * n_chunks) == 0  # as many blocks for each thread

@@ -1,33 +1,26 @@
-"""Batch normalisation: each unit is centred and scaled over the batch, then given a mean and a size of its own."""
+"""Batch normalisation: standardize each unit over the batch, then give it a learned scale and offset."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from ...typing import Array
-from .averaging import averaging_column
+from .dense import constant_column
 
 EPSILON = 1e-5
 
 
 class BatchnormCache(NamedTuple):
-    """What `batchnorm_forward` leaves: for `batchnorm_backward`, and for the running statistics.
+    """What `batchnorm_forward` keeps for `batchnorm_backward` and for the running statistics."""
 
-    Attributes
-    ----------
-    Z_hat : ndarray of shape (n_l, m)
-        The normalised input.
-    gamma, sigma, mean, variance : ndarrays of shape (n_l, 1)
-    share : ndarray of shape (m, 1), or None
-        What each example weighs in the mean, 1/m unweighted; None where the statistics were given.
-    """
-
-    Z_hat: Array
-    gamma: Array
-    sigma: Array
-    mean: Array
-    variance: Array
-    share: Array | None
+    Z_hat: Array  # (n_l, m): the standardized input
+    gamma: Array  # (n_l, 1)
+    sigma: Array  # (n_l, 1)
+    mean: Array  # (n_l, 1)
+    variance: Array  # (n_l, 1)
+    # (m, 1), or None: each example's fraction of the total weight, 1/m if unweighted. None if the
+    # statistics were given.
+    fractions: Array | None
 
 
 def batchnorm_forward(
@@ -38,16 +31,16 @@ def batchnorm_forward(
     statistics: tuple[Array, Array] | None = None,
     sample_weight: Array | None = None,
 ) -> tuple[Array, BatchnormCache]:
-    """Normalise each unit: gamma * (Z - mean) / sqrt(variance + epsilon) + beta.
+    """Normalise each unit: gamma (Z - mean) / sqrt(variance + epsilon) + beta.
 
     Parameters
     ----------
     Z : ndarray of shape (n_l, m)
     gamma, beta : ndarrays of shape (n_l, 1)
     statistics : tuple of two ndarrays of shape (n_l, 1), optional
-        Mean and variance, as counted while training: for predicting. By default those of the batch are taken.
+        Running mean and variance, for prediction. By default those of the batch are computed.
     sample_weight : ndarray of shape (m,), optional
-        Weights for the statistics of the batch, so that an example of weight 2 counts as two examples.
+        Weights for the statistics of the batch: an example of weight 2 counts as two examples.
 
     Returns
     -------
@@ -56,59 +49,51 @@ def batchnorm_forward(
 
     References
     ----------
-    .. [1] Ioffe, Szegedy (2015), "Batch normalization", ICML. Unlike there, the variance of the batch is taken as it is
-       and not times m / (m - 1) when it goes into the running statistics: m is not defined for weighted examples.
+    .. [1] Ioffe, Szegedy (2015), "Batch normalization", ICML. The paper multiplies the variance by m / (m - 1) for the
+       running statistics. This function does not: m is undefined for weighted examples.
     """
-    share = None
+    fractions = None
     if statistics is None:
-        share = averaging_column(Z.shape[-1], Z.dtype, Z.shape[-1])
-        # weights may be too small for this precision
+        fractions = constant_column(Z.shape[-1], Z.dtype, 1 / Z.shape[-1])
+        # weights may underflow to 0 in float32
         if sample_weight is not None and sample_weight.any(axis=-1).all():
-            share = (sample_weight / sample_weight.sum(axis=-1, keepdims=True))[..., np.newaxis]
-        mean = Z @ share
-        centred = Z - mean
-        variance = (centred * centred) @ share
+            fractions = (sample_weight / sample_weight.sum(axis=-1, keepdims=True))[..., np.newaxis]
+        mean = Z @ fractions
+        centered = Z - mean
+        variance = (centered * centered) @ fractions
     else:
         mean, variance = statistics
-        centred = Z - mean
+        centered = Z - mean
     sigma = np.sqrt(variance + EPSILON)
-    Z_hat = centred / sigma
-    return gamma * Z_hat + beta, BatchnormCache(Z_hat, gamma, sigma, mean, variance, share)
+    Z_hat = centered / sigma
+    return gamma * Z_hat + beta, BatchnormCache(Z_hat, gamma, sigma, mean, variance, fractions)
 
 
 def batchnorm_backward(
-    dZ_tilde: Array,
-    cache: BatchnormCache,
-    *,
-    m: int | None = None,
-    out: tuple[Array | None, Array | None] = (None, None),
+    dZ_tilde: Array, cache: BatchnormCache, *, out: tuple[Array | None, Array | None] = (None, None)
 ) -> tuple[Array, Array, Array]:
-    """Backpropagate through `batchnorm_forward`, through the statistics of the batch as well.
+    """Backpropagate through `batchnorm_forward`, and through the statistics of the batch.
 
-    With share u_j of example j: dZ_j = gamma / sigma * (d_j - u_j sum_k d_k - u_j Z_hat_j sum_k d_k Z_hat_k).
+    dZ_j = gamma / sigma (d_j - u_j (sum_k d_k + Z_hat_j sum_k d_k Z_hat_k)), where d_j is dZ_tilde of example j and u_j
+    its fraction of the total weight. The sums are dbeta and dgamma.
 
     Parameters
     ----------
     dZ_tilde : ndarray of shape (n_l, m)
     cache : BatchnormCache
-    m : int, optional
-        As in `linear_backward`.
     out : pair of ndarrays or None, default=(None, None)
-        Where to write dgamma and dbeta.
+        Arrays to write dgamma and dbeta into.
 
     Returns
     -------
     dZ : ndarray of shape (n_l, m)
     dgamma, dbeta : ndarrays of shape (n_l, 1)
-        Averaged over the examples.
+        Sums over the examples.
     """
-    n = dZ_tilde.shape[-1]
-    m = n if m is None else m
-    average = averaging_column(n, dZ_tilde.dtype, m)
-    dgamma = np.matmul(dZ_tilde * cache.Z_hat, average, out=out[0])
-    dbeta = np.matmul(dZ_tilde, average, out=out[1])
+    ones = constant_column(dZ_tilde.shape[-1], dZ_tilde.dtype)
+    dgamma = np.matmul(dZ_tilde * cache.Z_hat, ones, out=out[0])
+    dbeta = np.matmul(dZ_tilde, ones, out=out[1])
     dZ = dZ_tilde
-    if cache.share is not None:
-        # the sums over k are m dbeta and m dgamma
-        dZ = dZ_tilde - (m * dbeta + (m * dgamma) * cache.Z_hat) * cache.share.mT
+    if cache.fractions is not None:
+        dZ = dZ_tilde - (dbeta + dgamma * cache.Z_hat) * cache.fractions.mT
     return dZ * (cache.gamma / cache.sigma), dgamma, dbeta

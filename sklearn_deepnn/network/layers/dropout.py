@@ -1,4 +1,4 @@
-"""Dropout: each unit of each example is silenced by chance while training."""
+"""Dropout: set random units of each example to 0 during training."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from ...typing import Array
 
 
 def dropout_forward(A: Array, dropout_rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Drop units with probability `dropout_rate`, rescale the rest: A * (U >= rate) / (1 - rate).
+    """Drop units with probability `dropout_rate` and rescale the rest: A * (U >= rate) / (1 - rate).
 
-    The expectation of the result is A, so that nothing needs doing when predicting.
+    The expectation of the result is A. Prediction therefore needs no correction.
 
     Parameters
     ----------
@@ -20,8 +20,9 @@ def dropout_forward(A: Array, dropout_rate: float, rng: np.random.Generator) -> 
 
     Returns
     -------
-    A_dropped, cache : ndarrays of shape (n_l, m)
-        The result, and the scaled mask that `dropout_backward` multiplies by.
+    A_dropped : ndarray of shape (n_l, m)
+    cache : ndarray of shape (n_l, m)
+        The scaled mask, which `dropout_backward` multiplies by.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def dropout_forward(A: Array, dropout_rate: float, rng: np.random.Generator) -> 
        1929-1958.
     """
     check_real("dropout_rate", dropout_rate, 0, 1, closed="left")
-    # float32 draws cost half as much, and their 24 bits are plenty to compare with a rate
+    # float32 draws take half the time of float64 draws, and 24 bits suffice for a comparison with a rate
     kept = rng.random(A.shape, dtype=np.float32) >= dropout_rate
     mask = np.multiply(kept, 1 / (1 - dropout_rate), dtype=A.dtype)
     return A * mask, mask
@@ -45,8 +46,9 @@ def dropout_backward(dA: Array, cache: Array) -> Array:
 
     Parameters
     ----------
-    dA, cache : ndarrays of shape (n_l, m)
-        The incoming gradient, and the scaled mask.
+    dA : ndarray of shape (n_l, m)
+    cache : ndarray of shape (n_l, m)
+        The scaled mask.
 
     Returns
     -------

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.layers import (
     linear_activation_backward,
@@ -9,6 +10,7 @@ from sklearn_deepnn.network.layers import (
     linear_backward,
     linear_forward,
 )
+from sklearn_deepnn.network.layers.dense import constant_column
 
 N_IN, N_OUT, M = 4, 3, 6
 SPARSE = [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix]
@@ -39,6 +41,7 @@ def test_linear_forward_is_the_product_plus_the_bias(layer):
     A_prev, W, b = layer
     Z, cache = linear_forward(A_prev, W, b)
     np.testing.assert_allclose(Z, np.einsum("ik,kj->ij", W, A_prev) + b, rtol=1e-13)
+    assert cache._fields == ("A_prev", "W", "b")
     assert all(kept is given for kept, given in zip(cache, layer))
 
 
@@ -56,22 +59,31 @@ def test_linear_backward_is_the_transposed_products_averaged(layer, dZ):
     np.testing.assert_allclose(db, np.einsum("ij->i", dZ)[:, np.newaxis] / M, rtol=1e-13)
 
 
+@pytest.mark.parametrize("m", [1, 2 * M])
+@pytest.mark.parametrize("container", [np.array, *SPARSE])
+def test_the_sums_are_divided_by_the_number_given(layer, dZ, container, m):
+    A_prev, W, b = layer
+    cache = linear_forward(container(A_prev), W, b)[1]
+    for found, mean in zip(linear_backward(dZ, cache, m=m)[1:], linear_backward(dZ, cache)[1:]):
+        np.testing.assert_allclose(found, mean * M / m, rtol=1e-12)
+
+
 def test_linear_backward_without_bias_has_no_db(layer, dZ):
     A_prev, W, _ = layer
     assert linear_backward(dZ, linear_forward(A_prev, W, None)[1])[2] is None
 
 
-def test_linear_backward_spares_the_input_s_gradient(layer, dZ):
+def test_linear_backward_skips_the_gradient_of_the_activations(layer, dZ):
     cache = linear_forward(*layer)[1]
-    dA_prev, dW, db = linear_backward(dZ, cache, wrt_input=False)
+    dA_prev, dW, db = linear_backward(dZ, cache, wrt=("parameters",))
     assert dA_prev is None
     np.testing.assert_array_equal(dW, linear_backward(dZ, cache)[1])
     np.testing.assert_array_equal(db, linear_backward(dZ, cache)[2])
 
 
-def test_linear_backward_spares_the_gradients_of_the_parameters(layer, dZ):
+def test_linear_backward_skips_the_gradients_of_the_parameters(layer, dZ):
     cache = linear_forward(*layer)[1]
-    dA_prev, dW, db = linear_backward(dZ, cache, wrt_parameters=False)
+    dA_prev, dW, db = linear_backward(dZ, cache, wrt=("activations",))
     assert dW is db is None
     np.testing.assert_array_equal(dA_prev, linear_backward(dZ, cache)[0])
 
@@ -125,10 +137,31 @@ def test_activation_backward_equals_central_differences(layer, dZ, rng, name, pl
 def test_activation_backward_passes_its_options_on(layer, dZ):
     room = np.empty((N_OUT, N_IN)), np.empty((N_OUT, 1))
     cache = linear_activation_forward(*layer, "tanh")[1]
-    dA_prev, dW, db = linear_activation_backward(dZ, cache, "tanh", out=room, wrt_input=False)
+    dA_prev, dW, db = linear_activation_backward(dZ, cache, "tanh", out=room, wrt=("parameters",))
     assert dA_prev is None
     assert dW is room[0]
     assert db is room[1]
+
+
+def test_a_pair_of_functions_is_an_activation(layer, dZ):
+    pair = ACTIVATIONS["tanh"].forward, ACTIVATIONS["tanh"].backward
+    A, cache = linear_activation_forward(*layer, pair)
+    wanted, wanted_cache = linear_activation_forward(*layer, "tanh")
+    np.testing.assert_array_equal(A, wanted)
+    gradients = linear_activation_backward(dZ, cache, pair), linear_activation_backward(dZ, wanted_cache, "tanh")
+    for found, wanted in zip(*gradients):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("activation", ["step", None, (np.tanh,), (np.tanh, "relu")])
+def test_what_is_no_activation_is_named(layer, activation):
+    with pytest.raises(InvalidParameterError, match=r"activation must be one of .* a pair of functions .*, got "):
+        linear_activation_forward(*layer, activation)
+
+
+def test_the_column_that_all_sums_share_is_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        constant_column(3, np.dtype(np.float64))[0] = 2
 
 
 def test_arguments_stay_as_they_were(layer, dZ):

@@ -1,0 +1,206 @@
+"""Where training begins: a new state, an earlier fit that is continued, or a checkpoint that is resumed.
+
+"Continue" is said of `warm_start` and `partial_fit`, which train for more epochs. "Resume" is said of a checkpoint: an
+interrupted call of `fit` is carried to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from numbers import Number
+from typing import Any, NamedTuple, Self
+
+import joblib
+import numpy as np
+from scipy.sparse import csr_array
+
+from ..callbacks import EarlyStopping, ReduceLROnPlateau, load_checkpoint
+from ..callbacks.checkpoints import has_later_checkpoints, newest_checkpoint
+from ..callbacks.progress import print_not_resumed
+from ..callbacks.scikit_learn import callbacks_of
+from ..checks import naming, reject, warn_user
+from ..network.architecture import Network
+from ..network.parameters import Parameters
+from ..network.prediction import take_columns
+from ..network.scaling import Scaling, unfold_scaling
+from ..training.examples import Examples
+from ..training.optimizers import OPTIMIZERS
+from ..training.state import TrainingState, copied
+from ..typing import Inputs
+from .scaling import Moments
+from .settings import parameters_of
+
+N_HASHED = 1000  # samples of X that tell it from other data
+FREE_TO_CHANGE = {"verbose", "warm_start", "max_iter"}  # parameters that a resumed call may have different
+COMPARING = EarlyStopping, ReduceLROnPlateau  # callbacks that compare the epochs of a call
+KEY_OF_PARTS = 8 * "0"  # ends the name of a training by `partial_fit`
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the data were prepared: what the next call needs to prepare its data alike."""
+
+    split_seed: int  # seed of the split into training and validation set
+    weight_scale: float  # what sample weights are divided by
+    scaling: Scaling | None = None
+    moments: Moments | None = None  # mean and variance of all inputs so far, with "standard" scaling
+    data_hash: str = ""  # tells the data from other data. Only checkpoints have it.
+
+    @property
+    def scale_inputs(self) -> str | None:
+        """The name of the scaling, as the parameter `scale_inputs` has it."""
+        if self.scaling is None:
+            return None
+        return "standard" if self.moments else "robust"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as arrays, dicts, numbers and strings."""
+        arrays = (Scaling, Moments)
+        return {name: v._asdict() if isinstance(v, arrays) else v for name, v in vars(self).items()}
+
+    @classmethod
+    def restore(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the preparation that `to_dict` was called on, independent of `saved`."""
+        saved = copied(dict(saved))
+        for name, kind in (("scaling", Scaling), ("moments", Moments)):
+            saved[name] = None if saved[name] is None else kind(**saved[name])
+        return cls(**saved)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier training to start from."""
+
+    network: Network
+    state: TrainingState  # a copy, free to change
+    preparation: Preparation
+    fitted: Mapping[str, Any] = field(repr=False)  # the fitted attributes of its estimator
+    resumes: bool = False  # whether a checkpoint is resumed. Otherwise training continues for more epochs.
+    has_later_checkpoints: bool = False  # whether the training has written checkpoints after this one
+
+    @classmethod
+    def of(cls, fitted: Mapping[str, Any], **how: bool) -> Self:
+        """Return the training that the attributes of a fitted estimator hold."""
+        saved = dict(fitted["training_state_"])
+        preparation = Preparation.restore(saved.pop("preparation"))
+        parameters = Parameters(unfold_scaling(fitted["parameters_"], preparation.scaling))
+        state = TrainingState(parameters, np.random.default_rng(0)).restore(saved)  # which sets the generator
+        return cls(Network.restore(fitted["network_"]), state, preparation, fitted, **how)
+
+
+class Fingerprint(NamedTuple):
+    """What tells a fit from other fits: hashes of its data, and of its data and parameters. Empty if nobody asks."""
+
+    data_hash: str = ""
+    key: str = ""
+
+
+def fingerprint_of(estimator: Any, sets: Sequence[Examples], labels: list[Any]) -> Fingerprint:
+    """Return the fingerprint of a fit. A sample of X is hashed, and all of y and the weights."""
+    samples = [take_columns(each.X, each.spread_sample(N_HASHED).columns, np.float64) for each in sets]
+    others = [(each.n, each.Y, each.sample_weight) for each in sets]
+    data_hash = joblib.hash([labels, list(map(nonzeros, samples)), others])
+    given = sorted(parameters_of(estimator).items())
+    parameters = [(name, hash_of_value(value)) for name, value in given if name not in FREE_TO_CHANGE]
+    steering = [repr(callback) for callback in callbacks_of(estimator) if isinstance(callback, COMPARING)]
+    return Fingerprint(data_hash, joblib.hash([data_hash, parameters, steering]))
+
+
+def last_fit(estimator: Any) -> Earlier | None:
+    """Return the last training of an estimator, to continue from, or None if it is not fitted."""
+    return Earlier.of(vars(estimator)) if estimator.__sklearn_is_fitted__() else None
+
+
+def earlier_training(
+    estimator: Any, resume_from: str | os.PathLike[str] | None, fingerprint: Fingerprint
+) -> Earlier | None:
+    """Return the training that `fit` starts from: a checkpoint, with `warm_start` the last fit, or None."""
+    checkpoint = None if resume_from is None else checkpoint_of(estimator, resume_from, fingerprint.key)
+    if resume_from is None or checkpoint is None:
+        if resume_from is not None and estimator.verbose:
+            print_not_resumed(resume_from)
+        return last_fit(estimator) if estimator.warm_start else None
+    earlier = Earlier.of(vars(checkpoint), resumes=True, has_later_checkpoints=has_later_checkpoints(resume_from))
+    if earlier.preparation.data_hash != fingerprint.data_hash:
+        wanted = "a checkpoint of a fit on the same X, y, weights and X_val"
+        raise ValueError(f"resume_from must be {wanted}, got {resume_from!r}, a checkpoint of a fit on other data.")
+    return earlier
+
+
+def checkpoint_of(estimator: Any, path: str | os.PathLike[str], key: str) -> Any:
+    """Return the estimator that a checkpoint holds, or None if a folder has no checkpoint of such a fit."""
+    if not isinstance(path, (str, os.PathLike)):
+        reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
+    if newest_checkpoint(path, key) is None:
+        return None
+    with naming("resume_from"):
+        checkpoint = load_checkpoint(path, key)
+    is_ours = isinstance(checkpoint, type(estimator)) and hasattr(checkpoint, "training_state_")
+    # an estimator that was saved otherwise lacks the state of its call
+    if not is_ours or not checkpoint.training_state_["preparation"]["data_hash"]:
+        reject("resume_from", f"the checkpoint of a {type(estimator).__name__}", path)
+    return checkpoint
+
+
+def name_of_training(earlier: Earlier | None, key: str) -> str:
+    """Return what logs and checkpoints call a training: the name that it has, or a new one if there is a key."""
+    # training that branches off an older checkpoint, or that has other data or parameters, gets a new name
+    if earlier is not None and not earlier.has_later_checkpoints and earlier.state.name.endswith(key[:8]):
+        return earlier.state.name
+    if not key:
+        return ""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{key[:8]}"
+
+
+def warn_of_other_parameters(earlier: Earlier | None, estimator: Any) -> None:
+    """Warn if a checkpoint is resumed with other parameters, as far as their values can be compared."""
+    if earlier is None or not earlier.resumes:
+        return
+    before, now = earlier.fitted, parameters_of(estimator)
+    names = [name for name in now if name in before and name not in FREE_TO_CHANGE]
+    comparable = [name for name in names if can_compare(before[name]) and can_compare(now[name])]
+    changed = [name for name in comparable if as_lists(before[name]) != as_lists(now[name])]
+    if changed:
+        message = "The checkpoint in resume_from is of a fit with other parameters, so training ends with other weights"
+        changes = ", ".join(f"{name} from {before[name]!r} to {now[name]!r}" for name in changed)
+        warn_user(f"{message}. Changed: {changes}.", UserWarning)
+
+
+def can_compare(value: object) -> bool:
+    """Say whether two values of a parameter can be compared by ==, before and after they were saved."""
+    if isinstance(value, (list, tuple)):
+        return all(map(can_compare, value))
+    return value is None or isinstance(value, (str, Number, *OPTIMIZERS.values()))
+
+
+def as_lists(value: Any) -> Any:
+    """Return a value with lists in place of tuples, and Python's numbers in place of NumPy's."""
+    value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+    return list(map(as_lists, value)) if isinstance(value, (list, tuple)) else value
+
+
+def nonzeros(X: Inputs) -> tuple[Any, ...]:
+    """Return shape, values and positions of the nonzero numbers: the same for a dense and for a sparse array."""
+    X = csr_array(X)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X.shape, X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
+
+
+def hash_of_value(value: object) -> str:
+    """Return a hash of a parameter's value. Of generators, and of what cannot be pickled, only the type counts."""
+    try:
+        return type(value).__name__ if isinstance(value, np.random.RandomState) else joblib.hash(as_lists(value))
+    except (pickle.PicklingError, AttributeError, TypeError):  # a lambda
+        return type(value).__name__
+
+
+def check_unchanged(name: str, before: object, now: object) -> None:
+    """Raise if training cannot continue because a setting has changed."""
+    if before != now:
+        advice = "To start anew, call fit with warm_start=False and without resume_from."
+        raise ValueError(f"Training cannot continue: {name} must stay {before!r}, got {now!r}. {advice}")

@@ -1,0 +1,138 @@
+"""How inputs are scaled: what each feature is centered by and divided by, learned from the training set.
+
+Conventions: columns are examples. `center` and `scale` are (n_0, 1), float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from ..network.prediction import take_columns
+from ..network.scaling import Scaling
+from ..training.examples import Examples
+from ..typing import Array, Inputs
+
+CHUNK_ELEMENTS = 2**16  # numbers of X in a chunk
+FAR_FROM_ZERO = 1000.0  # standard deviations; float32 cannot resolve features with such a mean
+MANY_VALUES = 10  # different values that a feature needs to show its scale
+FAR_OFF, VERY_FAR_OFF, FEW_OTHERS = 2.0, 10.0, 20  # times the usual distance; with few examples the second number
+
+
+class Moments(NamedTuple):
+    """Weighted moments of each feature."""
+
+    mean: Array  # (n_0, 1)
+    variance: Array  # (n_0, 1)
+    total_weight: float  # of the examples
+
+    def merged(self, other: Moments) -> Moments:
+        """Return the moments of both sets together. The same set twice gives the same moments, to the bit."""
+        # Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", The American Statistician 37
+        total_weight = self.total_weight + other.total_weight
+        fraction, step = other.total_weight / total_weight, other.mean - self.mean
+        variance = self.variance + fraction * (other.variance - self.variance) + fraction * (1 - fraction) * step**2
+        return Moments(self.mean + fraction * step, variance, total_weight)
+
+    def scaling(self) -> Scaling:
+        """Return the scaling to mean 0 and variance 1."""
+        if not np.isfinite(self.variance).all():
+            largest = f"a feature of mean {np.abs(self.mean).max():g}"
+            raise ValueError(f"X must have features of finite variance to be scaled, got {largest}.")
+        deviation = np.sqrt(self.variance)
+        varies = deviation > 4e-15 * np.abs(self.mean)  # rounding gives constant sparse features a smaller deviation
+        return Scaling(self.mean, np.where(varies, deviation, np.inf))
+
+
+def learn_scaling(
+    name: str | None, examples: Examples, moments: Moments | None = None
+) -> tuple[Scaling | None, Moments | None]:
+    """Return the scaling for examples, and with "standard" their moments, merged with those of earlier examples."""
+    if name is None:
+        return None, None
+    if name != "standard":
+        return SCALINGS[name](examples), None
+    of_examples = input_moments(examples)
+    moments = of_examples if moments is None else moments.merged(of_examples)
+    return moments.scaling(), moments
+
+
+def far_features(scaling: Scaling) -> Array:
+    """Return the features that float32 cannot resolve: their mean is far from zero, or their scale is extreme."""
+    center, scale = scaling.center[:, 0], scaling.scale[:, 0]
+    is_far = (np.abs(center) > FAR_FROM_ZERO * scale) | (scale < 1e-30) | (scale > 1e30)
+    return np.flatnonzero(is_far & np.isfinite(scale))
+
+
+def on_another_scale(X: Inputs, others: Inputs) -> float | None:
+    """Return how far other examples lie from X, if the distance is unusual for data of one kind."""
+    X, others = (np.asarray(each.toarray() if issparse(each) else each, np.float64) for each in (X, others))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # rare words and categories may be absent from a sample: only features with many values are compared
+        n_values = np.count_nonzero(np.diff(np.sort(X, axis=1), axis=1), axis=1)
+        compared = (n_values >= MANY_VALUES) & (np.ptp(others, axis=1) > 0)
+        X, others = X[compared], others[compared]
+        center, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1)
+        distance = np.sqrt(np.square(others - center).mean(axis=1)) / deviation
+        ratios = distance, others.std(axis=1) / deviation
+        off = max((np.median(np.abs(np.log(ratio))) for ratio in ratios if len(ratio)), default=0.0)
+    limit = FAR_OFF if others.shape[1] >= FEW_OTHERS else VERY_FAR_OFF
+    return float(np.median(distance)) if off > np.log(limit) else None
+
+
+def input_moments(examples: Examples) -> Moments:
+    """Return the moments of a set of examples, computed chunk by chunk."""
+    X, weight = examples.X, examples.sample_weight
+    moments: Moments | None = None
+    # subtract the first example: constant features become exactly 0, and features far from 0 keep their precision
+    pivot = 0.0 if issparse(X) else take_columns(X, examples.at(slice(0, 1)), np.float64)
+    with np.errstate(over="ignore"):
+        for chunk in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1)):
+            columns = examples.at(chunk)
+            A0 = take_columns(X, columns, np.float64)
+            chunk_weight = np.ones(A0.shape[1]) if weight is None else weight[columns]
+            of_chunk = _sparse_moments(A0, chunk_weight) if issparse(X) else _dense_moments(A0 - pivot, chunk_weight)
+            moments = of_chunk if moments is None else moments.merged(of_chunk)
+    return moments._replace(mean=moments.mean + pivot)  # type: ignore[union-attr]  # there is a chunk
+
+
+def _dense_moments(A0: Array, weight: Array) -> Moments:
+    """Return the moments of dense examples. Overwrites A0."""
+    total_weight = float(weight.sum())
+    fractions = (weight / total_weight)[:, np.newaxis]
+    mean = A0 @ fractions
+    A0 -= mean
+    return Moments(mean, np.square(A0, out=A0) @ fractions, total_weight)
+
+
+def _sparse_moments(A0: Inputs, weight: Array) -> Moments:
+    """Return the moments of sparse examples."""
+    mean, variance = mean_variance_axis(A0.T.tocsr(), axis=0, weights=weight)
+    variance = np.maximum(variance, 0)  # rounding makes the variance of constants negative
+    return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
+
+
+def robust_scaling(examples: Examples) -> Scaling:
+    """Return the scaling by median and interquartile range, which outliers do not change."""
+    X, weight = examples.X, examples.sample_weight
+    X = X.tocsr() if issparse(X) else X
+    weight = None if weight is None else weight[examples.members]
+    center, scale = np.zeros((2, X.shape[0], 1))
+    for feature in range(X.shape[0]):
+        values = X[[feature]].toarray()[0] if issparse(X) else X[feature]
+        values = np.asarray(values[examples.members], np.float64)
+        # "inverted_cdf" treats an example of weight 2 like two examples
+        low, center[feature], high = np.quantile(values, (0.25, 0.5, 0.75), weights=weight, method="inverted_cdf")
+        scale[feature] = (high - low) or np.ptp(values) / 2 or np.inf
+    return Scaling(center, scale)
+
+
+SCALINGS: dict[str, Callable[[Examples], Scaling]] = {
+    "standard": lambda examples: input_moments(examples).scaling(),
+    "robust": robust_scaling,
+}

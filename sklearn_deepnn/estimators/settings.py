@@ -1,0 +1,171 @@
+"""Checks of the estimator's parameters: every message about a parameter comes before any work."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from numbers import Integral
+from typing import Any, TypeAlias
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
+
+from ..callbacks.scikit_learn import CALLBACK_ATTRIBUTES
+from ..checks import check_choice, check_flag, check_integer, check_real, reject
+from ..network.initializers import INITIALIZERS
+from ..training.optimizers import OPTIMIZERS, Optimizer
+from ..training.schedules import SCHEDULES
+from .scaling import SCALINGS
+
+Settings: TypeAlias = dict[str, Any]  # the parameters of an estimator, checked
+VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
+Check: TypeAlias = Callable[[str, Any], Any]  # name and value to the value, or an error
+
+REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+
+
+# fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
+OPTIONAL_ATTRIBUTES = {"feature_names_in_", "class_weight_", "validation_loss_curve_", "validation_scores_"}
+
+
+@cache
+def parameter_names(estimator_class: Any) -> list[str]:
+    """Return the names of an estimator's parameters, and of those that its base classes alone name."""
+    # `get_params` inspects the signature each time: 100 us
+    signatures = [inspect.signature(cls) for cls in estimator_class.__mro__ if issubclass(cls, BaseEstimator)]
+    named = [p for signature in signatures for p in signature.parameters.values() if p.kind not in VARIADIC]
+    return list(dict.fromkeys(p.name for p in named))
+
+
+def parameters_of(estimator: Any) -> Settings:
+    """Return the parameters of an estimator, as they were given."""
+    return {name: getattr(estimator, name) for name in parameter_names(type(estimator))}  # type: ignore[arg-type]
+
+
+def with_attributes(estimator: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return a copy of an estimator, with other fitted attributes and without callbacks."""
+    other = object.__new__(type(estimator))
+    gone = OPTIONAL_ATTRIBUTES | CALLBACK_ATTRIBUTES | {"n_features_in_"}
+    kept = {name: value for name, value in vars(estimator).items() if name not in gone}
+    other.__dict__ = {**kept, **attributes}
+    return other
+
+
+def check_parameters(estimator: Any) -> Settings:
+    """Return the parameters, checked as far as that needs no data. The optimizer is an instance, dims are a tuple."""
+    settings = parameters_of(estimator)
+    for name, check in CHECKS.items():
+        settings[name] = check(name, settings[name])
+    if settings["batch_norm"] and not is_auto(settings["batch_size"]) and settings["batch_size"] == 1:
+        reject("batch_size", "at least 2 with batch_norm=True, which compares the samples of a batch", 1)
+    return settings
+
+
+def is_auto(value: Any) -> bool:
+    """Say whether a parameter is to be chosen from the data."""
+    return isinstance(value, str) and value == "auto"
+
+
+def unless(accept: Callable[[Any], bool], check: Callable[..., Any], **rules: Any) -> Check:
+    """Return a check with some rules; what `accept` accepts is not checked."""
+    return lambda name, value: value if accept(value) else check(name, value, **rules)
+
+
+def auto_or(check: Callable[..., Any], **rules: Any) -> Check:
+    """Return a check that also accepts "auto"."""
+    return unless(is_auto, check, otherwise=" or 'auto'", **rules)
+
+
+def check_optimizer(name: str, optimizer: Any) -> Optimizer:
+    """Return an optimizer that is given by its name, by its class or as an instance."""
+    known = tuple(OPTIMIZERS.values())
+    if isinstance(optimizer, known):
+        return optimizer
+    if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
+        check_choice(name, optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
+    return OPTIMIZERS.get(optimizer, optimizer)()
+
+
+def check_hidden_layer_dims(name: str, dims: Any) -> Any:
+    """Return hidden layer dims as a tuple of int, or "auto"; "128-64" is (128, 64)."""
+    if is_auto(dims):
+        return dims
+    given = dims
+    if isinstance(dims, str) and re.fullmatch("[0-9]+(-[0-9]+)*", dims):
+        dims = [int(n) for n in dims.split("-")]
+    if not isinstance(dims, (list, tuple, range, np.ndarray)) or (isinstance(dims, np.ndarray) and dims.ndim == 0):
+        dims = [dims]
+    if not all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in dims):
+        reject(name, "'auto', an integer of at least 1, a sequence of such or a string of such like '128-64'", given)
+    return tuple(int(n) for n in dims)
+
+
+def check_dtype(name: str, value: Any) -> Any:
+    """Return "auto", or float32 or float64 as a NumPy dtype."""
+    if is_auto(value):
+        return value
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if value is None or dtype not in (np.float32, np.float64):
+        reject(name, "'auto', float32 or float64", value)
+    return dtype
+
+
+def check_batch_size(name: str, value: Any) -> Any:
+    """Return "auto", None or an integer of at least 1."""
+    if isinstance(value, str):
+        return check_choice(name, value, ["auto"], otherwise=", None or an integer of at least 1")
+    return value if value is None else check_integer(name, value, 1)
+
+
+def check_seed(name: str, value: Any) -> Any:
+    """Return a value that seeds the random numbers: None, an integer or a RandomState."""
+    try:
+        check_random_state(value)
+    except (TypeError, ValueError):
+        reject(name, "None, an integer from 0 to 2**32 - 1 or a RandomState", value)
+    return value
+
+
+# activation and dropout_rate are checked where the number of hidden layers is known: by `Network`
+CHECKS: dict[str, Check] = {
+    "hidden_layer_dims": check_hidden_layer_dims,
+    "ensemble_size": auto_or(check_integer, low=1),
+    "scale_inputs": unless(lambda v: v is None, check_choice, choices=SCALINGS, otherwise=" or None"),
+    "weight_init": unless(
+        lambda v: isinstance(v, dict), check_choice, choices=["auto", *INITIALIZERS], otherwise=" or a dict of arrays"
+    ),
+    "optimizer": check_optimizer,
+    "learning_rate": auto_or(check_real, low=0, closed="neither"),
+    "learning_rate_schedule": unless(
+        callable, check_choice, choices=[*SCHEDULES, REDUCE_ON_PLATEAU], otherwise=" or a callable that takes the step"
+    ),
+    "batch_size": check_batch_size,
+    "max_iter": partial(check_integer, low=1),
+    "weight_decay": auto_or(check_real, low=0, closed="left"),
+    "weight_averaging": auto_or(check_real, low=0, closed="left"),
+    "batch_norm": check_flag,
+    "label_smoothing": auto_or(check_real, low=0, high=1, closed="left"),
+    "max_grad_norm": unless(lambda v: v is None, check_real, low=0, closed="neither"),
+    "class_weight": unless(
+        lambda v: v is None or isinstance(v, dict), check_choice, choices=["balanced"], otherwise=", a dict or None"
+    ),
+    "early_stopping": unless(
+        lambda v: isinstance(v, (bool, np.bool_)), check_choice, choices=["auto"], otherwise=", True or False"
+    ),
+    "validation_fraction": partial(check_real, low=0, high=1, closed="neither"),
+    "n_iter_no_change": auto_or(check_integer, low=1),
+    "tol": partial(check_real, low=0),
+    "scoring": unless(callable, check_choice, choices=["loss", *get_scorer_names()], otherwise=" or a callable"),
+    "shuffle": check_flag,
+    "warm_start": check_flag,
+    "dtype": check_dtype,
+    "verbose": unless(lambda v: isinstance(v, bool), check_integer, low=0),
+    "random_state": check_seed,
+}

@@ -1,0 +1,158 @@
+"""What training starts from: the data as the network takes them, the plan, and the initial state."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..checks import InvalidParameterError, naming, reject, warn_user
+from ..inspection.diagnosis import find_bad_inputs
+from ..network.model import initialize_parameters
+from ..network.parameters import Parameters
+from ..network.scaling import Scaling, unfold_scaling
+from ..training.examples import Examples
+from ..training.state import TrainingState
+from ..typing import Array, Inputs
+from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve
+from .inputs import is_single
+from .resuming import Earlier, Preparation, check_unchanged
+from .scaling import far_features, learn_scaling
+from .settings import Settings, is_auto
+from .targets import ClassTargets
+from .validation import hold_out, warn_of_another_scale
+
+
+class Table(NamedTuple):
+    """What `fit` was given, read."""
+
+    examples: Examples  # X and Y as columns, with sample weights times class weights, without samples of weight zero
+    targets: ClassTargets
+    header: dict[str, Any]  # the fitted attributes that tell the features of X
+
+
+class Start(NamedTuple):
+    """What training starts from."""
+
+    training: Examples
+    validation: Examples | None
+    state: TrainingState
+    preparation: Preparation
+    findings: list[str]  # what is wrong with the inputs
+
+
+def columns_of(X: Inputs, Y: Inputs, weight: Array | None) -> Examples:
+    """Return rows X and targets as examples, without those of weight zero."""
+    columns = None if weight is None or weight.all() else np.flatnonzero(weight)
+    return Examples(X.T, Y, weight, columns)
+
+
+def plan_for(
+    settings: Settings, table: Table, validation: Examples | None, earlier: Earlier | None, *, may_hold_out: bool = True
+) -> Plan:
+    """Return the plan for a table. Raises if the earlier training had another network or scaling."""
+    examples, targets = table.examples, table.targets
+    facts = DataFacts(
+        n_samples=examples.n,
+        n_features=examples.X.shape[0],
+        n_outputs=targets.n_outputs,
+        loss=targets.loss,
+        rarity=targets.rarity(examples),
+        is_single=is_single(examples.X.dtype),
+        is_far_from_zero=earlier is None and is_far_from_zero(settings, examples),
+        has_validation_set=validation is not None,
+    )
+    if settings["batch_norm"] and facts.n_samples == 1:
+        raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
+    if earlier is None:
+        return resolve(settings, facts, may_hold_out=may_hold_out)
+    dtype = earlier.state.parameters.vector.dtype
+    plan = resolve(settings, facts, earlier.network, dtype, may_hold_out=may_hold_out)
+    check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
+    for name in ("batch_norm", "loss", "ensemble_size"):
+        check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
+    check_unchanged("scale_inputs", earlier.preparation.scale_inputs, settings["scale_inputs"])
+    return plan
+
+
+def is_far_from_zero(settings: Settings, examples: Examples) -> bool:
+    """Say whether float32 cannot resolve a feature. Sets too small for float32 are skipped: they train in float64."""
+    stays_double = settings["scale_inputs"] is None or examples.n < MANY_SAMPLES // 10
+    if stays_double or not is_auto(settings["dtype"]) or is_single(examples.X.dtype):
+        return False
+    scaling, _ = learn_scaling(settings["scale_inputs"], examples.scaled_by(examples.mean_weight()))
+    return scaling is not None and far_features(scaling).size > 0
+
+
+def prepare(
+    settings: Settings, plan: Plan, table: Table, validation: Examples | None, earlier: Earlier | None, is_part: bool
+) -> Start:
+    """Split, weigh and scale the examples, which may be one part of the data; return what training starts from."""
+    network, everything = plan.network, table.examples
+    if earlier is None:
+        seed = check_random_state(settings["random_state"]).randint(2**32, size=4, dtype=np.uint32)
+        rng = np.random.default_rng(seed)
+        before = Preparation(int(rng.integers(2**32)), weight_scale=0.0)  # the scale is replaced below
+    else:
+        rng, before = earlier.state.rng, earlier.preparation
+    strata = table.targets.strata(everything)
+    training, held_out = hold_out(everything, strata, plan.n_held_out, network, before.split_seed)
+    weight_scale = before.weight_scale if is_part and earlier is not None else training.mean_weight()
+    training, everything = training.scaled_by(weight_scale), everything.scaled_by(weight_scale)
+    # what one member of an ensemble holds out, the others train on
+    scaled_on = training if network.ensemble_size == 1 else everything
+    scaling, moments = before.scaling, before.moments
+    if earlier is None or (is_part and moments is not None):
+        scaling, moments = learn_scaling(settings["scale_inputs"], scaled_on, moments)
+    findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
+    if earlier is None:
+        warn_of_far_features(plan.dtype, everything.X.dtype, scaling)
+        state = TrainingState(initial_parameters(settings["weight_init"], plan, rng, scaling), rng)
+    else:
+        state = earlier.state
+    training = training._replace(scaling=scaling).ready_for(plan.dtype)
+    if validation is not None:
+        warn_of_another_scale(everything, validation)
+        validation = validation._replace(scaling=scaling)
+    elif held_out is not None:
+        # held-out inputs are scaled already with the training set, but a scorer wants them unscaled
+        ready = training if settings["scoring"] == "loss" else held_out._replace(scaling=scaling)
+        validation = held_out._replace(X=ready.X, scaling=ready.scaling)
+    return Start(training, validation, state, Preparation(before.split_seed, weight_scale, scaling, moments), findings)
+
+
+def warn_of_far_features(dtype: np.dtype[Any], dtype_of_X: np.dtype[Any], scaling: Scaling | None) -> None:
+    """Warn if the network computes in float32 although X, in float64, has features far from zero."""
+    if scaling is None or dtype != np.float32 or is_single(dtype_of_X):
+        return
+    far = far_features(scaling)
+    if far.size:
+        problem = f"Feature {far[0]} has a mean of more than 1000 standard deviations, which float32 cannot resolve."
+        warn_user(f"{problem} Use dtype='float64', or subtract its mean.", UserWarning)
+
+
+def initial_parameters(weight_init: Any, plan: Plan, rng: np.random.Generator, scaling: Scaling | None) -> Parameters:
+    """Return the initial parameters: drawn, or the user's, which are for unscaled inputs."""
+    network, is_given = plan.network, isinstance(weight_init, dict)
+    parameters = initialize_parameters(
+        network.layer_dims,
+        activation=network.activation,
+        weight_init="zeros" if is_given else weight_init,
+        batch_norm=network.batch_norm,
+        ensemble_size=network.ensemble_size,
+        rng=rng,
+        dtype=plan.dtype,
+    )
+    if not is_given:
+        return parameters
+    wanted = {name: array.shape for name, array in parameters.items()}
+    with naming("weight_init"):
+        given = {name: np.shape(array) for name, array in weight_init.items()}
+        if given != wanted:
+            raise InvalidParameterError(f"weight_init must have arrays of the shapes {wanted}, got {given}.")
+        arrays = {name: np.asarray(array, plan.dtype) for name, array in weight_init.items()}
+        parameters.assign(unfold_scaling(arrays, scaling))
+    if not np.isfinite(parameters.vector).all():
+        reject("weight_init", "a dict of finite numbers", weight_init)
+    return parameters

@@ -1,0 +1,125 @@
+"""The architecture of a network: its layers, their activations, the loss."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from ..checks import check_choice, check_flag, check_integer, check_real, reject
+from ..typing import Array
+from .activations import ACTIVATIONS, Activation
+from .initializers import INITIALIZERS
+from .losses import LOSSES, default_loss
+
+
+@dataclass(frozen=True, init=False)
+class Network:
+    """The architecture of a network; its parameters are a separate dict.
+
+    Parameters
+    ----------
+    layer_dims : sequence of int
+        n_0, ..., n_L: inputs, hidden units, outputs.
+    activation : str or Activation, or sequence of them, default="relu"
+        One for all hidden layers, or one for each. Names are in `ACTIVATIONS`.
+    loss : str, optional
+        Name in `LOSSES`. The loss brings the link of the output layer. By default `default_loss(n_L)`.
+    dropout_rate : float or sequence of float, default=0.0
+        Fraction of units dropped during training: one for all hidden layers, or one for each.
+    batch_norm : bool, default=False
+        Whether hidden layers normalise over the batch.
+    ensemble_size : int, default=1
+        Number of networks that are stacked on a first axis of all arrays: "W1" is then (ensemble_size, n_1, n_0). A
+        single network has no such axis.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an argument breaks its rule, or a sequence has another length than there are hidden layers.
+
+    Examples
+    --------
+    >>> Network((64, 100, 10), activation="tanh")
+    Network(layer_dims=(64, 100, 10), activation=('tanh',), loss='categorical_cross_entropy', dropout_rate=(0.0,), \
+batch_norm=False, ensemble_size=1)
+    """
+
+    layer_dims: tuple[int, ...]
+    activation: tuple[str | Activation, ...]
+    loss: str
+    dropout_rate: tuple[float, ...]
+    batch_norm: bool
+    ensemble_size: int
+
+    def __init__(
+        self,
+        layer_dims: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: str | None = None,
+        dropout_rate: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        ensemble_size: int = 1,
+    ) -> None:
+        if np.ndim(layer_dims) != 1 or len(layer_dims) < 2:
+            reject("layer_dims", "at least two numbers, inputs and outputs", layer_dims)
+        n_hidden, check_rate = len(layer_dims) - 2, partial(check_real, low=0, high=1, closed="left")
+        vars(self).update(  # a frozen dataclass has no other way to set its fields
+            layer_dims=tuple(int(check_integer("each of layer_dims", n, 1)) for n in layer_dims),
+            activation=one_per_layer("activation", activation, n_hidden, check_activation),
+            loss=check_choice("loss", default_loss(layer_dims[-1]) if loss is None else loss, LOSSES),
+            dropout_rate=one_per_layer("dropout_rate", dropout_rate, n_hidden, check_rate),
+            batch_norm=bool(check_flag("batch_norm", batch_norm)),
+            ensemble_size=int(check_integer("ensemble_size", ensemble_size, 1)),
+        )
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of layers with weights."""
+        return len(self.layer_dims) - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as lists, numbers and strings; an `Activation` of your own stays an object."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def restore(cls, fields: dict[str, Any]) -> Self:
+        """Return the network that `to_dict` was called on, without the time that the checks take."""
+        network = object.__new__(cls)
+        for name, value in fields.items():
+            vars(network)[name] = tuple(value) if isinstance(value, list) else value
+        return network
+
+    @classmethod
+    def of(cls, weights: Sequence[Array]) -> Self:
+        """Return the course's network with given weights: ReLU hidden layers, sigmoid or softmax by output size."""
+        ensemble_size = len(weights[0]) if weights[0].ndim == 3 else 1
+        return cls((weights[0].shape[-1], *(W.shape[-2] for W in weights)), ensemble_size=ensemble_size)
+
+
+def check_activation(name: str, activation: object) -> None:
+    """Raise if a value is neither a name in `ACTIVATIONS` nor an `Activation` whose functions fit together."""
+    if not isinstance(activation, Activation):
+        check_choice(name, activation, ACTIVATIONS, otherwise=" or an Activation")
+        return
+    check_choice(f"initializer of {activation!r}", activation.initializer, INITIALIZERS)
+    Z = np.linspace(-1, 1, 6).reshape(3, 2)
+    pair = activation.forward(Z)
+    if not isinstance(pair, tuple) or len(pair) != 2 or getattr(pair[0], "shape", None) != Z.shape:
+        reject(f"forward of {activation!r}", "a function of Z that returns A, of the shape of Z, and a cache", pair)
+    dZ = activation.backward(np.ones_like(Z), pair[1])
+    if getattr(dZ, "shape", None) != Z.shape:
+        reject(f"backward of {activation!r}", "a function of dA and the cache that returns dZ, of the shape of dA", dZ)
+
+
+def one_per_layer(name: str, value: Any, n_hidden: int, check: Callable[[str, Any], object]) -> tuple[Any, ...]:
+    """Return a tuple with one entry per hidden layer, from one value for all layers or from a sequence."""
+    single = not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str) or np.shape(value) == ()
+    for entry in [value] if single else value:
+        check(name, entry)
+    if single:
+        return (value,) * n_hidden
+    if len(value) != n_hidden:
+        reject(name, f"one value, or one for each of the {n_hidden} hidden layers", value)
+    return tuple(value)

@@ -1,0 +1,99 @@
+"""What a network costs on a set of examples.
+
+Conventions: columns are examples; the members of an ensemble are stacked on a first axis.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ..network.architecture import Network
+from ..network.ensemble import joint_logits
+from ..network.losses import LOSSES, compute_cost
+from ..network.prediction import map_logits
+from ..network.scaling import fold_scaling
+from ..typing import Array, Arrays
+from .examples import Examples, draw_targets
+
+COST_NUMBERS = 2**14  # outputs that wait until the cost of all of them is computed at once
+
+
+class Outputs(NamedTuple):
+    """What the network returns for some examples, AL and ZL (n_L, m), with their targets Y and sample_weight."""
+
+    AL: Array
+    ZL: Array
+    Y: Array
+    sample_weight: Array | None
+
+    def cost(self, loss: str) -> float:
+        """Return the cost of the examples; see `compute_cost`."""
+        return compute_cost(self.AL, self.Y, ZL=self.ZL, loss=loss, sample_weight=self.sample_weight)
+
+    @classmethod
+    def joined(cls, chunks: Iterable[Self]) -> Self:
+        """Return the outputs of all examples in some chunks."""
+        first, *others = chunks
+        if not others:
+            return first
+        AL, ZL, Y, weights = zip(first, *others)
+        weight = None if weights[0] is None else np.concatenate(weights, axis=-1)
+        return cls(*(np.concatenate(arrays, axis=-1) for arrays in (AL, ZL, Y)), weight)  # type: ignore[call-arg]  # 3
+
+
+class CostMeter:
+    """The mean cost of an epoch. Outputs of several batches are joined before their cost is computed: fewer calls."""
+
+    def __init__(self, loss: str) -> None:
+        self.loss, self.total, self.total_weight = loss, 0.0, 0.0
+        self._waiting: list[Outputs] = []
+        self._n_waiting = 0
+
+    def add(self, chunks: Iterable[Outputs]) -> None:
+        """Add the outputs of a batch, which may come in chunks."""
+        for outputs in chunks:
+            self._waiting.append(outputs)
+            self._n_waiting += outputs.AL.size
+            if self._n_waiting >= COST_NUMBERS:
+                self._accumulate()
+
+    def mean(self) -> float:
+        """Return the weighted mean cost of all examples so far; 0 if their weights are all 0."""
+        self._accumulate()
+        return self.total / (self.total_weight or 1.0)
+
+    def _accumulate(self) -> None:
+        if not self._waiting:
+            return
+        outputs = Outputs.joined(self._waiting)
+        n = outputs.Y.shape[-1]
+        self.total += outputs.cost(self.loss) * n
+        self.total_weight += n if outputs.sample_weight is None else n * float(outputs.sample_weight.mean())
+        self._waiting, self._n_waiting = [], 0
+
+
+def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float:
+    """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty."""
+    # an ensemble costs what its joint predictions cost; members with examples of their own, the mean of their own costs
+    loss = LOSSES[network.loss]
+
+    def cost_and_weight(chunk: slice, ZL: Array) -> tuple[float, float]:
+        columns = examples.at(chunk)
+        Y = draw_targets(examples, columns, network, ZL.dtype)
+        losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss), Y)
+        weight = np.ones(losses.shape) if examples.sample_weight is None else examples.sample_weight[columns]
+        return float(np.vdot(losses, weight)), float(weight.sum())
+
+    parameters = fold_scaling(parameters, examples.scaling)
+    of_chunks = map_logits(cost_and_weight, examples.X, parameters, network, examples.columns)
+    total, total_weight = map(sum, zip(*of_chunks))
+    return total / total_weight
+
+
+def baseline_loss(examples: Examples, network: Network) -> float:
+    """Return the cost of predicting the class frequencies, the weighted mean of Y, for every example."""
+    Y, weight = draw_targets(examples, examples.members, network, np.float64), examples.sample_weight
+    weight = np.ones(Y.shape[-1]) if weight is None else weight[examples.members][..., np.newaxis, :]
+    frequencies = (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
+    return compute_cost(np.broadcast_to(frequencies, Y.shape), Y, loss=network.loss)

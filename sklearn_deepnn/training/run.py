@@ -1,0 +1,184 @@
+"""What callbacks have to do with `train`: the `Hooks` it calls, the `Run` they see, and `Watch`, which calls them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ..checks import warn_user
+from .state import Monitor, TrainingState, monitored_value
+
+
+class Hooks:
+    """What `train` calls, and what every callback is. These hooks do nothing."""
+
+    shown_name = ""  # what messages call the callback; by default the name of its class
+    needs_snapshot = False  # whether the callback uses `Run.snapshot`: it is then called after all others
+    remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`
+
+    def on_train_begin(self, run: Run) -> None:
+        """Prepare, before the first epoch of a call of `fit`."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Look at the state before an epoch."""
+
+    def on_epoch_end(self, run: Run) -> bool | None:
+        """Look at the epoch that has just been recorded. Return True to stop; a resumed call does not continue then."""
+
+    def on_train_end(self, run: Run) -> None:
+        """Clean up, if `on_train_begin` succeeded. After an error or Ctrl-C the state is of the last complete epoch."""
+
+
+def name_of(callback: Hooks) -> str:
+    """Return what messages call a callback that stops a training, or fails."""
+    return callback.shown_name or type(callback).__name__
+
+
+@dataclass
+class Run:
+    """One call of `fit`, as a callback sees it.
+
+    Attributes
+    ----------
+    state : TrainingState
+        What the training has reached: `epoch`, `newest`, `history`, `parameters`, `best_epoch`, ...
+    last_epoch : int
+        The epoch after which the training ends at the latest.
+    validates : bool
+        Whether epochs are validated.
+    monitor : {"auto", "cost", "validation_cost", "validation_score"}
+        What compares epochs.
+    keeps_best : bool
+        Whether the parameters of the best epoch are kept.
+    settings : dict
+        The parameters of the estimator.
+    snapshot : callable or None
+        Returns a fitted estimator, as `fit` would leave it if training stopped now, with all that training continues
+        from; from the end of the first epoch on. Save the estimator at once: it shares memory with the training.
+    callback : str
+        The name of the callback in `state.memories`.
+    failed : bool
+        Whether an error has ended the call. Ctrl-C is not an error.
+    resumed : bool
+        Whether this call resumes a training from a checkpoint.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import Callback
+    >>> class Report(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         print(f"{run.state.epoch} of {run.last_epoch}", *run.state.newest)
+    >>> model = DeepNNClassifier((8,), max_iter=2, random_state=0).set_callbacks(Report())
+    >>> _ = model.fit(*load_iris(return_X_y=True))
+    1 of 2 cost learning_rate
+    2 of 2 cost learning_rate
+    """
+
+    state: TrainingState
+    last_epoch: int
+    validates: bool = False
+    monitor: Monitor = "auto"
+    keeps_best: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    snapshot: Any = None
+    callback: str = ""
+    failed: bool = False
+    resumed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.resumed = self.state.epoch > self.state.call.first_epoch
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the callback remembers: numbers and strings, saved in checkpoints."""
+        return self.state.memories.setdefault(self.callback, {})
+
+    @memory.setter
+    def memory(self, memory: dict[str, Any]) -> None:
+        self.state.memories[self.callback] = memory
+
+    @property
+    def name(self) -> str:
+        """What logs and checkpoints call this training: the time of its start, and a key of its data and parameters."""
+        return self.state.name
+
+    @property
+    def stopped_by(self) -> str:
+        """What has stopped the training: a callback, "convergence" or "divergence"; empty while nothing has."""
+        return self.state.call.stopped_by
+
+    def monitored(self, monitor: Monitor | None = None) -> float:
+        """Return the value that compares epochs, for the last epoch; lower is better. See `monitored_value`."""
+        return monitored_value(self.state.newest, monitor or self.monitor)
+
+
+class Watch:
+    """The callbacks of one call of `train`. A context manager, which ends those that have begun."""
+
+    def __init__(
+        self,
+        callbacks: Iterable[Hooks],
+        state: TrainingState,
+        *,
+        resume: bool,  # whether the call resumes an earlier one: callbacks then keep all that they remember
+        **about: Any,  # the other fields of `Run`
+    ) -> None:
+        self.runs: list[tuple[Hooks, Run]] = []
+        self._n_begun = 0
+        n_of_class: Counter[str] = Counter()
+        for callback in callbacks:
+            name = type(callback).__name__
+            n_of_class[name] += 1
+            run = Run(state, callback=f"{name} {n_of_class[name]}", **about)
+            if not (resume or callback.remembers_for_good):
+                state.memories.pop(run.callback, None)
+            self.runs.append((callback, run))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        has_failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+        with ExitStack() as stack:  # ends all, the last first, also if Ctrl-C cuts one short
+            if kind is None:
+                stack.callback(self._forget)
+            for callback, run in self.runs[: self._n_begun]:
+                run.failed = has_failed
+                stack.callback(end, callback, run)
+
+    def _forget(self) -> None:
+        """Drop what callbacks remember for this call alone. Sets: state.memories."""
+        for callback, run in self.runs:
+            if not callback.remembers_for_good:
+                run.state.memories.pop(run.callback, None)
+
+    def begin(self) -> None:
+        """Call `on_train_begin` of all callbacks."""
+        for callback, run in self.runs:
+            callback.on_train_begin(run)
+            self._n_begun += 1
+
+    def begin_epoch(self) -> None:
+        """Call `on_epoch_begin` of all callbacks."""
+        for callback, run in self.runs:
+            callback.on_epoch_begin(run)
+
+    def end_epoch(self) -> None:
+        """Call `on_epoch_end` of all callbacks. Sets: state.call.stopped_by, to the first that wants to stop."""
+        for callback, run in self.runs:
+            if callback.on_epoch_end(run) and not run.stopped_by:
+                run.state.call.stopped_by = name_of(callback)
+
+
+def end(callback: Hooks, run: Run) -> None:
+    """Call `on_train_end`. An error there must neither lose a training nor hide the error that ended it."""
+    try:
+        callback.on_train_end(run)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        warn_user(f"{name_of(callback)} failed at the end of training: {what}", RuntimeWarning)

@@ -1,8 +1,8 @@
 """Learn from a dask array that is never in memory as a whole: block by block, through dask-ml's `Incremental`.
 
-The array stands for one that is read from files; its blocks are drawn at random when they are asked for. `Incremental`
-gives them to `partial_fit` one after another, in a new order at each pass. dask's threads would meanwhile make all
-blocks that come later, and hold them: the synchronous scheduler makes each when it is its turn.
+The array stands for an array that is read from files: each block is drawn at random when it is needed. `Incremental`
+passes the blocks to `partial_fit` one after another, in a new order at each pass. dask's threads would compute all
+later blocks at the same time, and hold them. The synchronous scheduler computes each block when it is needed.
 
     python examples/dask_incremental.py               # 20 blocks of 50 000 rows, a few seconds
     python examples/dask_incremental.py --blocks 200  # ten times the data, in the same memory
@@ -18,18 +18,18 @@ from dask_ml.wrappers import Incremental
 
 from sklearn_deepnn import DeepNNClassifier
 
-N_ROWS, N_COLUMNS = 50_000, 40  # of a block
+N_ROWS, N_COLUMNS = 50_000, 40  # in a block
 
 
 def peak_memory():
-    """Return the most kB that this process has held so far, or None where the system is not Linux and does not tell."""
+    """Return the peak memory of this process in kB, or None if the system is not Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
 
 
 def draw_array(n_blocks):
-    """Return X, of which a block is 8 MB, and labels that tell whether two columns have the same sign."""
+    """Return X in blocks of 8 MB, and labels that say whether two columns have the same sign."""
     X = da.random.default_rng(0).standard_normal(
         (n_blocks * N_ROWS, N_COLUMNS), chunks=(N_ROWS, N_COLUMNS), dtype="float32"
     )
@@ -37,7 +37,7 @@ def draw_array(n_blocks):
 
 
 def main():
-    """Train pass by pass, and tell what memory that took."""
+    """Train pass by pass, and print the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--blocks", type=int, default=20, help="blocks of the array, at least 2")
     parser.add_argument("--passes", type=int, default=3, help="over the array")

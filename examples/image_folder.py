@@ -1,11 +1,11 @@
-"""Tell pictures apart: the course's cat-or-dog task, for any folder with one subfolder of pictures per class.
+"""Classify pictures: the course's cat-or-dog task, for any folder with one subfolder of pictures per class.
 
     python examples/image_folder.py pets        # pets/cat/*.jpg, pets/dog/*.jpg, ...; needs Pillow
     python examples/image_folder.py             # the handwritten digits that come with scikit-learn
 
-Every picture is brought to one size and becomes one row of numbers between 0 and 1: red, green and blue of each pixel.
-Files that cannot be read are reported and left out. A fully connected network does not know which pixels are
-neighbours, so expect little of it on photographs.
+Every picture is resized and becomes one row of numbers between 0 and 1: red, green and blue of each pixel. Files that
+cannot be read are reported and left out. A fully connected network does not know which pixels are neighbours, so do not
+expect high accuracy on photographs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MOST_LISTED = 10
 
 
 class Pictures(NamedTuple):
-    """Pictures to learn from: X (n, n_features), labels and names (n,), and what a picture is made of."""
+    """Pictures to learn from: X (n, n_features), labels and names (n,), and a description of their shape."""
 
     X: np.ndarray
     labels: np.ndarray
@@ -32,7 +32,7 @@ class Pictures(NamedTuple):
 
 
 class UserError(Exception):
-    """Something that the user can mend; its message says what."""
+    """An error that the user can correct; the message says how."""
 
 
 def read_picture(path, size):
@@ -41,17 +41,17 @@ def read_picture(path, size):
     Raises
     ------
     UserError
-        If Pillow cannot read it, with the reason.
+        If Pillow cannot read the file; the message has the reason.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)  # cameras store how they were held, not a turned picture
+            upright = ImageOps.exif_transpose(picture)  # cameras store their orientation beside the picture
             if upright.mode == "P":
                 upright = upright.convert(
                     "RGBA"
-                )  # a palette may hold transparency, which RGB alone would complain about
+                )  # a palette may hold transparency, about which a conversion to RGB warns
             return np.asarray(upright.convert("RGB").resize((size, size)))
     except UnidentifiedImageError:
         raise UserError("no picture that Pillow knows") from None
@@ -60,12 +60,12 @@ def read_picture(path, size):
 
 
 def load_folder(folder, size):
-    """Return the pictures in the subfolders of a folder; print what had to be left out.
+    """Return the pictures in the subfolders of a folder; print the files that are left out.
 
     Raises
     ------
     UserError
-        If there is no such folder, no Pillow, or too little to learn from.
+        If the folder or Pillow is missing, or if there are too few pictures.
     """
     try:
         import_module("PIL")
@@ -108,20 +108,20 @@ def load_default():
 
 
 def print_some(title, lines):
-    """Print the first of the lines under a title, and how many more there are."""
+    """Print the first lines under a title, and the number of the others."""
     if lines:
         more = [f"... and {len(lines) - MOST_LISTED} more"] if len(lines) > MOST_LISTED else []
         print(f"{title}:", *lines[:MOST_LISTED], *more, sep="\n  ", end="\n\n")
 
 
 def split(labels, random_state):
-    """Return the numbers of the pictures to train on and to test on: a quarter, in proportion to the classes."""
+    """Return the indices of the training and test pictures: test on a quarter, stratified by class."""
     n_test = max(len(labels) // 4, len(set(labels)))
     return train_test_split(np.arange(len(labels)), test_size=n_test, stratify=labels, random_state=random_state)
 
 
 def print_report(pictures, train, test, model):
-    """Print how many test pictures of every class were recognised, and some that were not."""
+    """Print how many test pictures of each class were recognised, and some of the mistakes."""
     truth, probabilities = pictures.labels[test], model.predict_proba(pictures.X[test])
     predicted = model.classes_[probabilities.argmax(axis=1)]
     classes, n_train = np.unique(pictures.labels[train], return_counts=True)
@@ -148,7 +148,7 @@ def print_report(pictures, train, test, model):
 
 
 def integer(low, high):
-    """Return the function that reads an integer in [low, high] from the command line."""
+    """Return a function that reads an integer in [low, high] from the command line."""
 
     def read(text):
         if not (text.isdecimal() and low <= int(text) <= high):

@@ -1,11 +1,11 @@
-"""A table of text, categories, numbers and gaps: encode it, fill it, and search a network for it.
+"""A table of text, categories, numbers and missing values: encode it, impute it, and search a network for it.
 
-scikit-learn ships no table of this kind, so one is made of its diabetes data: age, body mass index and sex become text,
-and a fifth of the blood pressures and a tenth of one serum measurement are taken out at random. What is to be told is
-whether the disease has progressed more than in half of the patients. The encoders and the imputer learn from the
-training rows alone, inside the pipeline, and layer dims are searched as strings. Gradient boosting, which takes such a
-table as it is, and logistic regression are tried beside. With 442 patients and so noisy a target, the network is no
-better than logistic regression, and boosting by its defaults overfits: this shows how it is done, not who wins.
+scikit-learn ships no such table, so this example makes one from the diabetes data. Age, body mass index and sex become
+text. A fifth of the blood pressures and a tenth of one serum measurement are removed at random. The target is whether
+the disease has progressed more than in half of the patients. The encoders and the imputer learn from the training rows
+alone, inside the pipeline, and layer dims are searched as strings. Logistic regression and gradient boosting, which
+takes the raw table, are compared. With 442 patients and a noisy target, the network is no better than logistic
+regression, and boosting with its defaults overfits: the example shows how to do it, not which model wins.
 
     python examples/mixed_table.py           # less than a minute on two cores
     python examples/mixed_table.py --quick   # a smaller search, a few seconds
@@ -34,20 +34,20 @@ NUMBERS = ["bp", "s1", "s2", "s3", "s4", "s5", "s6"]
 
 
 def load_table():
-    """Return the table and whether the disease has progressed more than in half of the patients."""
+    """Return the table, and whether the disease has progressed more than in half of the patients."""
     frame = load_diabetes(as_frame=True, scaled=False).frame
     rng = np.random.default_rng(0)
     table = frame[NUMBERS].copy()
-    table["sex"] = frame["sex"].map({1.0: "sex 1", 2.0: "sex 2"})  # the data do not say which is which
+    table["sex"] = frame["sex"].map({1.0: "sex 1", 2.0: "sex 2"})  # the data do not say which sex is which number
     table["weight"] = pd.cut(frame["bmi"], [0, 18.5, 25, 30, 100], labels=["under", "normal", "over", "obese"])
     table["age"] = [f"{five * 5} to {five * 5 + 4}" for five in frame["age"].astype(int) // 5]
-    for column, share in (("bp", 0.2), ("s5", 0.1)):
-        table.loc[rng.random(len(table)) < share, column] = np.nan
+    for column, fraction in (("bp", 0.2), ("s5", 0.1)):
+        table.loc[rng.random(len(table)) < fraction, column] = np.nan
     return table, np.where(frame["target"] > frame["target"].median(), "much", "little")
 
 
 def numbers_from_table():
-    """Return what turns the table into numbers."""
+    """Return the transformer that turns the table into numbers."""
     return ColumnTransformer(
         [
             ("few values", OneHotEncoder(handle_unknown="ignore", sparse_output=False), FEW_VALUES),
@@ -70,7 +70,7 @@ def search_network(table, y, n_iter):
 
 
 def main():
-    """Make the table, fit the models, and print how they do."""
+    """Make the table, fit the models, and print their scores."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smaller search")
     n_iter = 3 if parser.parse_args().quick else 20

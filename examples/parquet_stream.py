@@ -1,9 +1,9 @@
 """Learn from a Parquet data set that is never in memory as a whole: row groups, through `partial_fit`.
 
-It writes a made-up data set of several row groups: whether a product of two of twenty columns is above what it is in
-the middle, with a twentieth of the labels wrong. One row group is kept to validate. Each pass takes the others in a new
-order, two at a time, which mixes rows that lie far apart; within the two, `partial_fit` shuffles. The pass with the
-lowest cross-entropy is kept.
+The example writes a synthetic data set of several row groups. The label says whether two of the twenty columns
+lie on the same side of their means; a twentieth of the labels are wrong. One row group is kept for validation. Each
+pass takes the others in a new order, two at a time, which mixes rows that are far apart; `partial_fit` shuffles within
+the two. The pass with the lowest cross-entropy is kept.
 
     python examples/parquet_stream.py                # 40 row groups of 50 000 rows, half a minute
     python examples/parquet_stream.py --groups 400   # ten times the data, in the same memory
@@ -26,14 +26,14 @@ AT_ONCE = 2  # row groups in memory
 
 
 def peak_memory():
-    """Return the most kB that this process has held so far, or None where the system is not Linux and does not tell."""
+    """Return the peak memory of this process in kB, or None if the system is not Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
 
 
 def draw_rows(n_rows, rng):
-    """Return a table of columns of very different sizes, with its labels."""
+    """Return a table of columns of very different scales, with the labels."""
     Z = rng.standard_normal((n_rows, N_COLUMNS), dtype=np.float32)
     is_high = (Z[:, 0] * Z[:, 1] > 0) ^ (rng.random(n_rows) < 0.05)
     columns = {f"x{i}": 10.0 ** (i % 5) * (Z[:, i] + i) for i in range(N_COLUMNS)}
@@ -49,7 +49,7 @@ def write_rows(path, n_groups, n_rows):
 
 
 def labels_in(file):
-    """Return all labels of a file; no more than the labels of one row group is held."""
+    """Return all labels of a file; only the labels of one row group are in memory at a time."""
     groups = (file.read_row_group(number, columns=["label"]) for number in range(file.num_row_groups))
     return sorted(set().union(*(group["label"].unique().to_pylist() for group in groups)))
 
@@ -61,7 +61,7 @@ def read_rows(file, numbers):
 
 
 def learn(file, model_path, n_passes):
-    """Train on all row groups but the last; save the best pass, and return its number."""
+    """Train on all row groups but the last; save the network of the best pass, and return that pass's number."""
     numbers = np.arange(file.num_row_groups - 1)
     n_calls = n_passes * -(-len(numbers) // AT_ONCE)
     network = DeepNNClassifier(
@@ -87,7 +87,7 @@ def learn(file, model_path, n_passes):
 
 
 def main():
-    """Write the data set, learn from it, and tell what memory that took."""
+    """Write the data set, learn from it, and print the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--groups", type=int, default=40, help="row groups to write, at least 2")
     parser.add_argument("--rows", type=int, default=50_000, help="rows of each")

@@ -2,12 +2,12 @@
 The building blocks of a deep neural network
 ============================================
 
-This trains an L-layer network step by step with the building blocks alone: initialise, go forward, compute the cost, go
-backward, update. Then it shows that `DeepNNClassifier` with the same settings arrives at the same weights, because it
-runs the same functions.
+This example trains an L-layer network step by step with the building blocks alone: initialize, forward, cost, backward,
+update. Then it shows that `DeepNNClassifier` with the same settings arrives at the same weights, because it runs the
+same functions.
 
 Inside the network columns are examples: ``X`` has shape (n_0, m), for n_0 features and m examples. scikit-learn puts
-examples in rows; the estimator's job is to turn one into the other.
+examples in rows; the estimator transposes.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ from sklearn_deepnn.training.optimizers import update_parameters
 # %%
 # Real data
 # ---------
-# 569 tumours, 30 measurements of each, malignant (0) or benign (1). Features are standardised, and columns become
-# examples.
+# The data are 569 tumours with 30 measurements each, malignant (0) or benign (1). Features are standardised, and
+# samples become columns.
 
 X_rows, y = load_breast_cancer(return_X_y=True)
 X_rows = StandardScaler().fit_transform(X_rows)
@@ -34,8 +34,8 @@ print(f"X has shape {X.shape}, Y has shape {Y.shape}")
 # %%
 # Parameters
 # ----------
-# Two hidden layers of 16 and 8 units, and one output. Weights start from random numbers whose size suits the ReLU that
-# follows, biases from zero. They are a dict: "W1", "b1", "W2", ...
+# The network has two hidden layers of 16 and 8 units, and one output. The initial weights are random numbers with a
+# variance that suits ReLU; the initial biases are zero. The parameters are a dict: "W1", "b1", "W2", ...
 
 layer_dims = [30, 16, 8, 1]
 start = initialize_parameters(layer_dims, rng=0)
@@ -44,8 +44,9 @@ print("\nParameters", *(f"  {name} has shape {array.shape}" for name, array in s
 # %%
 # One layer
 # ---------
-# Forward: Z = W A_prev + b, then A = relu(Z). The cache keeps what the way back needs. Backward takes the cost's
-# derivative by A, and gives those by A_prev, W and b. Here an invented dA of ones stands for the layers that follow.
+# Forward: Z = W A_prev + b, then A = relu(Z). The cache keeps what the backward pass needs. Backward takes the
+# derivative of the cost with respect to A, and returns those with respect to A_prev, W and b. Here a dA of ones stands
+# for the layers that follow.
 
 A1, cache = linear_activation_forward(X, start["W1"], start["b1"], "relu")
 dA0, dW1, db1 = linear_activation_backward(np.ones_like(A1), cache, "relu")
@@ -54,7 +55,7 @@ print(f"\nOne layer: A1 has shape {A1.shape}; dA0 {dA0.shape}, dW1 {dW1.shape}, 
 # %%
 # Training
 # --------
-# The whole network is such layers in a row, with a sigmoid behind the last one. Gradient descent repeats four lines.
+# The whole network is a sequence of such layers, with a sigmoid after the last. Gradient descent repeats four lines.
 
 learning_rate, num_iterations = 0.1, 1000
 parameters, costs = start, []
@@ -73,7 +74,7 @@ print(f"  accuracy on the examples it has learnt from: {np.mean((AL > 0.5) == Y)
 # %%
 # The same in one call
 # --------------------
-# `train_deep_network` is the course's function of that name.
+# `train_deep_network` is the course's function of this name.
 
 again, costs_again = train_deep_network(X, Y, layer_dims, learning_rate, num_iterations, rng=0)
 
@@ -89,8 +90,8 @@ assert largest_difference(again) < 1e-10
 # %%
 # The same from the estimator
 # ---------------------------
-# Plain gradient descent on the whole set, from the same start, without scaling, weight decay or stopping: what is left
-# of `DeepNNClassifier` is the loop above.
+# With plain gradient descent on the whole set, the same initial parameters, and no scaling, weight decay or early
+# stopping, `DeepNNClassifier` is the loop above.
 
 model = DeepNNClassifier(
     hidden_layer_dims=(16, 8),
@@ -113,17 +114,17 @@ assert np.allclose(model.loss_curve_, costs, rtol=0, atol=1e-10)
 # %%
 # Are the gradients right?
 # ------------------------
-# `check_gradient` compares backpropagation with what moving each weight a little does to the cost. Correct gradients
-# give less than 1e-7.
+# `check_gradient` compares the gradients of backpropagation with finite differences of the cost. Correct gradients give
+# less than 1e-7.
 
 error = check_gradient(model, X_rows, y)
 print(f"check_gradient:     largest relative error {error:.1e}")
 assert error < 1e-7
 
 # %%
-# The cost as it fell
-# -------------------
-# Drawn if matplotlib is installed.
+# The cost during training
+# ------------------------
+# This plot needs matplotlib.
 
 try:
     import matplotlib.pyplot as plt

@@ -1,10 +1,10 @@
 """
-Going on after a crash
+Resuming after a crash
 ======================
 
-Machines are switched off, jobs run out of time, processes run out of memory. This trains a network in a process of its
-own and kills that process in the middle, with no chance to clean up. Then it goes on from the last checkpoint, and
-compares the result with that of a training that nothing has disturbed: they are the same to the last bit.
+Machines are switched off, jobs run out of time, processes run out of memory. This example trains a network in another
+process and kills that process during training. Then it resumes from the last checkpoint, and compares the result with
+that of an uninterrupted training: both are the same to the last bit.
 """
 
 import subprocess
@@ -21,11 +21,12 @@ from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import ModelCheckpoint, load_checkpoint
 
 # %%
-# What is to be trained
-# ---------------------
-# Much in this training depends on what went before: dropout and the order of the samples on the random stream, Adam's
-# steps on its moments, the learning rate on the epoch, what is kept on the best epoch so far. A checkpoint has to hold
-# all of it. There must be an integer ``random_state``, too: without one, no two trainings are the same.
+# The network
+# -----------
+# Much in this training depends on earlier epochs. Dropout and the order of the samples depend on the random stream,
+# Adam's steps on its moments, the learning rate on the epoch, and the kept weights on the best epoch so far. A
+# checkpoint must hold all of this. The training also needs an integer ``random_state``: without one, no two trainings
+# are the same.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
@@ -41,14 +42,14 @@ network = DeepNNClassifier(
 )
 
 # %%
-# A training that nothing disturbs
-# --------------------------------
+# A training without interruption
+# -------------------------------
 
 undisturbed = clone(network).fit(X_train, y_train)
 
 
 def report(title, model):
-    """Print how far a training has come."""
+    """Print the epochs and the accuracy of a training."""
     accuracy = model.score(X_test, y_test)
     print(f"{title}: {model.n_iter_} epochs, the best was {model.best_iter_}, accuracy on the test set {accuracy:.3f}")
 
@@ -59,9 +60,9 @@ report("Undisturbed", undisturbed)
 # A training that is killed
 # -------------------------
 # Another process loads the same network and data, and trains with a `ModelCheckpoint`, which writes a file after every
-# epoch and keeps the newest two. With ``verbose=2`` it prints a line for every epoch. When that of epoch 15 comes, it
-# is killed: by SIGKILL on Linux and macOS, by TerminateProcess on Windows, neither of which it can notice. This may
-# well happen while it writes a file.
+# epoch and keeps the newest two. With ``verbose=2`` it prints a line for every epoch. After the line of epoch 15 this
+# process kills it: by SIGKILL on Linux and macOS, by TerminateProcess on Windows. The killed process cannot react to
+# either, and it may be writing a file at that moment.
 
 CHILD = """
 import sys
@@ -90,9 +91,9 @@ print(f"\nKilled: the other process ended with code {child.returncode}")
 # %%
 # What is left
 # ------------
-# Each file is written under a name of its own, hidden and ending in .tmp, and renamed when it is whole. If there is one
-# of those, the process died while it wrote it, and nobody will take it for a checkpoint. `load_checkpoint` returns the
-# newest whole one: a fitted network like any other, as of that epoch.
+# Each file is first written under a hidden name that ends in .tmp, and renamed when it is complete. A file with such a
+# name means that the process died while writing it; it is never used as a checkpoint. `load_checkpoint` returns the
+# newest complete checkpoint: a fitted network of that epoch.
 
 for path in sorted(checkpoints.iterdir()):
     print(f"  {path.name}  {path.stat().st_size / 1e6:.1f} MB")
@@ -100,9 +101,9 @@ left = load_checkpoint(checkpoints)
 report("Left", left)
 
 # %%
-# Going on
+# Resuming
 # --------
-# The same ``fit``, and where to resume from. It makes the epochs that are missing.
+# The same ``fit``, with ``resume_from``, trains the missing epochs.
 
 resumed = clone(network).fit(X_train, y_train, resume_from=checkpoints)
 print(f"\nEpochs that were missing: {resumed.n_iter_ - left.n_iter_}")
@@ -110,12 +111,12 @@ report("Resumed", resumed)
 
 
 def bits(model):
-    """Return what a training has come to: every weight, every cost and every prediction, the arrays as bytes."""
+    """Return the result of a training: every weight, every cost and every prediction, the arrays as bytes."""
     arrays = [*model.parameters_.values(), model.predict_proba(X_test)]
     return [array.tobytes() for array in arrays], model.loss_curve_, model.validation_loss_curve_
 
 
-assert bits(left)[0] != bits(undisturbed)[0]  # or else there would be nothing to prove
+assert bits(left)[0] != bits(undisturbed)[0]  # otherwise the next line would prove nothing
 assert bits(resumed) == bits(undisturbed)
 n_weights = sum(array.size for array in resumed.parameters_.values())
 print(f"The same {n_weights} weights and biases, costs and probabilities as undisturbed, to the last bit")
@@ -123,8 +124,8 @@ print(f"The same {n_weights} weights and biases, costs and probabilities as undi
 # %%
 # A script that may die at any time
 # ---------------------------------
-# Write checkpoints and resume from them in the same call. In an empty folder this starts from the beginning; started
-# again after a crash, it goes on; started again after its end, it has nothing left to do and returns what it had.
+# Write checkpoints and resume from them in the same call. In an empty folder training starts from the beginning. After
+# a crash the same call resumes. After the end it has nothing left to do, and returns the finished network.
 
 for _ in range(2):
     again = clone(network).set_callbacks(ModelCheckpoint(checkpoints))
@@ -135,7 +136,7 @@ folder.cleanup()
 # %%
 # Both trainings in one picture
 # -----------------------------
-# Drawn if matplotlib is installed.
+# This plot needs matplotlib.
 
 try:
     import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 Watching a fit
 ==============
 
-A training is a loop, and there are several ways to look into it while it runs and after it has ended: lines on the
-screen, curves, a log file that other programs can read, scikit-learn's own callbacks, and a callback of your own. All
-of them watch the same kind of network here, on the same data; all numbers below are printed by the code.
+There are several ways to watch a training while it runs and after it has ended: lines on the screen, curves, a log file
+that other programs can read, scikit-learn's own callbacks, and a callback of your own. Here all of them watch the same
+kind of network, on the same data. The code prints all numbers below.
 """
 
 import csv
@@ -23,7 +23,7 @@ from sklearn_deepnn.plotting import TrainingCurveDisplay
 # %%
 # Real data
 # ---------
-# 1797 handwritten digits of 8 x 8 pixels. A quarter is kept for testing.
+# The data are 1797 handwritten digits of 8 x 8 pixels. A quarter is kept for testing.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
@@ -32,8 +32,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, strati
 # On the screen
 # -------------
 # ``verbose=1`` prints ten to twenty lines, or in a terminal with tqdm a bar; ``verbose=2`` prints every epoch. With
-# ``early_stopping=True`` a tenth of the training set is held out, and each epoch is judged by it: here by its accuracy.
-# When accuracy stands still, ``learning_rate_schedule="reduce_on_plateau"`` takes smaller steps.
+# ``early_stopping=True`` a tenth of the training set is held out, and its accuracy is the monitored value here. When
+# accuracy no longer improves, ``learning_rate_schedule="reduce_on_plateau"`` lowers the learning rate.
 
 model = DeepNNClassifier(
     hidden_layer_dims=(64, 32),
@@ -50,9 +50,9 @@ model.fit(X_train, y_train)
 print(f"accuracy on the test set: {model.score(X_test, y_test):.3f}")
 
 # %%
-# What has been trained
-# ---------------------
-# `summary` tells the layers, and which epoch's weights were kept.
+# The trained network
+# -------------------
+# `summary` lists the layers, and says which epoch's weights are kept.
 
 print()
 print(model.summary())
@@ -60,10 +60,10 @@ print(model.summary())
 # %%
 # Curves
 # ------
-# What each epoch recorded stays with the network: ``loss_curve_``, ``validation_loss_curve_``, ``validation_scores_``
-# and ``learning_rate_curve_``. A display draws all of them. Where the dotted learning rate steps down, the score had
-# not improved for a while. The best epoch is the one with the best accuracy, since that is what ``scoring`` says; the
-# one with the lowest validation cost may be another. Drawn if matplotlib is installed.
+# The network keeps the values of each epoch: ``loss_curve_``, ``validation_loss_curve_``, ``validation_scores_`` and
+# ``learning_rate_curve_``. A display draws all of them. The dotted learning rate falls where the score did not improve
+# for some epochs. The best epoch has the best accuracy, because ``scoring`` says so; the lowest validation cost may be
+# in another epoch. This plot needs matplotlib.
 
 try:
     import matplotlib.pyplot as plt
@@ -77,9 +77,9 @@ else:
 # %%
 # When to stop
 # ------------
-# Callbacks are set on the estimator, and called after every epoch. `EarlyStopping` takes the place of
-# ``n_iter_no_change`` and ``tol``, and can look at another value than the one that epochs are judged by. `TimeBudget`
-# ends a training before it takes longer than you have. Whichever says so first stops it.
+# Callbacks are set on the estimator, and called after every epoch. `EarlyStopping` replaces ``n_iter_no_change`` and
+# ``tol``, and can monitor a value of its own. `TimeBudget` stops a training before the time is over. The first callback
+# that asks to stop ends the training.
 
 budget = 5.0
 impatient = DeepNNClassifier((64, 32), learning_rate=0.003, early_stopping=True, max_iter=1000, random_state=0)
@@ -93,8 +93,8 @@ print(f"accuracy on the test set: {impatient.score(X_test, y_test):.3f}")
 # %%
 # A log file
 # ----------
-# `HistoryLogger` appends a line for each epoch as soon as it is done, so that ``tail -f``, a spreadsheet or another
-# process can follow. Several trainings may share a file; the first column tells them apart.
+# `HistoryLogger` appends a line after each epoch, so that ``tail -f``, a spreadsheet or another process can follow.
+# Several trainings may share a file; the first column identifies each.
 
 folder = tempfile.TemporaryDirectory()
 log = Path(folder.name, "history.csv")
@@ -109,15 +109,15 @@ for line in lines[::5] + lines[-1:]:
     cost, validation_cost = float(line["cost"]), float(line["validation_cost"])
     print(f"{line['epoch']:>5}   {float(line['seconds']):7.3f}   {cost:6.4f}   {validation_cost:15.4f}")
 
-# what has been written is what the network remembers, to the last digit
+# the file has the same numbers as the network, to the last digit
 assert [float(line["cost"]) for line in lines] == logged.loss_curve_
 
 # %%
 # A callback of your own
 # ----------------------
-# It takes five lines beside its docstring. Every hook gets a `Run`, whose ``state`` is what the training has come to.
-# This one notes how long the weights of the first layer are, taken as one vector. (A hook ``on_epoch_end`` that returns
-# True would stop the training.)
+# A callback takes five lines and a docstring. Every hook gets a `Run`, whose ``state`` is the current state of the
+# training. This callback records the norm of the first layer's weights. (An ``on_epoch_end`` that returns True stops
+# the training.)
 
 
 class WeightNorm(Callback):
@@ -133,8 +133,8 @@ class WeightNorm(Callback):
 # %%
 # scikit-learn's callbacks
 # ------------------------
-# From version 1.9 on scikit-learn has callbacks itself, and they work as well. `ScoringMonitor` scores the network
-# after every epoch, on the data that ``fit`` was given. With an older scikit-learn this example goes on without it.
+# From version 1.9 on scikit-learn has callbacks of its own, and they work too. `ScoringMonitor` scores the network
+# after every epoch, on the data passed to ``fit``. With an older scikit-learn this example continues without it.
 
 try:
     from sklearn.callback import ScoringMonitor
@@ -143,7 +143,7 @@ except ImportError:
     print("\nNo ScoringMonitor: it comes with scikit-learn 1.9.")
 
 # %%
-# Two networks that differ in ``weight_decay``, which pulls weights towards zero, each watched by both callbacks:
+# Both callbacks watch two networks that differ in ``weight_decay``, which moves weights towards zero:
 
 norms, accuracies = {}, {}
 for weight_decay in (0.0, 1.0):
@@ -160,7 +160,7 @@ for weight_decay in (0.0, 1.0):
     print(f"  accuracy on the test set: {network.score(X_test, y_test):.3f}")
 
 # %%
-# What the two callbacks have seen:
+# The two callbacks recorded these curves:
 
 if plt:
     panels = {"norm of W1": norms} | ({"training accuracy": accuracies} if accuracies else {})
@@ -176,12 +176,12 @@ if plt:
         plt.show()
 
 # %%
-# Which one to take
-# -----------------
-# * To see whether it learns at all: ``verbose=1``.
-# * To judge a training that has ended: `TrainingCurveDisplay` and ``model.summary()``.
-# * To stop when it is no longer worth waiting: `EarlyStopping`, or when there is no more time: `TimeBudget`.
-# * For trainings that run where nobody looks: `HistoryLogger`; and so that they survive a crash, `ModelCheckpoint`,
-#   which has an example of its own.
-# * For scores that the training itself does not record: `ScoringMonitor`.
-# * For everything else: a subclass of `Callback`, with the hooks that you want.
+# Which one to use
+# ----------------
+# * To see whether the network learns at all: ``verbose=1``.
+# * To assess a finished training: `TrainingCurveDisplay` and ``model.summary()``.
+# * To stop when the network no longer improves: `EarlyStopping`; when the time is over: `TimeBudget`.
+# * For trainings that nobody watches: `HistoryLogger`; to survive a crash: `ModelCheckpoint`, which has an example of
+#   its own.
+# * For scores that the training does not record: `ScoringMonitor`.
+# * For everything else: a subclass of `Callback`, with the hooks that you need.

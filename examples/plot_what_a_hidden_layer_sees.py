@@ -2,9 +2,9 @@
 What a hidden layer sees, and what decides
 ==========================================
 
-A network is no black box to those who may look at its activations and gradients. This one reads handwritten digits. It
-shows what its hidden layers make of them, which pixels a prediction hangs on, and puts the answers to a test: take
-those pixels away, and see whether the prediction changes.
+Activations and gradients show how a network predicts. This network reads handwritten digits. The example shows the
+activations of its hidden layers, and the pixels that a prediction depends on. Then it tests the answer: it erases those
+pixels, and counts how many predictions change.
 """
 
 import numpy as np
@@ -27,8 +27,8 @@ except ImportError:
 # %%
 # Real data, and a network
 # ------------------------
-# 1797 digits of 8 x 8 pixels, from 0 (paper) to 1 (ink). They are not scaled further, so that a step of the same size
-# means the same for every pixel.
+# The data are 1797 digits of 8 x 8 pixels, from 0 (paper) to 1 (ink). They are not scaled further, so that a step of
+# the same size means the same for every pixel.
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -41,15 +41,15 @@ network.fit(X_train, y_train)
 print(f"accuracy on the test set: {network.score(X_test, y_test):.3f}")
 
 # %%
-# What the layers make of digits
-# ------------------------------
-# `hidden_activations` returns a row for each sample, as a transformer does. The two directions in which these rows vary
-# most are drawn, beside those of the pixels. How well digits are told apart there is measured by their five nearest
-# neighbours among the training samples.
+# How the layers represent digits
+# -------------------------------
+# `hidden_activations` returns a row for each sample, as a transformer does. The plots show the first two principal
+# components of these rows, and of the pixels. The accuracy of a classifier of the five nearest training samples
+# measures how well the two components separate the digits.
 
 
 def in_two_dimensions(view):
-    """Return where the test samples lie on two principal components of a view, and how well neighbours tell digits."""
+    """Return two principal components of the test samples in a view, and the accuracy of nearest neighbours there."""
     model = make_pipeline(PCA(2, random_state=0), KNeighborsClassifier(5)).fit(view(X_train), y_train)
     return model[0].transform(view(X_test)), model.score(view(X_test), y_test)
 
@@ -68,38 +68,38 @@ for ax, (name, view) in zip(axes, views.items()):
         ax.scatter(*places[y_test == digit].T, marker=f"${digit}$", s=35, linewidths=0.4)
     ax.set(title=f"{name}: {accuracy:.0%}", xlabel="component 1", xticks=[], yticks=[])
 axes[0].set_ylabel("component 2")
-fig.suptitle("Test digits on two principal components, and the share that neighbours recognise")
+fig.suptitle("Test digits on two principal components, and the fraction that neighbours recognise")
 
 # %%
 # Are the layers healthy?
 # -----------------------
-# `NetworkDisplay` draws the weights and the activations of every layer, and tells which share of the units is dead: 0
-# for every sample, so that they take no part. Weights piled up at zero take little part either.
+# `NetworkDisplay` draws the weights and the activations of every layer, and the fraction of dead units, which are 0 for
+# every sample and contribute nothing. Weights near zero contribute little.
 
 NetworkDisplay.from_estimator(network, X_test)
 
 # %%
 # Which pixels?
 # -------------
-# Two questions that are easily mistaken for one another:
+# Two questions are easily confused:
 #
-# * `input_gradients`: what would a little more ink in this pixel do to the prediction? Taken of the logit here, since
-#   the probability of a digit that the network is sure of hardly moves.
-# * `integrated_gradients`: how much of the prediction does this pixel account for, compared with blank paper? These
-#   shares add up to the whole difference.
+# * `input_gradients`: how does a little more ink in this pixel change the prediction? Here the prediction is the logit,
+#   because the probability of a digit of which the network is sure hardly changes.
+# * `integrated_gradients`: how much does this pixel contribute to the prediction, compared with blank paper? These
+#   contributions add up to the whole difference.
 
 predicted = network.predict(X_test)
 gradients = network.input_gradients(X_test, of="logit")
 blank = np.zeros(X.shape[1])
-shares = network.integrated_gradients(X_test, baseline=blank, n_steps=64, of="logit")
+contributions = network.integrated_gradients(X_test, baseline=blank, n_steps=64, of="logit")
 
 columns = np.searchsorted(network.classes_, predicted)
 logits = network.decision_function(X_test)[np.arange(len(X_test)), columns]
-error = np.abs(network.decision_function([blank])[0, columns] + shares.sum(axis=1) - logits).max()
+error = np.abs(network.decision_function([blank])[0, columns] + contributions.sum(axis=1) - logits).max()
 print(f"\nShares add up to the logit, of {logits.mean():.1f} on average, with an error of {error:.3f} at most")
 
 shown = [np.flatnonzero((y_test == digit) & (predicted == digit))[0] for digit in range(10)]
-rows = {"pixels": X_test, "gradients": gradients, "integrated\ngradients": shares}
+rows = {"pixels": X_test, "gradients": gradients, "integrated\ngradients": contributions}
 fig, axes = plt.subplots(3, 10, figsize=(10, 3.8), layout="constrained")
 for row, (name, values) in zip(axes, rows.items()):
     largest = np.abs(values[shown]).max()
@@ -112,20 +112,20 @@ for row, (name, values) in zip(axes, rows.items()):
 fig.suptitle("What speaks for the digit that was recognised (red), and what against (blue)")
 
 # %%
-# Do they tell the truth?
-# -----------------------
-# Take the pixels away that are said to matter, the most important first, and count how many predictions stay what they
-# were. The measure are pixels chosen at random, and those with most ink: to take away what is blank changes nothing.
+# Are the answers true?
+# ---------------------
+# Erase the pixels that are said to matter, the most important first, and count how many predictions stay the same. For
+# comparison, erase pixels chosen at random, and those with most ink: erasing a blank pixel changes nothing.
 
 orders = {
     "random": np.random.default_rng(0).random(X_test.shape),
     "most ink": X_test,
     "largest gradient": np.abs(gradients),
-    "largest share": shares,
+    "largest contribution": contributions,
 }
 numbers = [0, 1, 2, 4, 8, 16]
 print("\nPredictions that stay when pixels are made blank")
-print(f"  {'pixels':16}" + "".join(f"{n:6}" for n in numbers))
+print(f"  {'pixels':20}" + "".join(f"{n:6}" for n in numbers))
 kept = {}
 for name, importance in orders.items():
     by_importance = np.argsort(-importance, axis=1)
@@ -134,11 +134,11 @@ for name, importance in orders.items():
         erased = X_test.copy()
         np.put_along_axis(erased, by_importance[:, :n], 0, axis=1)
         kept[name].append(np.mean(network.predict(erased) == predicted))
-    print(f"  {name:16}" + "".join(f"{share:6.0%}" for share in kept[name]))
+    print(f"  {name:20}" + "".join(f"{fraction:6.0%}" for fraction in kept[name]))
 
 fig, ax = plt.subplots(layout="constrained")
-for (name, share), style in zip(kept.items(), (":", "-.", "--", "-")):
-    ax.plot(numbers, share, style, marker="o", label=name)
+for (name, fraction), style in zip(kept.items(), (":", "-.", "--", "-")):
+    ax.plot(numbers, fraction, style, marker="o", label=name)
 ax.set(xlabel="pixels made blank, of 64", ylabel="predictions that stay", ylim=(-0.03, 1.03))
 ax.set_title("Digits: what is taken away, and what that changes")
 ax.legend()
@@ -147,16 +147,19 @@ ax.legend()
 # The whole test set at once
 # --------------------------
 # `permutation_importance` of scikit-learn asks any model: how much accuracy is lost if a pixel is shuffled among
-# samples? It tells nothing about a single digit, and a pixel whose neighbours know the same can look unimportant.
-# Beside it stands the mean size of the shares.
+# samples? It says nothing about a single digit, and a pixel can look unimportant if its neighbours hold the same
+# information. The second plot shows the mean size of the contributions.
 
 shuffled = permutation_importance(network, X_test, y_test, n_repeats=10, random_state=0).importances_mean
-mean_share = np.abs(shares).mean(axis=0)
-print(f"\nRank correlation of both over the pixels: {spearmanr(shuffled, mean_share).statistic:.2f}")
+mean_contribution = np.abs(contributions).mean(axis=0)
+print(f"\nRank correlation of both over the pixels: {spearmanr(shuffled, mean_contribution).statistic:.2f}")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-labels = {"permutation importance": "loss of accuracy", "integrated gradients": "mean size of the share of the logit"}
-for ax, (title, label), values in zip(axes, labels.items(), (shuffled, mean_share)):
+labels = {
+    "permutation importance": "loss of accuracy",
+    "integrated gradients": "mean contribution to the logit, absolute",
+}
+for ax, (title, label), values in zip(axes, labels.items(), (shuffled, mean_contribution)):
     image = ax.imshow(values.reshape(8, 8), cmap="viridis")
     ax.set(title=title, xticks=[], yticks=[])
     fig.colorbar(image, ax=ax, label=label)
@@ -164,9 +167,9 @@ if plt.get_backend().lower() != "agg":  # which has no window to show
     plt.show()
 
 # %%
-# What to take away
-# -----------------
-# * The last hidden layer is a representation that was learned for the task: other methods can work on it.
-# * A gradient tells how sensitive a prediction is, not what it consists of. For the latter take integrated gradients,
-#   with a baseline that means "nothing there".
-# * Whatever explains a prediction can be tested: take away what it names, and look.
+# Conclusions
+# -----------
+# * The last hidden layer is a representation learned for the task: other methods can use it.
+# * A gradient shows how sensitive a prediction is, not what contributes to it. For contributions use integrated
+#   gradients, with a baseline that means "nothing there".
+# * Any explanation of a prediction can be tested: erase what it names, and compare.

@@ -1,8 +1,9 @@
-"""From two raw tables to a saved model: fit, search, judge, save, and load in another process.
+"""From two raw tables to a saved model: fit, search, test, save, and load in another process.
 
-For the breast cancer and the digits data that come with scikit-learn, this fits a `DeepNNClassifier` as it is, then
-searches the hidden layers and the learning rate of a single network by cross-validation in two processes. Both are
-judged on test data that they have not seen; the second is saved with joblib, and another process loads it and predicts.
+The data are the breast cancer and the digits data of scikit-learn. The example fits a `DeepNNClassifier` with its
+defaults. Then it searches the hidden layers and the learning rate of a single network, by cross-validation in two
+processes. It tests both models on unseen data. It saves the second with joblib, and another process loads it and
+predicts.
 
     python examples/quickstart.py            # both, less than a minute on two cores
     python examples/quickstart.py --quick    # breast cancer and a small search, a few seconds
@@ -24,7 +25,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
 
-# What the second process runs. It shares nothing with this one but the files.
+# The second process runs this. It shares only the files with the first.
 SECOND_PROCESS = """
 import sys
 import joblib
@@ -43,13 +44,13 @@ def search_network(X, y, hidden_layer_dims, learning_rates):
 
 
 def print_accuracy(label, model, X, y):
-    """Print how much of the test set a model gets right."""
+    """Print how many test samples a model classifies correctly."""
     n_right = np.count_nonzero(model.predict(X) == y)
     print(f"  {label:26}{n_right} of {len(y)} right, accuracy {n_right / len(y):.3f}", flush=True)
 
 
 def print_search(search):
-    """Print a line for each setting that was tried, and mark the best."""
+    """Print a line for each setting, and mark the best."""
     print("    hidden layers   learning rate   accuracy in CV   fit time")
     tried = search.cv_results_
     for i, setting in enumerate(tried["params"]):
@@ -61,7 +62,7 @@ def print_search(search):
 
 
 def predict_in_second_process(model, X, folder):
-    """Save a model, and return what a second process that loads it predicts for X."""
+    """Save a model, load it in a second process, and return the second process's predictions for X."""
     model_file, samples_file, probabilities_file = (folder / name for name in ("model.joblib", "X.npy", "proba.npy"))
     joblib.dump(model, model_file)
     np.save(samples_file, X)
@@ -71,7 +72,7 @@ def predict_in_second_process(model, X, folder):
 
 
 def run(title, load, hidden_layer_dims, learning_rates):
-    """Do the whole job for one data set."""
+    """Run all steps for one data set."""
     X, y = load(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     n_settings = len(hidden_layer_dims) * len(learning_rates)

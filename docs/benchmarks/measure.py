@@ -228,7 +228,7 @@ def importing(n_rounds=7):
 
 
 def choices():
-    """Return the seconds of fits that differ in what a user can turn: {what: {choice: seconds}}."""
+    """Return the seconds of fits that differ in what a user can change: {what: {choice: seconds}}."""
     from threadpoolctl import threadpool_limits
 
     large = WORKS["images"]

@@ -184,7 +184,7 @@ SECTIONS = {  # key: (title, how to measure, how to show)
     "busy": ("Fit while another process spins on each core", run_busy, show_busy),
     "memory": ("Memory", run_memory, show_memory),
     "growth": ("Growth and import", run_growth, show_growth),
-    "choices": ("What a user can turn", measure.choices, show_choices),
+    "choices": ("What a user can change", measure.choices, show_choices),
 }
 
 

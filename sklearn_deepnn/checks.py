@@ -52,10 +52,11 @@ def check_real(
     otherwise: str = "",
 ) -> Any:
     """Return `value` if it is a finite real number between `low` and `high`."""
-    is_inside = (  # typeshed does not define > for Real
+    is_inside = (
         isinstance(value, Real)
         and not isinstance(value, bool)
         and _is_finite(value)
+        # typeshed does not define > for Real
         and (low is None or value > low or (value == low and closed in ("left", "both")))  # type: ignore[operator]
         and (high is None or value < high or (value == high and closed in ("right", "both")))
     )

@@ -39,7 +39,8 @@ class Outputs(NamedTuple):
             return first
         AL, ZL, Y, weights = zip(first, *others)
         weight = None if weights[0] is None else np.concatenate(weights, axis=-1)
-        return cls(*(np.concatenate(arrays, axis=-1) for arrays in (AL, ZL, Y)), weight)  # type: ignore[call-arg]  # 3
+        AL, ZL, Y = (np.concatenate(arrays, axis=-1) for arrays in (AL, ZL, Y))
+        return cls(AL, ZL, Y, weight)
 
 
 class CostMeter:

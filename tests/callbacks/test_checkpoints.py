@@ -268,12 +268,12 @@ def test_a_file_is_written_completely_or_not_at_all(tmp_path):
         file.write(b"new")
         assert not path.exists() or path.read_bytes() == b"old"
         if fails:
-            raise OSError
+            raise OSError("the disk is full")
 
     path.write_bytes(b"old")
     for fails in (True, False):
         if fails:
-            with pytest.raises(OSError):  # noqa: PT011
+            with pytest.raises(OSError, match="the disk is full"):
                 write_atomically(path, write)
         else:
             write_atomically(path, write)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -56,7 +55,7 @@ def threads_for(network: Network, batches: Batches, parameters: Parameters) -> I
 
 @dataclass(eq=False)
 class Step:
-    """What both steps share: forward and backward over a batch, in one chunk for each thread."""
+    """What both steps need: forward and backward over a batch, in one chunk for each thread."""
 
     state: TrainingState  # `update` changes its parameters and its optimizer_state
     batches: Batches
@@ -105,8 +104,7 @@ class Step:
             rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chunks)]
 
         def of_chunk(chunk: slice, rng: np.random.Generator, out: dict[str, Array]) -> Outputs:
-            # not the method of a subclass, which would evaluate its objective of the whole set
-            return Step.backpropagate(self, chunk, parameters, rng, m=m, out=out)[0]
+            return self.backpropagate(chunk, parameters, rng, m=m, out=out)[0]
 
         return self.pool.map(of_chunk, chunks, rngs, self._views)
 
@@ -196,19 +194,22 @@ def move_average(average: Array, vector: Array, rate: float) -> None:
     average += change
 
 
-class LineSearchStep(Step):
+class LineSearchStep:
     """Update by an optimizer that searches along a line and evaluates the whole set repeatedly, such as L-BFGS."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.trial = self.state.parameters.copy()
-        self.positions, self.mask_seed = slice(0, self.batches.size), 0
+    def __init__(
+        self, state: TrainingState, batches: Batches, network: Network, recipe: Recipe, pool: ThreadPool
+    ) -> None:
+        self.state, self.network, self.recipe = state, network, recipe
+        self.at_trial = Step(state, batches, network, recipe, pool)
+        self.trial = state.parameters.copy()
+        self.positions, self.mask_seed = slice(0, batches.size), 0
         # where `objective` was evaluated last, and what it found there
         self._vector: Array | None = None
-        self._cost, self._gradient, self._outputs = math.nan, self.gradients[0], list[Outputs]()
+        self._cost, self._gradient, self._outputs = math.nan, self.at_trial.gradients[0], list[Outputs]()
 
-    def backpropagate(self, positions: slice, *_: Any, **__: Any) -> list[Outputs]:
-        """Evaluate the objective at the parameters of the state. Returns the outputs there. Sets: positions."""
+    def backpropagate(self, positions: slice) -> list[Outputs]:
+        """Evaluate the objective at the parameters of the state. Return the outputs there. Sets: positions."""
         self.positions = positions
         if any(self.network.dropout_rate):
             self.mask_seed = int(self.state.rng.integers(2**32))  # the same units drop out along the whole search
@@ -225,7 +226,7 @@ class LineSearchStep(Step):
         )
         if self.network.batch_norm:
             self.objective(parameters.trainable)
-            self.update_running_statistics(momentum=0.0)
+            self.at_trial.update_running_statistics(momentum=0.0)
 
     def objective(self, vector: Array) -> tuple[float, Array]:
         """Return cost plus penalty, and their gradient, at parameters given as a vector. The last result is kept."""
@@ -233,8 +234,8 @@ class LineSearchStep(Step):
         vector = vector.astype(trial.vector.dtype)
         if self._vector is None or not np.array_equal(self._vector, vector):
             trial.trainable[...] = vector
-            self._outputs = super().backpropagate(self.positions, trial, np.random.default_rng(self.mask_seed))
+            self._outputs = self.at_trial.backpropagate(self.positions, trial, np.random.default_rng(self.mask_seed))
             self._cost = Outputs.joined(self._outputs).cost(self.network.loss) * self.network.ensemble_size
-            self._vector, self._gradient = vector, self.whole_gradient().copy()
+            self._vector, self._gradient = vector, self.at_trial.whole_gradient().copy()
             self._gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
         return self._cost + l2_penalty(trial.weights, weight_decay), self._gradient

@@ -84,7 +84,8 @@ def assert_a_step_stays_single(network, optimizer):
         found = double_arrays_of(lambda positions=positions: take(step, positions), [weight])
         assert not found
     state = step.state
-    everything = [step.caches, step.gradients, dict(state.parameters), state.parameters.vector]
+    passes = step.at_trial if isinstance(step, LineSearchStep) else step
+    everything = [passes.caches, passes.gradients, dict(state.parameters), state.parameters.vector]
     if optimizer != "lbfgs":  # which computes in double precision itself
         everything += [state.optimizer_state, state.average.vector]
     assert {array.dtype for array in arrays_in(everything)} == {np.dtype(np.float32)}

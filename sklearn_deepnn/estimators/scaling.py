@@ -52,14 +52,8 @@ class Moments(NamedTuple):
 def learn_scaling(
     name: str | None, examples: Examples, moments: Moments | None = None
 ) -> tuple[Scaling | None, Moments | None]:
-    """Return the scaling for examples, and with "standard" their moments, merged with those of earlier examples."""
-    if name is None:
-        return None, None
-    if name != "standard":
-        return SCALINGS[name](examples), None
-    of_examples = input_moments(examples)
-    moments = of_examples if moments is None else moments.merged(of_examples)
-    return moments.scaling(), moments
+    """Return the scaling for examples, and the moments that later examples can be merged with, if it has such."""
+    return (None, None) if name is None else SCALINGS[name](examples, moments)
 
 
 def far_features(scaling: Scaling) -> Array:
@@ -117,8 +111,15 @@ def _sparse_moments(A0: Inputs, weight: Array) -> Moments:
     return Moments(mean[:, np.newaxis], variance[:, np.newaxis], float(weight.sum()))
 
 
-def robust_scaling(examples: Examples) -> Scaling:
-    """Return the scaling by median and interquartile range, which outliers do not change."""
+def standard_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, Moments]:
+    """Return the scaling by mean and standard deviation, of examples and of earlier ones, and the moments of all."""
+    of_examples = input_moments(examples)
+    moments = of_examples if earlier is None else earlier.merged(of_examples)
+    return moments.scaling(), moments
+
+
+def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, None]:
+    """Return the scaling by median and interquartile range, which outliers do not change. It has no moments."""
     X, weight = examples.X, examples.sample_weight
     X = X.tocsr() if issparse(X) else X
     weight = None if weight is None else weight[examples.members]
@@ -129,10 +130,10 @@ def robust_scaling(examples: Examples) -> Scaling:
         # "inverted_cdf" treats an example of weight 2 like two examples
         low, center[feature], high = np.quantile(values, (0.25, 0.5, 0.75), weights=weight, method="inverted_cdf")
         scale[feature] = (high - low) or np.ptp(values) / 2 or np.inf
-    return Scaling(center, scale)
+    return Scaling(center, scale), None
 
 
-SCALINGS: dict[str, Callable[[Examples], Scaling]] = {
-    "standard": lambda examples: input_moments(examples).scaling(),
+SCALINGS: dict[str, Callable[[Examples, Moments | None], tuple[Scaling, Moments | None]]] = {
+    "standard": standard_scaling,
     "robust": robust_scaling,
 }

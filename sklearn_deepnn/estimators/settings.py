@@ -27,7 +27,6 @@ Check: TypeAlias = Callable[[str, Any], Any]  # name and value to the value, or 
 
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
 
-
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
 OPTIONAL_ATTRIBUTES = {"feature_names_in_", "class_weight_", "validation_loss_curve_", "validation_scores_"}
 

@@ -1,10 +1,15 @@
-"""Checks of single values that users pass. Every message names the parameter, the rule and the value."""
+"""Checks of single values that users pass, and what users are told: errors, warnings, lines.
 
+Every message of an error names the parameter, the rule and the value.
+"""
+
+import atexit
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -28,7 +33,32 @@ def warn_user(message: str, category: type[Warning]) -> None:
     frame, level = sys._getframe(1), 2  # the caller of this function
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in INTERNAL_PACKAGES:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    try:
+        warnings.warn(message, category, stacklevel=level)
+    except Warning:  # a filter turns warnings into errors
+        raise
+    except Exception:  # stderr is closed, or another stream that cannot be written
+        return
+
+
+def print_line(text: str) -> None:
+    """Print a line at once."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        atexit.unregister(drop_unwritten)
+        atexit.register(drop_unwritten)
+        raise
+
+
+def drop_unwritten() -> None:
+    """Drop what stdout and stderr hold if it cannot be written. Otherwise, Python complains when it exits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            with suppress(Exception):  # a stream may have no file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

@@ -203,8 +203,9 @@ sys.stdout.isatty = lambda: True  # where there would be a bar
 from sklearn_deepnn import DeepNNClassifier
 print(DeepNNClassifier(max_iter=1, random_state=0, verbose=1).fit([[0.0], [1.0]], [0, 1]).n_iter_)
 """
-    line, n_iter = run_in_a_fresh_interpreter(program).splitlines()
+    line, *_, outcome, n_iter = run_in_a_fresh_interpreter(program).splitlines()
     assert line.startswith("epoch    1  cost")
+    assert outcome == "stopped by max_iter after 1 epoch"
     assert n_iter == "1"
 
 
@@ -244,7 +245,8 @@ def test_warnings_point_at_the_user_s_line_and_are_of_scikit_learn_s_categories(
 
 def test_nothing_is_logged_or_printed_but_by_what_is_asked_to():
     found = {(path.name, call) for path in FILES for call, _ in calls(path)}
-    assert {name for name, call in found if call == "print"} == {"progress.py", "course.py"}
+    assert {name for name, call in found if call == "print"} == {"checks.py"}
+    assert {name for name, call in found if call == "print_line"} == {"progress.py", "course.py"}
     assert not [name for name, call in found if call.startswith("logging.") and call != "logging.getLogger"]
 
 

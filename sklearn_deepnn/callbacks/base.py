@@ -15,6 +15,9 @@ class Callback(Hooks):
 
     Attributes
     ----------
+    only_watches : bool, default=False
+        Whether the callback only displays or logs. Such a callback never ends a training: its first error in a call of
+        `fit` is a RuntimeWarning, and training goes on.
     needs_snapshot : bool, default=False
         Whether the callback uses `Run.snapshot`. Such callbacks are called after all others.
     remembers_for_good : bool, default=False

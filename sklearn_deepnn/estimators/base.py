@@ -12,16 +12,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length
 
 from ..callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, with_callbacks
-from ..checks import naming, reject
+from ..checks import naming, reject, warn_user
 from ..inspection.diagnosis import diagnose
 from ..network.losses import LOSSES
 from ..network.scaling import fold_scaling
@@ -139,7 +141,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
         with keep.after_interrupt(earlier):
-            warnings = train(
+            report = train(
                 start.state,
                 start.training,
                 plan.network,
@@ -151,10 +153,11 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
                 callbacks=in_order([*callbacks, tasks]),
                 settings=parameters_of(self),
                 snapshot=keep.snapshot,
+                diagnose=partial(keep.diagnosis, n_epochs=self.max_iter),
                 continues=self.warm_start or any(callback.needs_snapshot for callback in callbacks),
                 resume=earlier is not None and earlier.resumes,
             )
-            keep(keep.diagnosis(warnings, n_epochs=self.max_iter), continues=self.warm_start)
+            keep(report, continues=self.warm_start)
         tasks.end()
         return self
 
@@ -172,7 +175,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         callbacks = [callback for callback in self._own_callbacks(settings) if not isinstance(callback, COMPARING)]
         start.state.name = name_of_training(earlier, KEY_OF_PARTS if callbacks_of(self) else "")
         keep = Keeper(self, table, plan, start)
-        warnings = train(
+        report = train(
             start.state,
             start.training,
             plan.network,
@@ -182,9 +185,10 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             callbacks=in_order(callbacks),
             settings=parameters_of(self),
             snapshot=keep.snapshot,
+            diagnose=partial(keep.diagnosis, n_epochs=None),
             continues=any(callback.needs_snapshot for callback in callbacks),  # a call that fails leaves no state
         )
-        keep(keep.diagnosis(warnings, n_epochs=None), continues=True)
+        keep(report, continues=True)
         return self
 
     def _read(
@@ -298,10 +302,15 @@ class Keeper:
             "training_state_": {**saved, "preparation": {**preparation.to_dict(), "data_hash": data_hash}},
         }
 
-    def diagnosis(self, warnings: list[str], *, n_epochs: int | None) -> list[str]:
-        """Return what went wrong, with the warnings of `train`; see `diagnose`."""
-        start, plan = self.start, self.plan
-        return diagnose(
+    def diagnosis(self, warnings: list[str], *, n_epochs: int | None) -> tuple[list[str], list[str]]:
+        """Return what went wrong, with the warnings of `train`, and what of it was no warning; see `diagnose`."""
+        start, plan, warned = self.start, self.plan, list(warnings)
+
+        def issue(finding: str) -> None:
+            warned.append(finding)
+            warn_user(finding, ConvergenceWarning)
+
+        report = diagnose(
             start.state,
             start.training,
             start.validation,
@@ -311,7 +320,9 @@ class Keeper:
             is_scaled=start.preparation.scaling is not None,
             of_inputs=start.findings,
             warnings=warnings,
+            issue=issue,
         )
+        return report, [finding for finding in report if finding not in warned]
 
     def snapshot(self) -> BaseDeepNN:
         """Return the estimator as `fit` would leave it if training stopped now, without callbacks: for a checkpoint."""

@@ -16,9 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.exceptions import ConvergenceWarning
 
-from ..checks import warn_user
 from ..network.activations import ActivationLike, activation_name, find_activation
 from ..network.architecture import Network
 from ..network.model import logits_forward
@@ -195,6 +193,7 @@ def diagnose(
     is_scaled: bool,
     of_inputs: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    issue: Callable[[str], None],
 ) -> list[str]:
     """Return what went wrong in the last call of `train`.
 
@@ -213,6 +212,8 @@ def diagnose(
         What `find_bad_inputs` has found.
     warnings : sequence of str
         What `train` has warned of.
+    issue : callable
+        Issues a finding as a warning.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def diagnose(
         return [*warnings, *of_inputs, *findings(facts, [find_flat_units])]
     if not facts.has_learned and not facts.is_blank:
         for problem in findings(facts, USELESS):
-            warn_user(problem, ConvergenceWarning)
+            issue(problem)
             return [problem, *findings(facts, [find_flat_units])]
     return [*of_inputs, *findings(facts, FINDINGS)]
 

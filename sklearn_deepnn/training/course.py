@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-from ..checks import check_flag, check_integer, check_real
+from ..checks import check_flag, check_integer, check_real, print_line
 from ..network.architecture import Network
 from ..network.model import initialize_parameters
 from ..network.parameters import Parameters
@@ -27,11 +27,14 @@ PRINT_EVERY = 100  # iterations
 class CostPrinter(Hooks):
     """Print the cost as the course does: of the first iteration, of every hundredth, and of the last."""
 
+    shown_name = "The printing of costs"
+    only_watches = True
+
     def on_epoch_end(self, run: Run) -> None:
         """Print the cost before the iteration's update. Iterations are counted from 0."""
         iteration = run.state.epoch - 1
         if iteration % PRINT_EVERY == 0 or run.state.epoch == run.last_epoch:
-            print(f"Cost after iteration {iteration}: {run.state.newest['cost']:.6f}", flush=True)
+            print_line(f"Cost after iteration {iteration}: {run.state.newest['cost']:.6f}")
 
 
 def train_deep_network(

@@ -27,6 +27,7 @@ from .state import Best, Call, Monitor, TrainingState
 from .steps import GradientStep, LineSearchStep, threads_for
 
 Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the history
+Diagnose: TypeAlias = Callable[[list[str]], tuple[list[str], list[str]]]  # warnings to report and findings; see `train`
 
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 BLOW_UP = 10.0  # times the first cost, or that of uniform probabilities; noise raises a healthy cost by less
@@ -49,6 +50,7 @@ def train(
     callbacks: Sequence[Hooks] = (),
     settings: dict[str, Any] | None = None,
     snapshot: Callable[[], Any] | None = None,
+    diagnose: Diagnose = lambda warnings: (warnings, []),
     continues: bool = True,
     resume: bool = False,
 ) -> list[str]:
@@ -77,6 +79,8 @@ def train(
     callbacks : sequence of Hooks
     settings, snapshot
         For the callbacks; see `Run`.
+    diagnose : callable, optional
+        Takes the warnings of `train` and returns the report on the training, and what of it only callbacks tell.
     continues : bool, default=True
         Whether the state must be complete after an error, for later calls or for snapshots. Otherwise only the
         parameters then return to the last complete epoch, which saves the time and memory of copies.
@@ -85,8 +89,8 @@ def train(
 
     Returns
     -------
-    warnings : list of str
-        The warnings that were issued: one or none.
+    report : list of str
+        What `diagnose` has returned; by default the warnings that were issued, one or none.
 
     Raises
     ------
@@ -111,6 +115,7 @@ def train(
     schedule = recipe.schedule_over((horizon or last_epoch) * len(batches))
     make_step = LineSearchStep if recipe.optimizer.full_batch else GradientStep
     about = {"last_epoch": last_epoch, "validates": validate is not None, "monitor": monitor, "keeps_best": keeps_best}
+    about["is_part"] = horizon is not None
     last_complete_epoch = Rollback(state, continues=continues)
     with (
         Watch(callbacks, state, resume=resume, settings=settings or {}, snapshot=snapshot, **about) as watch,
@@ -136,7 +141,10 @@ def train(
             watch.end_epoch()
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
-        return end_training(state, find_failure(state, probe, network, recipe, finished=horizon is None))
+        failure = find_failure(state, probe, network, recipe, finished=horizon is None)
+        report, findings = diagnose(end_training(state, failure))
+        watch.tell(findings)
+        return report
 
 
 class Rollback:

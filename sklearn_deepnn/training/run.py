@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ..checks import warn_user
+from ..checks import InvalidParameterError, warn_user
 from .state import Monitor, TrainingState, monitored_value
 
 
@@ -16,6 +16,7 @@ class Hooks:
     """What `train` calls, and what every callback is. These hooks do nothing."""
 
     shown_name = ""  # what messages call the callback; by default the name of its class
+    only_watches = False  # whether it only displays or logs: its errors are warnings, and training goes on
     needs_snapshot = False  # whether the callback uses `Run.snapshot`: it is then called after all others
     remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`
 
@@ -62,6 +63,12 @@ class Run:
         The name of the callback in `state.memories`.
     failed : bool
         Whether an error has ended the call. Ctrl-C is not an error.
+    interrupted : bool
+        Whether Ctrl-C has ended the call.
+    is_part : bool
+        Whether the call is `partial_fit`, which others follow.
+    findings : list of str
+        At the end: what `report_` will say, except what was a warning.
     resumed : bool
         Whether this call resumes a training from a checkpoint.
 
@@ -88,6 +95,9 @@ class Run:
     snapshot: Any = None
     callback: str = ""
     failed: bool = False
+    interrupted: bool = False
+    is_part: bool = False
+    findings: list[str] = field(default_factory=list)
     resumed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,8 +127,17 @@ class Run:
         return monitored_value(self.state.newest, monitor or self.monitor)
 
 
+# errors before the first epoch that are mistakes of whoever set a callback: a bad value, a package that is missing, a
+# path that cannot be the path of a file
+MISTAKES = InvalidParameterError, ImportError, IsADirectoryError, NotADirectoryError, FileExistsError
+
+
 class Watch:
     """The callbacks of one call of `train`. A context manager, which ends those that have begun."""
+
+    # What only displays or logs never ends a training: the first error of such a callback is a warning, and its further
+    # errors in the same call are silent. The same holds for errors of all callbacks in `on_train_end`, which must
+    # neither lose a training nor hide the error that ended it.
 
     def __init__(
         self,
@@ -130,6 +149,7 @@ class Watch:
     ) -> None:
         self.runs: list[tuple[Hooks, Run]] = []
         self._n_begun = 0
+        self._excused: set[str] = set()  # the callbacks whose errors have been warned of
         n_of_class: Counter[str] = Counter()
         for callback in callbacks:
             name = type(callback).__name__
@@ -143,13 +163,13 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        has_failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         with ExitStack() as stack:  # ends all, the last first, also if Ctrl-C cuts one short
             if kind is None:
                 stack.callback(self._forget)
             for callback, run in self.runs[: self._n_begun]:
-                run.failed = has_failed
-                stack.callback(end, callback, run)
+                run.failed, run.interrupted = kind is not None and not interrupted, interrupted
+                stack.callback(self._end, callback, run)
 
     def _forget(self) -> None:
         """Drop what callbacks remember for this call alone. Sets: state.memories."""
@@ -160,25 +180,50 @@ class Watch:
     def begin(self) -> None:
         """Call `on_train_begin` of all callbacks."""
         for callback, run in self.runs:
-            callback.on_train_begin(run)
+            with self._going_on("before the first epoch", callback, run, unless=MISTAKES):
+                callback.on_train_begin(run)
             self._n_begun += 1
 
     def begin_epoch(self) -> None:
         """Call `on_epoch_begin` of all callbacks."""
         for callback, run in self.runs:
-            callback.on_epoch_begin(run)
+            with self._going_on(f"before epoch {run.state.epoch + 1}", callback, run):
+                callback.on_epoch_begin(run)
 
     def end_epoch(self) -> None:
         """Call `on_epoch_end` of all callbacks. Sets: state.call.stopped_by, to the first that wants to stop."""
         for callback, run in self.runs:
-            if callback.on_epoch_end(run) and not run.stopped_by:
-                run.state.call.stopped_by = name_of(callback)
+            with self._going_on(f"after epoch {run.state.epoch}", callback, run):
+                if callback.on_epoch_end(run) and not run.stopped_by:
+                    run.state.call.stopped_by = name_of(callback)
 
+    def tell(self, findings: list[str]) -> None:
+        """Tell all callbacks what is found out about the training. Sets: run.findings."""
+        for _, run in self.runs:
+            run.findings = findings
 
-def end(callback: Hooks, run: Run) -> None:
-    """Call `on_train_end`. An error there must neither lose a training nor hide the error that ended it."""
-    try:
-        callback.on_train_end(run)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        warn_user(f"{name_of(callback)} failed at the end of training: {what}", RuntimeWarning)
+    def _end(self, callback: Hooks, run: Run) -> None:
+        """Call `on_train_end`."""
+        try:
+            callback.on_train_end(run)
+        except Exception as error:
+            self._excuse("at the end of training", callback, run, error)
+
+    @contextmanager
+    def _going_on(
+        self, when: str, callback: Hooks, run: Run, *, unless: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
+        """Excuse errors in a with block, if the callback only displays or logs."""
+        try:
+            yield
+        except Exception as error:
+            if not callback.only_watches or isinstance(error, unless):
+                raise
+            self._excuse(f"{when}, and training goes on", callback, run, error)
+
+    def _excuse(self, when: str, callback: Hooks, run: Run, error: Exception) -> None:
+        """Warn of an error, once for each callback."""
+        if run.callback not in self._excused:
+            self._excused.add(run.callback)
+            what = f"{type(error).__name__}: {error}"
+            warn_user(f"{name_of(callback)} failed {when}: {what}", RuntimeWarning)

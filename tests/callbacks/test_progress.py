@@ -7,7 +7,9 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +19,8 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.exceptions import ConvergenceWarning
 
 import sklearn_deepnn
-from sklearn_deepnn.callbacks import Callback, Run, progress
+from sklearn_deepnn import train_deep_network
+from sklearn_deepnn.callbacks import Callback, Run, TimeBudget, progress
 from sklearn_deepnn.callbacks.progress import EpochPrinter, progress_display, short_text
 from sklearn_deepnn.training.state import Best, Call, TrainingState
 
@@ -85,7 +88,9 @@ def test_verbose_1_prints_some_epochs(capsys, max_iter, epochs):
     net(max_iter=max_iter, verbose=1).fit(X, Y)
     printed = capsys.readouterr()
     assert epochs_in(printed.out) == sorted(set(epochs))
-    assert len(printed.out.splitlines()) == len(set(epochs))
+    *lines, outcome = printed.out.splitlines()
+    assert len(lines) == len(set(epochs))
+    assert outcome == f"stopped by max_iter after {max_iter} epoch{'s' * (max_iter > 1)}"
     assert printed.err == ""
 
 
@@ -98,8 +103,8 @@ def test_verbose_2_prints_each_epoch_and_which_is_kept(capsys):
         f"learning rate {rate:.4g}"
         for epoch, (cost, validation, score, rate) in enumerate(curves, start=1)
     ]
-    assert [" ".join(line.split()) for line in lines] == wanted
-    assert last == f"the weights of epoch {model.best_iter_} are kept"
+    assert [" ".join(line.split()).rpartition(" elapsed ")[0] for line in lines] == wanted
+    assert last == f"stopped by max_iter after 4 epochs; the weights of epoch {model.best_iter_} are kept"
 
 
 def test_each_line_is_there_when_its_epoch_ends(capsys):
@@ -136,8 +141,93 @@ def test_the_printer_prints_the_newest_entry_of_every_curve(capsys):
     state.add_to_epoch({"validation_cost": 0.75})
     assert not printer.on_epoch_end(run)
     printer.on_train_end(run)
-    text = "epoch    4  cost 0.25       validation cost 0.75       learning rate 0.01"
-    assert capsys.readouterr().out == f"{text}\nthe weights of epoch 2 are kept\n"
+    line, outcome = capsys.readouterr().out.splitlines()
+    assert line == "epoch    4  cost 0.25       validation cost 0.75       learning rate 0.01       elapsed 0.0 s"
+    assert outcome == "stopped by max_iter after 4 epochs; the weights of epoch 2 are kept"
+
+
+def outcome_of(capsys, model, **data):
+    """Fit, and return the last line that was printed."""
+    model.set_params(verbose=1).fit(X, Y, **data)
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_last_line_says_what_stopped(capsys):
+    stops_early = {"max_iter": 50, "n_iter_no_change": 2, "tol": 10.0}
+    explodes = {"optimizer": "sgd", "learning_rate_schedule": lambda step: 0.1 if step < 6 else 1e200, "max_iter": 99}
+    converges = {"optimizer": "lbfgs", "hidden_layer_dims": (), "weight_decay": 1.0, "max_iter": 500, "tol": 0.0}
+    for model, data, cause in (
+        (net(), {}, "max_iter after 4 epochs"),
+        (net(max_iter=1), {}, "max_iter after 1 epoch"),
+        (net(ensemble_size=3, early_stopping=True), {}, "max_iter after 4 epochs; the weights of epoch 4 are kept"),
+        (net(**stops_early), {}, "EarlyStopping after 3 epochs"),
+        (net(**stops_early), VALIDATION, "EarlyStopping after 3 epochs; the weights of epoch 3 are kept"),
+        (net(ensemble_size=2, **stops_early), {}, "EarlyStopping after 3 epochs"),
+        (net().set_callbacks(TimeBudget(1e-9)), {}, "TimeBudget after 1 epoch"),
+        (net(**converges), {}, "convergence after"),
+        (net(**explodes), VALIDATION, "divergence after"),
+    ):
+        assert outcome_of(capsys, model, **data).startswith(f"stopped by {cause}"), cause
+
+
+@pytest.mark.parametrize("data", [{}, VALIDATION], ids=["", "validation"])
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_after_ctrl_c_the_last_line_says_so(capsys, verbose, data):
+    interrupt = Noting([], error_at=("on_epoch_begin", 3), error=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        net(verbose=verbose).set_callbacks(interrupt).fit(X, Y, **data)
+    kept = "; the weights of epoch 3 are kept" if data else ""
+    assert capsys.readouterr().out.splitlines()[-1] == f"stopped by Ctrl-C after 3 epochs{kept}"
+
+
+def test_parts_are_not_said_to_have_stopped(capsys):
+    net(verbose=1).partial_fit(X, Y, classes=[0, 1, 2])
+    assert epochs_in(capsys.readouterr().out) == [1]
+    net(verbose=2).partial_fit(X, Y, classes=[0, 1, 2])
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_findings_are_printed_before_the_outcome(capsys):
+    model = net(max_iter=20, verbose=1).fit(X, Y, **VALIDATION)
+    assert len(model.report_) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1 - len(model.report_) : -1] == [f"report_: {finding}" for finding in model.report_]
+
+
+def test_a_finding_that_was_a_warning_is_not_printed_again(capsys):
+    with pytest.warns(ConvergenceWarning) as caught:
+        model = net(max_iter=30, weight_init="zeros", verbose=1).fit(X, Y)
+    assert model.report_[0] == str(caught[0].message)
+    assert model.report_[0] not in capsys.readouterr().out
+
+
+class Clock:
+    """Tells times that a test sets."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(progress.time, "perf_counter", lambda: self.now)
+
+    def epochs_of(self, seconds):
+        """Return a callback that makes an epoch take so long."""
+        return Calling(lambda run: setattr(self, "now", self.now + seconds))
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(0.9, 10), (4.0, 8), (7.0, 7), (60.0, 60)])
+def test_no_more_than_ten_seconds_pass_without_a_line_unless_an_epoch_takes_longer(
+    capsys, monkeypatch, seconds, longest
+):
+    net(max_iter=200, verbose=1).set_callbacks(Clock(monkeypatch).epochs_of(seconds)).fit(X, Y)
+    epochs = [0, *epochs_in(capsys.readouterr().out)]
+    assert max(later - earlier for earlier, later in pairwise(epochs)) * seconds <= longest
+    assert epochs[-1] == 200
+
+
+def test_lines_tell_the_time_since_training_began(capsys, monkeypatch):
+    net(max_iter=4, verbose=2).set_callbacks(Clock(monkeypatch).epochs_of(29.97)).fit(X, Y)
+    elapsed = re.findall(r"elapsed (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert elapsed == ["30.0 s", "59.9 s", "0:01:30", "0:02:00"]
 
 
 # The bar.
@@ -161,7 +251,7 @@ def test_a_terminal_shows_a_bar():
     bar, kept = lines_on(screen)
     end = rf"cost {cost}, validation {validation}, score {score}, rate {rate}"
     assert re.fullmatch(rf"12/12 \|#+\| \d\d:\d\d, {re.escape(end)}", bar)
-    assert kept == f"the weights of epoch {model.best_iter_} are kept"
+    assert kept == f"stopped by max_iter after 12 epochs; the weights of epoch {model.best_iter_} are kept"
     assert "0/12 |" in screen.getvalue()
 
 
@@ -169,7 +259,7 @@ def test_a_terminal_shows_a_bar():
 def test_a_bar_goes_on_where_a_warm_start_does():
     with terminal() as screen:
         net(max_iter=3, verbose=1, warm_start=True).fit(X, Y).fit(X, Y)
-    first, second = lines_on(screen)
+    first, _, second, _ = lines_on(screen)
     assert first.startswith("3/3 |#")
     assert second.startswith("6/6 |#")
     assert "\r3/6 |" in screen.getvalue()
@@ -190,8 +280,9 @@ def test_a_bar_of_a_training_that_failed_ends_its_line(error):
     model = net(max_iter=10, verbose=1).set_callbacks(Noting([], error_at=("on_epoch_begin", 4), error=error))
     with pytest.raises(type(error)), terminal() as screen:
         model.fit(X, Y)
-    (bar,) = lines_on(screen)
+    bar, *outcome = lines_on(screen)
     assert re.match(r"4/10 \|#+ *\| 00:0\d, cost ", bar)
+    assert outcome == (["stopped by Ctrl-C after 4 epochs"] if isinstance(error, KeyboardInterrupt) else [])
     assert screen.getvalue().endswith("\n")
 
 
@@ -202,9 +293,10 @@ def test_a_warning_at_the_end_is_not_printed_behind_the_bar(monkeypatch):
     with terminal() as screen, warnings.catch_warnings():
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(100 * X, Y)
-    bar, warning = lines_on(screen)
+    bar, warning, *_, outcome = lines_on(screen)
     assert bar.startswith("15/15 |#")
     assert warning == "ConvergenceWarning"
+    assert outcome == "stopped by max_iter after 15 epochs"
 
 
 # Which of the two.
@@ -219,7 +311,7 @@ def shown_on(stdout):
 @needs_tqdm
 def test_a_bar_is_shown_in_terminals_alone():
     assert shown_on(Terminal()) == "ProgressLine"
-    for no_terminal in (io.StringIO(), None, SimpleNamespace(write=print)):
+    for no_terminal in (io.StringIO(), None, SimpleNamespace(write=print), closed_file()):
         assert shown_on(no_terminal) == "EpochPrinter"
 
 
@@ -295,7 +387,7 @@ network.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     epochs = [int(line.split("/")[0]) for line in states]
     assert (epochs[0], epochs[-1]) == (0, 150)
     assert epochs == sorted(epochs)
-    assert kept.startswith("the weights of epoch")
+    assert kept.startswith("stopped by max_iter after 150 epochs; the weights of epoch")
     assert end == ""
 
 
@@ -311,3 +403,142 @@ def test_a_training_that_has_failed_does_not_say_which_weights_are_kept(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines
     assert not [line for line in lines if "kept" in line]
+
+
+# Failures of the display.
+
+
+class Broken(io.StringIO):
+    """A stream whose writing, or flushing, fails."""
+
+    def __init__(self, error, method="write", is_terminal=False):
+        super().__init__()
+        self.error, self.is_terminal = error, is_terminal
+        setattr(self, method, self.fail)
+
+    def fail(self, *_):
+        raise self.error
+
+    def isatty(self):
+        return self.is_terminal
+
+
+def closed_file():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+BROKEN = {
+    "pipe": lambda: Broken(BrokenPipeError(32, "Broken pipe")),
+    "full disk": lambda: Broken(OSError(28, "No space left on device"), "flush"),
+    "closed": closed_file,
+    "no flush": lambda: SimpleNamespace(write=lambda text: len(text)),
+    "no stream": object,
+    "encoding": lambda: Broken(UnicodeEncodeError("ascii", "\u2588", 0, 1, "ordinal not in range(128)")),
+    "anything": lambda: Broken(LookupError()),
+    "terminal": lambda: Broken(OSError(5, "Input/output error"), is_terminal=True),
+}
+
+
+def fit_on(stdout, model, **options):
+    """Fit with another stdout; return the warnings."""
+    with warnings.catch_warnings(record=True) as caught, redirect_stdout(stdout):
+        warnings.simplefilter("always")
+        model.fit(X, Y, **options)
+    return [(warning.category, str(warning.message), warning.filename) for warning in caught]
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_display_that_fails_is_one_warning(kind, verbose):
+    silent = net(early_stopping=True).fit(X, Y)
+    model = net(early_stopping=True, verbose=verbose)
+    ((category, message, filename),) = fit_on(BROKEN[kind](), model)
+    assert category is RuntimeWarning
+    assert message.startswith("The display of progress failed ")
+    assert filename == __file__
+    assert model.loss_curve_ == silent.loss_curve_
+
+
+def test_without_stdout_nothing_is_printed_and_nothing_is_wrong():
+    assert fit_on(None, net(verbose=2)) == []
+
+
+def test_a_display_that_fails_for_a_while_goes_on_afterwards():
+    stream = io.StringIO()
+
+    def fail_in_epoch_1(run):
+        stream.write = Broken(OSError()).fail if run.state.epoch == 1 else partial(io.StringIO.write, stream)
+
+    model = net(verbose=2).set_callbacks(Calling(fail_in_epoch_1))
+    assert len(fit_on(stream, model)) == 1
+    assert epochs_in(stream.getvalue()) == [2, 3, 4]
+
+
+def test_a_missing_checkpoint_that_cannot_be_printed_does_not_end_a_fit(tmp_path):
+    ((category, *_),) = fit_on(Broken(BrokenPipeError()), net(verbose=1), resume_from=tmp_path)
+    assert category is RuntimeWarning
+
+
+def test_partial_fit_and_the_course_s_training_survive_a_broken_stdout():
+    with (
+        redirect_stdout(Broken(BrokenPipeError())),
+        pytest.warns(RuntimeWarning, match="The display of progress failed"),
+    ):
+        net(verbose=1).partial_fit(X, Y, classes=[0, 1, 2])
+    with redirect_stdout(Broken(BrokenPipeError())), pytest.warns(RuntimeWarning, match="The printing of costs failed"):
+        _, costs = train_deep_network(X.T, Y[None] > 1, [4, 1], num_iterations=3, print_cost=True, rng=0)
+    assert len(costs) == 3
+
+
+def test_a_warning_that_cannot_be_printed_does_not_end_a_fit_either(monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: print(message, file=sys.stderr))
+    for stderr in (closed_file(), Broken(BrokenPipeError()), object()):
+        with warnings.catch_warnings(), redirect_stdout(Broken(BrokenPipeError())), redirect_stderr(stderr):
+            warnings.simplefilter("always")
+            assert net(verbose=1).fit(X, Y).n_iter_ == 4
+
+
+def test_ctrl_c_ends_a_fit_whose_display_has_failed():
+    interrupt = Noting([], error_at=("on_epoch_end", 2), error=KeyboardInterrupt())
+    model = net(verbose=2).set_callbacks(interrupt)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(RuntimeWarning):
+        fit_on(Broken(OSError()), model)
+    assert model.n_iter_ == 1
+
+
+PROGRAM = """
+import sys
+from recording import *
+for verbose in (1, 2):
+    network = net(max_iter=300, verbose=verbose).fit(X, Y)
+print(network.n_iter_, file=sys.stderr)
+"""
+
+
+def run_program(stdout):
+    """Run a program that fits; return what it writes to stderr, and the process, which has ended."""
+    folders = [str(Path(__file__).parents[1]), str(Path(sklearn_deepnn.__file__).parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    if stdout == subprocess.PIPE:
+        process.stdout.readline()
+        process.stdout.close()  # as `head -1` does
+    return process.stderr.read(), process
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "full disk"])
+def test_a_program_survives_a_reader_that_has_gone_and_a_full_disk(kind):
+    if kind == "full disk" and not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    with open("/dev/full" if kind == "full disk" else os.devnull, "w") as file:
+        said, process = run_program(file if kind == "full disk" else subprocess.PIPE)
+    with process:
+        assert process.wait() == 0, said
+    assert said.rstrip().endswith("300")
+    assert said.count("RuntimeWarning: The display of progress failed") in (1, 2)
+    assert "Exception ignored" not in said

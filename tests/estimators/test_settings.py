@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from functools import partial
 
 import numpy as np
@@ -146,15 +147,16 @@ def test_activation_and_dropout_may_differ_from_layer_to_layer():
         assert other.loss_ != several.loss_
 
 
-@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 13), (True, 13), (2, 21)])
+@pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 14), (True, 14), (2, 22)])
 def test_verbose_prints_lines(capsys, verbose, n_lines):
     net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == n_lines
     assert printed.err == ""
     lines = printed.out.splitlines()
-    assert all(line.startswith("epoch") and "validation" in line for line in lines[:-1])
-    assert all(line.startswith("the weights of epoch") for line in lines[-1:])
+    assert all(line.startswith("epoch") and "validation" in line for line in lines[:-2])
+    assert all(line.startswith("report_: max_iter=20 ended training while") for line in lines[-2:-1])
+    assert all(re.match("stopped by max_iter .*; the weights of epoch", line) for line in lines[-1:])
 
 
 # Random numbers.

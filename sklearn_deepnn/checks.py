@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -59,6 +60,13 @@ def drop_unwritten() -> None:
         except Exception:
             with suppress(Exception):  # a stream may have no file
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def check_path(name: str, path: Any, rule: str = "the path of a file or folder") -> Path:
+    """Return a path, with a leading ~ replaced by the user's home folder."""
+    if not isinstance(path, (str, os.PathLike)):
+        reject(name, rule, path)
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager

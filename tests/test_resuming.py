@@ -3,6 +3,7 @@
 import copy
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,8 +341,53 @@ def test_a_verbose_fit_says_whether_it_is_resumed(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("resumed after epoch 2 of at most 3\n")
     network.set_params(learning_rate=0.5).fit(X, Y, resume_from=tmp_path / "here")
     assert capsys.readouterr().out.startswith(nothing)
-    network.set_params(verbose=0).fit(X, Y, resume_from=tmp_path / "there")
+    network.set_params(verbose=0).fit(X, Y, resume_from=tmp_path / "here")
     assert not capsys.readouterr().out
+
+
+# Paths.
+
+
+@pytest.mark.parametrize("kind", ["parent is missing", "beside", "in the parent", "below"])
+def test_a_path_that_seems_mistyped_is_a_warning(kind, tmp_path, capsys):
+    (tmp_path / "parent" / "below").mkdir(parents=True)
+    if kind != "parent is missing":
+        folder = {"beside": "parent/below", "in the parent": "parent", "below": "parent/below"}[kind]
+        net(max_iter=2).set_callbacks(ModelCheckpoint(tmp_path / folder)).fit(X, Y)
+    path = tmp_path / {"parent is missing": "other/run", "below": "parent"}.get(kind, "parent/run")
+    problem = "does not exist, nor does" if kind == "parent is missing" else "has no checkpoint, but there is"
+    for network in (net(), net(verbose=2, learning_rate=0.5)):
+        with pytest.warns(
+            UserWarning, match=f"^resume_from=.* {problem} .*training starts from the beginning"
+        ) as caught:
+            assert network.fit(X, Y, resume_from=path).n_iter_ == 4
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        assert "no checkpoint of this fit" not in capsys.readouterr().out
+
+
+def test_the_first_start_of_a_script_that_resumes_is_silent(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "data.csv").touch()
+    for folder in ("empty", "missing"):
+        net().fit(X, Y, resume_from=tmp_path / folder)
+    net().set_callbacks(ModelCheckpoint(tmp_path / "empty")).fit(X, Y, resume_from=tmp_path / "empty")
+    net(learning_rate=0.5).fit(X, Y, resume_from=tmp_path / "empty")  # fits may share a folder
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_home_folder_is_found_in_every_path(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    folder = kind("~/here")
+    whole = net(max_iter=6).set_callbacks(ModelCheckpoint(folder)).fit(X, Y)
+    (newest,) = checkpoints_in(tmp_path / "here")[-1:]
+    assert not (tmp_path / "~").exists()
+    assert load_checkpoint(folder).n_iter_ == 6
+    for path in (folder, kind(f"~/here/{newest.name}")):
+        assert_same_fit(net(max_iter=6).fit(X, Y, resume_from=path), whole)
+        assert load_checkpoint(path).n_iter_ == 6
 
 
 # Inside scikit-learn.

@@ -14,10 +14,11 @@ from typing import BinaryIO
 import joblib
 from sklearn.base import BaseEstimator
 
-from ..checks import check_flag, check_integer, reject, warn_user
+from ..checks import check_flag, check_integer, check_path, reject, warn_user
 from ..training.run import Run
 from .base import Callback
 
+CHECKPOINT_OR_FOLDER = "the path of a checkpoint or of a folder of checkpoints"
 NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d{6}-(?P<key>[0-9a-f]{8}))-epoch-(?P<epoch>\d+)\.joblib")
 
 
@@ -41,7 +42,7 @@ def run_of(path: Path) -> list[Path]:
 
 def newest_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Path | None:
     """Return the path itself if it is a file, or the newest checkpoint in a folder, None if it has none."""
-    path = Path(path)
+    path = check_path("path", path, CHECKPOINT_OR_FOLDER)
     if path.is_file():
         return path
     if path.suffix == ".joblib" and not path.is_dir():
@@ -94,7 +95,8 @@ def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Bas
     newest = newest_checkpoint(path, key)
     if newest is None:
         raise FileNotFoundError(f"There is no checkpoint in {path}.")
-    candidates = [newest] if newest == Path(path) else run_of(newest)  # in a folder, a damaged file is skipped
+    # in a folder, a damaged file is skipped
+    candidates = [newest] if newest == check_path("path", path) else run_of(newest)
     while True:
         newest = candidates.pop()
         try:
@@ -106,9 +108,16 @@ def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Bas
             warn_user(f"{problem} The checkpoint before it is loaded.", RuntimeWarning)
 
 
+def nearby_checkpoint(folder: Path) -> Path | None:
+    """Return a checkpoint in a folder or in a folder below it. Look in the parent instead of a missing folder."""
+    base = folder if folder.exists() else folder.parent
+    places = [base, *(path for path in base.glob("*") if path.is_dir())]
+    return next((found[-1] for found in map(checkpoints_in, places) if found), None)
+
+
 def has_later_checkpoints(path: str | os.PathLike[str]) -> bool:
     """Say whether the training of a checkpoint has written later checkpoints. A folder stands for its newest one."""
-    path = Path(path)
+    path = check_path("path", path)
     return path != next(reversed(run_of(path)), path)
 
 
@@ -190,19 +199,22 @@ class ModelCheckpoint(Callback):
     remembers_for_good = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, (str, os.PathLike)):
-            reject("path", "the path of a folder", self.path)
+        _ = self._folder
         check_integer("every", self.every, 1)
         if self.keep is not None:
             check_integer("keep", self.keep, 1, otherwise=" or None")
         check_flag("save_best_only", self.save_best_only)
+
+    @property
+    def _folder(self) -> Path:
+        return check_path("path", self.path, "the path of a folder")
 
     def on_train_begin(self, run: Run) -> None:
         """Create the folder; check before the first epoch that parameters can be saved and files can be written."""
         run.memory.setdefault("saved", 0)
         for name, value in run.settings.items():
             check_saveable(name, value)
-        folder = Path(self.path)
+        folder = self._folder
         if folder.exists() and not folder.is_dir():
             reject("path", "the path of a folder, not of a file", self.path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +236,7 @@ class ModelCheckpoint(Callback):
             self._save(run)
 
     def _save(self, run: Run) -> None:
-        folder, memory, epoch = Path(self.path), run.memory, run.state.epoch
+        folder, memory, epoch = self._folder, run.memory, run.state.epoch
         before, memory["saved"] = memory["saved"], epoch
         try:
             path = folder / f"{run.name}-epoch-{epoch:06d}.joblib"

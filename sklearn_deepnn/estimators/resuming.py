@@ -19,10 +19,15 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..callbacks import EarlyStopping, ReduceLROnPlateau, load_checkpoint
-from ..callbacks.checkpoints import has_later_checkpoints, newest_checkpoint
+from ..callbacks.checkpoints import (
+    CHECKPOINT_OR_FOLDER,
+    has_later_checkpoints,
+    nearby_checkpoint,
+    newest_checkpoint,
+)
 from ..callbacks.progress import print_not_resumed
 from ..callbacks.scikit_learn import callbacks_of
-from ..checks import naming, reject, warn_user
+from ..checks import check_path, naming, reject, warn_user
 from ..network.architecture import Network
 from ..network.parameters import Parameters
 from ..network.prediction import take_columns
@@ -121,7 +126,7 @@ def earlier_training(
     """Return the training that `fit` starts from: a checkpoint, with `warm_start` the last fit, or None."""
     checkpoint = None if resume_from is None else checkpoint_of(estimator, resume_from, fingerprint.key)
     if resume_from is None or checkpoint is None:
-        if resume_from is not None and estimator.verbose:
+        if resume_from is not None and not warn_of_mistyped(resume_from) and estimator.verbose:
             print_not_resumed(resume_from)
         return last_fit(estimator) if estimator.warm_start else None
     earlier = Earlier.of(vars(checkpoint), resumes=True, has_later_checkpoints=has_later_checkpoints(resume_from))
@@ -133,8 +138,7 @@ def earlier_training(
 
 def checkpoint_of(estimator: Any, path: str | os.PathLike[str], key: str) -> Any:
     """Return the estimator that a checkpoint holds, or None if a folder has no checkpoint of such a fit."""
-    if not isinstance(path, (str, os.PathLike)):
-        reject("resume_from", "None or the path of a checkpoint or of a folder of checkpoints", path)
+    check_path("resume_from", path, f"None or {CHECKPOINT_OR_FOLDER}")
     if newest_checkpoint(path, key) is None:
         return None
     with naming("resume_from"):
@@ -144,6 +148,20 @@ def checkpoint_of(estimator: Any, path: str | os.PathLike[str], key: str) -> Any
     if not is_ours or not checkpoint.training_state_["preparation"]["data_hash"]:
         reject("resume_from", f"the checkpoint of a {type(estimator).__name__}", path)
     return checkpoint
+
+
+def warn_of_mistyped(resume_from: str | os.PathLike[str]) -> bool:
+    """Warn, and return True, if a path without a checkpoint of this fit seems mistyped."""
+    path = check_path("resume_from", resume_from)
+    nearby = nearby_checkpoint(path)
+    if nearby is not None and nearby.parent != path:  # fits with other data or parameters may share a folder
+        problem = f"has no checkpoint, but there is {str(nearby)!r}"
+    elif not path.parent.exists():
+        problem = "does not exist, nor does the folder that it would be in"
+    else:
+        return False
+    warn_user(f"resume_from={os.fspath(resume_from)!r} {problem}: training starts from the beginning.", UserWarning)
+    return True
 
 
 def name_of_training(earlier: Earlier | None, key: str) -> str:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 try:
     from sklearn.callback import CallbackSupportMixin as ProvidedMixin
+    from sklearn.callback import FitCallback
     from sklearn.callback import with_callbacks as provided_with_callbacks
 except ImportError:  # scikit-learn before 1.9, or with other names
-    ProvidedMixin = provided_with_callbacks = None
+    ProvidedMixin = provided_with_callbacks = FitCallback = None
 
+from ..checks import reject
 from ..training.run import Run
 from .base import Callback
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING or ProvidedMixin is None:  # the same for callbacks of this pac
 
         def set_callbacks(self, *callbacks: Any) -> Self:
             """Set the callbacks of the estimator, instances of subclasses of `Callback`, and return the estimator."""
-            if not all(isinstance(callback, Callback) for callback in callbacks):
-                raise TypeError("callbacks must be instances of Callback; those of sklearn.callback need version 1.9.")
             self.__dict__.pop("_skl_callbacks", None)
             if callbacks:
                 self._skl_callbacks = list(callbacks)
@@ -42,6 +42,17 @@ if TYPE_CHECKING or ProvidedMixin is None:  # the same for callbacks of this pac
         return method
 else:
     CallbackSupportMixin, with_callbacks = ProvidedMixin, provided_with_callbacks
+
+
+KINDS = (Callback,) if FitCallback is None else (Callback, FitCallback)
+EACH_INSTANCE = "instances of Callback, or of scikit-learn's callbacks (from version 1.9 on), one argument each"
+
+
+def check_callbacks(callbacks: tuple[Any, ...]) -> None:
+    """Raise an `InvalidParameterError` if something is not an instance of a callback."""
+    for callback in callbacks:
+        if isinstance(callback, type) or not isinstance(callback, KINDS):  # a class passes for its protocol, too
+            reject("callbacks", EACH_INSTANCE, callback)
 
 
 # the attributes in which scikit-learn keeps the callbacks of an estimator, and those of a fit that runs

@@ -22,7 +22,7 @@ from sklearn.utils import check_consistent_length
 
 from ..callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from ..callbacks.progress import EpochPrinter, progress_display
-from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, with_callbacks
+from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
 from ..checks import naming, reject, warn_user
 from ..inspection.diagnosis import diagnose
 from ..network.losses import LOSSES
@@ -69,6 +69,25 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         def set_score_request(self, **requests: bool | str | None) -> Self: ...
 
     _calls_back = True  # callbacks of this package, too
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set what watches and steers the training, in place of the callbacks set before.
+
+        Parameters
+        ----------
+        *callbacks : instances of Callback, or of scikit-learn's callbacks
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        InvalidParameterError
+            If an argument is not such an instance.
+        """
+        check_callbacks(callbacks)
+        return super().set_callbacks(*callbacks)
 
     @abstractmethod
     def _read_targets(

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, HistoryLogger, ReduceLROnPlateau, TimeBudget
 from sklearn_deepnn.callbacks.scikit_learn import callbacks_of
+from sklearn_deepnn.checks import InvalidParameterError
 
 BEGIN, EPOCH_BEGIN, EPOCH_END, END = HOOKS
 
@@ -234,3 +235,13 @@ def test_one_callback_serves_fits_in_several_threads():
         assert one.learning_rate_curve_ == other.learning_rate_curve_
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
     assert len({model.n_iter_ for model in alone}) > 1
+
+
+@pytest.mark.parametrize("argument", [3, "EarlyStopping", None, EarlyStopping, [EarlyStopping()], {}, print], ids=str)
+def test_what_is_no_callback_is_an_error_that_says_what_is_expected(argument):
+    callback = EarlyStopping()
+    model = net().set_callbacks(callback)
+    with pytest.raises(InvalidParameterError, match=r"^callbacks must be instances of Callback.* got ") as error:
+        model.set_callbacks(EarlyStopping(), argument)
+    assert str(error.value).endswith(f"got {argument!r}.")
+    assert callbacks_of(model) == [callback]

@@ -5,30 +5,37 @@ import json
 import math
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ..checks import reject, warn_user
+from ..checks import check_path, reject
 from ..training.run import Run
 from .base import Callback
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
+LOG_FILE = "the path of a file ending in .csv or .jsonl"
 UNFINISHED_SECONDS = 0.1  # after which an incomplete line is that of a process that died
+FITTING_ONCE = ["base"], ["pipeline"], ["callback"]  # modules of scikit-learn that only pass a call of `fit` on
 
 
-@contextmanager
-def warning_of(errors: type[Exception] | tuple[type[Exception], ...], problem: str) -> Iterator[None]:
-    """Warn of errors in a with block: what cannot be logged does not end the training."""
-    try:
-        yield
-    except errors as error:
-        warn_user(f"{problem}; training continues without it: {error}", RuntimeWarning)
+def is_one_of_many_fits() -> bool:
+    """Say whether `fit` is called by a search, a cross-validation or another estimator, or is logged by MLflow itself.
+
+    A Pipeline fits its network once.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        package, *inside = frame.f_globals.get("__name__", "").split(".")
+        if package == "mlflow" or (package == "sklearn" and inside[:1] not in FITTING_ONCE):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def create_file(path: Path, text: str) -> None:
@@ -52,7 +59,8 @@ class HistoryLogger(Callback):
     in one operation: several trainings, in several processes too, may write to one file. A resumed training does not
     write an epoch again.
 
-    If a line cannot be written, training continues with a warning.
+    If a line cannot be written, training goes on, with one warning for each fit. Only a path that cannot be that of a
+    file is an error, before the first epoch.
 
     Parameters
     ----------
@@ -73,19 +81,24 @@ class HistoryLogger(Callback):
     """
 
     path: str | os.PathLike[str]
+    only_watches = True
     remembers_for_good = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, (str, os.PathLike)) or Path(self.path).suffix not in (".csv", ".jsonl"):
-            reject("path", "the path of a file ending in .csv or .jsonl", self.path)
+        if self._file.suffix not in (".csv", ".jsonl"):
+            reject("path", LOG_FILE, self.path)
+
+    @property
+    def _file(self) -> Path:
+        return check_path("path", self.path, LOG_FILE)
 
     @property
     def _is_csv(self) -> bool:
-        return Path(self.path).suffix == ".csv"
+        return self._file.suffix == ".csv"
 
     def on_train_begin(self, run: Run) -> None:
         """Create the file, end an incomplete line of a process that died, and find which epochs are in the file."""
-        path, memory = Path(self.path), run.memory
+        path, memory = self._file, run.memory
         memory.setdefault("seconds", 0.0)
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,12 +122,11 @@ class HistoryLogger(Callback):
             return
         now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
         entry = {"run": run.name, "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
-        with warning_of(OSError, f"Epoch {state.epoch} could not be written to {self.path}"):
-            self._append(self._line(entry))
+        self._append(self._line(entry))
 
     def _append(self, text: str) -> None:
         """Append in one system call, so that lines of other processes cannot get in between."""
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        file = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(file, text.encode())
         finally:
@@ -141,12 +153,15 @@ class HistoryLogger(Callback):
 
 @dataclass(frozen=True)
 class MLflowLogger(Callback):
-    """Log the epochs to MLflow, as metrics of the active run. Without an active run, start one for this training.
+    """Log the epochs to MLflow: the metrics of each epoch, and the parameters of the estimator.
 
-    The parameters of the estimator are logged as parameters of the run. Parameters that the run has already stay as
-    they are. Needs mlflow or mlflow-skinny, which is imported when training begins.
+    The first `fit` that your code calls while a run is active, alone or in a Pipeline, logs to the active run.
+    Parameters that the run has already stay as they are. Each other fit gets a run of its own, below the active run if
+    there is one: fits of a search, of a cross-validation, of another estimator or under `mlflow.sklearn.autolog()`, and
+    further fits of your code. A training that is continued or resumed stays in its run.
 
-    If an epoch cannot be logged, training continues with a warning.
+    What cannot be logged is a warning, once for each fit. Needs mlflow or mlflow-skinny, which is imported when
+    training begins.
 
     Raises
     ------
@@ -160,35 +175,37 @@ class MLflowLogger(Callback):
     >>> model = DeepNNClassifier((64,)).set_callbacks(MLflowLogger())
     """
 
+    only_watches = True
     remembers_for_good = True
 
     def on_train_begin(self, run: Run) -> None:
         """Find the run, or start one, and log the parameters."""
         mlflow = self._mlflow()
-        active = mlflow.active_run()
-        if active is not None:
-            run.memory |= {"run": active.info.run_id, "is_own": False}
-        elif "run" not in run.memory:
-            run.memory |= {"run": mlflow.start_run().info.run_id, "is_own": True}
+        active, memory, client = mlflow.active_run(), run.memory, mlflow.MlflowClient()
+        if active is not None and self._may_use(client.get_run(active.info.run_id), memory):
+            memory |= {"run": active.info.run_id, "is_own": False}
+        elif "run" not in memory:
+            memory |= {"run": mlflow.start_run(nested=True).info.run_id, "is_own": True}
             mlflow.end_run("RUNNING")
-        client, run_id = mlflow.MlflowClient(), run.memory["run"]
-        known = client.get_run(run_id).data.params
+        known = client.get_run(memory["run"]).data.params
         new = [mlflow.entities.Param(name, str(v)) for name, v in run.settings.items() if name not in known]
-        client.log_batch(run_id, params=new)
+        client.log_batch(memory["run"], params=new)
 
     def on_epoch_end(self, run: Run) -> None:
         """Log the values of the epoch."""
-        mlflow, epoch = self._mlflow(), run.state.epoch
-        with warning_of((mlflow.MlflowException, OSError), f"Epoch {epoch} could not be logged to MLflow"):
-            mlflow.log_metrics(run.state.newest, step=epoch, run_id=run.memory["run"])
+        self._mlflow().log_metrics(run.state.newest, step=run.state.epoch, run_id=run.memory["run"])
 
     def on_train_end(self, run: Run) -> None:
         """End the run, if this callback started it."""
-        if run.memory["is_own"]:
-            mlflow = self._mlflow()
+        if run.memory.get("is_own"):
             status = "FINISHED" if run.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
-            with warning_of((mlflow.MlflowException, OSError), f"The run could not be ended as {status} in MLflow"):
-                mlflow.MlflowClient().set_terminated(run.memory["run"], status)
+            self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
+
+    @staticmethod
+    def _may_use(active: Any, memory: dict[str, Any]) -> bool:
+        """Say whether a training may log to the active run: there is no other training in the run."""
+        has_training = "cost" in active.data.metrics
+        return memory.get("run") == active.info.run_id or not (has_training or is_one_of_many_fits())
 
     @staticmethod
     def _mlflow() -> Any:

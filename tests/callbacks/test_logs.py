@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn.callbacks import HistoryLogger, MLflowLogger, Run
 from sklearn_deepnn.callbacks.logs import FIELDS, create_file
@@ -194,12 +197,32 @@ def test_a_file_that_can_no_longer_be_written_is_a_warning(tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, Y)
-    said = [(warning.category, str(warning.message)[:68], warning.filename) for warning in caught]
-    wanted = [f"Epoch {epoch} could not be written to {path}; training"[:68] for epoch in (3, 4)]
-    assert said == [(RuntimeWarning, text, __file__) for text in wanted]
+    ((category, message, filename),) = [(w.category, str(w.message), w.filename) for w in caught]
+    assert (category, filename) == (RuntimeWarning, __file__)
+    assert message.startswith("HistoryLogger failed after epoch 3, and training goes on: IsADirectoryError")
+    assert str(path) in message
     assert model.n_iter_ == 6
     assert [entry["epoch"] for entry in entries(folder.rename(tmp_path / "first.csv"))] == ["1", "2"]
     assert [line.split(",")[1] for line in path.read_text().splitlines()] == ["5", "6"]
+
+
+def test_a_full_disk_is_one_warning_before_and_during_training(tmp_path, monkeypatch):
+    def write(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", write)
+    with pytest.warns(RuntimeWarning, match="HistoryLogger failed before the first epoch, .*No space left") as caught:
+        model = net().set_callbacks(HistoryLogger(tmp_path / "history.csv")).fit(X, Y)
+    assert len(caught) == 1
+    assert model.n_iter_ == 4
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for path in ("~/a.csv", Path("~/b.jsonl")):
+        net().set_callbacks(HistoryLogger(path)).fit(X, Y)
+        assert len(entries(tmp_path / Path(path).name)) == 4
 
 
 @pytest.mark.parametrize("path", ["history.txt", "history", 3, None, Path("folder.csv/history")], ids=str)
@@ -300,22 +323,93 @@ def test_a_server_that_fails_meanwhile_is_a_warning(mlflow, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, Y)
-    assert [str(warning.message).split(";")[0] for warning in caught] == [
-        "Epoch 2 could not be logged to MLflow",
-        "The run could not be ended as FINISHED in MLflow",
-    ]
+    (message,) = [str(warning.message) for warning in caught]
+    assert message == "MLflowLogger failed after epoch 2, and training goes on: MlflowException: no connection"
     assert np.isfinite(model.predict_proba(X)).all()
 
 
-def test_a_server_that_fails_at_the_beginning_is_an_error(mlflow, monkeypatch):
+@pytest.mark.parametrize("method", ["log_batch", "get_run", "create_run"])
+@pytest.mark.parametrize("error", [LookupError, OSError])
+def test_a_server_that_fails_at_the_beginning_is_a_warning(mlflow, monkeypatch, method, error):
     def fail(*_, **__):
-        raise mlflow.MlflowException("no connection")
+        raise error("no connection")
 
-    notes = []
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", fail)
-    with pytest.raises(mlflow.MlflowException, match="no connection"):
-        net().set_callbacks(Noting(notes), MLflowLogger()).fit(X, Y)
-    assert [hook for _, hook, _ in notes] == ["on_train_begin", "on_train_end"]
+    monkeypatch.setattr(mlflow.MlflowClient, method, fail)
+    with pytest.warns(RuntimeWarning, match="MLflowLogger failed .*: no connection") as caught:
+        model = net().set_callbacks(MLflowLogger()).fit(X, Y)
+    assert len(caught) == 1
+    assert model.n_iter_ == 4
+
+
+def children_of(mlflow, parent):
+    """Return the runs below a run that have a curve."""
+    runs = [run for run in runs_of(mlflow) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    return [run for run in runs if "cost" in run.data.metrics]
+
+
+def search_on(network, n_jobs):
+    GridSearchCV(network, {"learning_rate": [0.01, 0.1]}, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, Y)
+
+
+def cross_validate_on(network, n_jobs):
+    cross_val_score(make_pipeline(StandardScaler(), network), X, Y, cv=5, n_jobs=n_jobs, error_score="raise")
+
+
+@pytest.mark.parametrize("fit_many", [search_on, cross_validate_on])
+@pytest.mark.parametrize("autologs", [False, True])
+def test_in_an_active_run_each_of_many_fits_is_a_run_below_it(mlflow, fit_many, autologs):
+    if autologs:
+        mlflow.sklearn.autolog(silent=True, log_models=False, log_datasets=False)
+    try:
+        with mlflow.start_run() as parent:
+            fit_many(net(max_iter=2).set_callbacks(MLflowLogger()), n_jobs=None)
+            assert mlflow.active_run().info.run_id == parent.info.run_id
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    children = children_of(mlflow, parent)
+    assert len(children) == 5
+    assert {run.info.status for run in children} == {"FINISHED"}
+    assert all(logged(mlflow, run.info.run_id, "cost")[0] == [1, 2] for run in children)
+    assert "cost" not in mlflow.get_run(parent.info.run_id).data.metrics
+    assert {run.data.params["max_iter"] for run in children} == {"2"}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_each_fit_of_a_search_has_a_run_of_its_own_on_any_number_of_threads(mlflow, n_jobs):
+    with mlflow.start_run(), parallel_config("threading"):
+        search_on(net(max_iter=2).set_callbacks(MLflowLogger()), n_jobs)
+    curves = [logged(mlflow, run.info.run_id, "cost")[0] for run in runs_of(mlflow)]
+    assert sorted(curves) == [[]] + 5 * [[1, 2]]
+
+
+def test_autologging_of_a_pipeline_does_not_disturb_a_fit(mlflow):
+    mlflow.sklearn.autolog(silent=True, log_models=False, log_datasets=False)
+    try:
+        make_pipeline(StandardScaler(), net(max_iter=2).set_callbacks(MLflowLogger())).fit(X, Y)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    (parent,) = [run for run in runs_of(mlflow) if "mlflow.parentRunId" not in run.data.tags]
+    (child,) = children_of(mlflow, parent)
+    assert (parent.data.params["verbose"], child.data.params["verbose"]) == ("False", "0")
+
+
+def test_of_two_fits_in_an_active_run_the_second_is_a_run_below_it(mlflow):
+    with mlflow.start_run() as parent:
+        for random_state in range(2):
+            network = net(random_state=random_state).set_callbacks(MLflowLogger())
+            make_pipeline(StandardScaler(), network).fit(X, Y)
+    (child,) = children_of(mlflow, parent)
+    assert child.data.params["random_state"] == "1"
+    assert logged(mlflow, parent.info.run_id, "cost")[0] == [1, 2, 3, 4]
+
+
+def test_parts_stay_in_the_active_run(mlflow):
+    with mlflow.start_run() as run:
+        model = net().set_callbacks(MLflowLogger())
+        for _ in range(3):
+            model.partial_fit(X, Y, classes=[0, 1, 2])
+    assert logged(mlflow, run.info.run_id, "cost")[0] == [1, 2, 3]
+    assert len(runs_of(mlflow)) == 1
 
 
 def test_without_mlflow_an_error_says_what_to_install(monkeypatch):

@@ -189,7 +189,7 @@ def test_parts_are_not_said_to_have_stopped(capsys):
 
 
 def test_findings_are_printed_before_the_outcome(capsys):
-    model = net(max_iter=20, verbose=1).fit(X, Y, **VALIDATION)
+    model = net(scale_inputs=None, verbose=1).fit(X * [1, 1, 1e-5, 1], Y)
     assert len(model.report_) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1 - len(model.report_) : -1] == [f"report_: {finding}" for finding in model.report_]

@@ -32,7 +32,7 @@ ROOMS = {  # a module of a room also imports from those before it in this list
     "network": "activations initializers parameters scaling layers losses ensemble architecture model prediction",
     "layers": "dense batchnorm dropout",
     "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
-    "callbacks": "base steering progress logs checkpoints tuning scikit_learn",
+    "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
     "inspection": "gradients diagnosis summary",
     "estimators": "inputs scaling settings targets defaults validation resuming starting prediction base classifier",
 }

@@ -9,12 +9,15 @@ from ..training.run import Run
 from .base import Callback
 from .checkpoints import ModelCheckpoint, load_checkpoint
 from .logs import HistoryLogger, MLflowLogger
+from .measuring import EpochScoring, EpochTimer
 from .steering import EarlyStopping, ReduceLROnPlateau, TimeBudget
 from .tuning import OptunaPruning
 
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "EpochScoring",
+    "EpochTimer",
     "HistoryLogger",
     "MLflowLogger",
     "ModelCheckpoint",

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -55,7 +55,8 @@ class HistoryLogger(Callback):
     """Append a line to a file at the end of each epoch, so that `tail -f` and other programs can follow.
 
     The fields are `run` (the name of the training), `epoch`, `time` (UTC), `seconds` (the duration of the training so
-    far), `cost`, `validation_cost` and `validation_score` where they exist, and `learning_rate`. Each line is written
+    far), `cost`, `validation_cost` and `validation_score` where they exist, `learning_rate`, and what callbacks such as
+    `EpochScoring` add. A .csv that exists keeps its fields. Each line is written
     in one operation: several trainings, in several processes too, may write to one file. A resumed training does not
     write an epoch again.
 
@@ -102,7 +103,7 @@ class HistoryLogger(Callback):
         memory.setdefault("seconds", 0.0)
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
-        heading = ",".join(FIELDS) + "\n" if self._is_csv else ""
+        heading = self._csv_line([*FIELDS, *run.measured]) if self._is_csv else ""
         if heading and not path.exists():
             create_file(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -112,6 +113,7 @@ class HistoryLogger(Callback):
         if run.resumed:
             epochs = (epoch for of_run, epoch in self._entries(text) if of_run == run.name)
             memory["logged"] = max(epochs, default=0)
+        memory["heading"] = (text if text.startswith("run,") else heading).partition("\n")[0]
         self._append("" if text.endswith("\n") else "\n" if text else heading)
 
     def on_epoch_end(self, run: Run) -> None:
@@ -122,7 +124,7 @@ class HistoryLogger(Callback):
             return
         now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
         entry = {"run": run.name, "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
-        self._append(self._line(entry))
+        self._append(self._line(entry, memory["heading"]))
 
     def _append(self, text: str) -> None:
         """Append in one system call, so that lines of other processes cannot get in between."""
@@ -132,14 +134,19 @@ class HistoryLogger(Callback):
         finally:
             os.close(file)
 
-    def _line(self, entry: dict[str, Any]) -> str:
-        """Return an epoch as a line of the file."""
+    def _line(self, entry: dict[str, Any], heading: str) -> str:
+        """Return an epoch as a line of the file, which has a heading if it is a .csv."""
         if self._is_csv:
-            line = StringIO()
-            csv.writer(line, lineterminator="\n").writerow(entry.get(name, "") for name in FIELDS)
-            return line.getvalue()
+            return self._csv_line(entry.get(name, "") for name in next(csv.reader([heading])))
         entry = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in entry.items()}
-        return json.dumps({name: entry[name] for name in FIELDS if name in entry}) + "\n"
+        return json.dumps({name: entry[name] for name in dict.fromkeys([*FIELDS, *entry]) if name in entry}) + "\n"
+
+    @staticmethod
+    def _csv_line(cells: Iterable[Any]) -> str:
+        """Return a line of a .csv."""
+        line = StringIO()
+        csv.writer(line, lineterminator="\n").writerow(cells)
+        return line.getvalue()
 
     def _entries(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield the run and the epoch of each line that can be read."""

@@ -7,11 +7,12 @@ are set in one step at the end: a call that fails changes nothing, and other thr
 from __future__ import annotations
 
 import copy
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,7 +31,7 @@ from ..network.scaling import fold_scaling
 from ..saving import SavingMixin, fitted_curves
 from ..training.examples import Examples
 from ..training.loop import train
-from ..training.state import Monitor
+from ..training.state import Monitor, TrainingState
 from ..typing import Array, Inputs, MatrixLike
 from .defaults import Plan
 from .inputs import check_sample_weight, read_inputs
@@ -88,6 +89,14 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         """
         check_callbacks(callbacks)
         return super().set_callbacks(*callbacks)
+
+    @property
+    def history_(self) -> dict[str, list[float]]:
+        """A list by epoch for each value that was recorded; nan stands for epochs without the value."""
+        if "training_state_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} is not fitted: it has no history yet.")
+        curves = self.training_state_["history"].items()
+        return {name: [*curve, *[math.nan] * (self.n_iter_ - len(curve))] for name, curve in curves}
 
     @abstractmethod
     def _read_targets(
@@ -343,9 +352,10 @@ class Keeper:
         )
         return report, [finding for finding in report if finding not in warned]
 
-    def snapshot(self) -> BaseDeepNN:
-        """Return the estimator as `fit` would leave it if training stopped now, without callbacks: for a checkpoint."""
-        attributes = self.attributes(self.start.findings, continues=True, data_hash=self.data_hash)
+    def snapshot(self, state: TrainingState | None = None) -> BaseDeepNN:
+        """Return the estimator as `fit` would leave it if training stopped now, or in a state, without callbacks."""
+        keeper = self if state is None else replace(self, start=self.start._replace(state=state))
+        attributes = keeper.attributes(self.start.findings, continues=True, data_hash=self.data_hash)
         return with_attributes(self.estimator, attributes)
 
     def copied_attributes(self) -> dict[str, Any]:
@@ -356,8 +366,8 @@ class Keeper:
 
 
 def in_order(callbacks: list[Callback]) -> list[Callback]:
-    """Return callbacks in the order of their calls: those that save what the others have done come last."""
-    return sorted(callbacks, key=lambda callback: callback.needs_snapshot)
+    """Return callbacks in the order of their calls: those that measure first, those that save all this last."""
+    return sorted(callbacks, key=lambda callback: (callback.needs_snapshot, not callback.measures))
 
 
 def starting_point(estimator: BaseDeepNN, X: Inputs, y: Any, sample_weight: Any) -> tuple[Plan, Start]:

@@ -128,8 +128,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         ensemble: 1000), unless a feature has a mean of more than 1000 standard deviations, which float32 cannot
         resolve. X itself is never converted as a whole. A training that is continued keeps its precision.
     verbose : int, default=0
-        1 shows a progress bar if tqdm is installed, otherwise some of the epochs; 2 prints each epoch. Both print which
-        epoch is kept.
+        1 shows a progress bar if tqdm is installed, otherwise prints lines for some of the epochs, at least every 10 s
+        unless an epoch takes longer; 2 prints a line for each epoch. At the end, both print the findings of `report_`
+        that were no warnings; the last line says what stopped training, and which epoch is kept.
     random_state : int, RandomState or None, default=None
         Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights,
         to the bit, on the same number of threads. Another number of threads drops other units of large batches.
@@ -183,6 +184,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         What went wrong in the last call, with numbers and advice; empty if nothing did. It tells of divergence, dead or
         saturated units, inputs of very different sizes, overfitting, nothing learned beyond the class frequencies, and
         epochs used up while the cost falls. After `partial_fit` only divergence, units and inputs are checked.
+    history_ : dict of str to list of float
+        A list by epoch for each value that was recorded: "cost", "learning_rate", with validation "validation_cost",
+        with a scorer "validation_score"; and what callbacks add, such as `EpochTimer` and `EpochScoring`.
     training_state_ : dict
         What training continues from.
 

@@ -17,6 +17,7 @@ class Hooks:
 
     shown_name = ""  # what messages call the callback; by default the name of its class
     only_watches = False  # whether it only displays or logs: its errors are warnings, and training goes on
+    measures: tuple[str, ...] = ()  # the values that it adds to the history of an epoch: it is then called first
     needs_snapshot = False  # whether the callback uses `Run.snapshot`: it is then called after all others
     remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`
 
@@ -58,7 +59,10 @@ class Run:
         The parameters of the estimator.
     snapshot : callable or None
         Returns a fitted estimator, as `fit` would leave it if training stopped now, with all that training continues
-        from; from the end of the first epoch on. Save the estimator at once: it shares memory with the training.
+        from; from the end of the first epoch on. Save the estimator at once: it shares memory with the training. Takes
+        another state optionally: `snapshot(replace(state, best=None))` has the weights of the last epoch, not the best.
+    measured : tuple of str
+        The values that callbacks add to the history.
     callback : str
         The name of the callback in `state.memories`.
     failed : bool
@@ -93,6 +97,7 @@ class Run:
     keeps_best: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     snapshot: Any = None
+    measured: tuple[str, ...] = ()
     callback: str = ""
     failed: bool = False
     interrupted: bool = False
@@ -151,6 +156,8 @@ class Watch:
         self._n_begun = 0
         self._excused: set[str] = set()  # the callbacks whose errors have been warned of
         n_of_class: Counter[str] = Counter()
+        callbacks = list(callbacks)
+        about["measured"] = tuple(name for callback in callbacks for name in callback.measures)
         for callback in callbacks:
             name = type(callback).__name__
             n_of_class[name] += 1

@@ -198,11 +198,11 @@ class TrainingState:
             self.history.setdefault(name, []).append(value)
 
     def add_to_epoch(self, values: Values) -> None:
-        """Add validation values of the last epoch to the history; nan fills epochs without them. Sets: history."""
+        """Set more values of the last epoch in the history; nan fills epochs without them. Sets: history."""
         for name, value in values.items():
             curve = self.history.setdefault(name, [])
             curve += [math.nan] * (self.epoch - 1 - len(curve))
-            curve.append(value)
+            curve[self.epoch - 1 :] = [value]
 
     def keep_if_best(self, monitor: Monitor) -> None:
         """Keep a copy of the current parameters if the last epoch has the lowest monitored value. Sets: best."""

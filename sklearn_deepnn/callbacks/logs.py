@@ -101,9 +101,9 @@ class HistoryLogger(Callback):
         """Create the file, end an incomplete line of a process that died, and find which epochs are in the file."""
         path, memory = self._file, run.memory
         memory.setdefault("seconds", 0.0)
-        memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0}
-        path.parent.mkdir(parents=True, exist_ok=True)
         heading = self._csv_line([*FIELDS, *run.measured]) if self._is_csv else ""
+        memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0, "heading": heading}
+        path.parent.mkdir(parents=True, exist_ok=True)
         if heading and not path.exists():
             create_file(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -113,7 +113,8 @@ class HistoryLogger(Callback):
         if run.resumed:
             epochs = (epoch for of_run, epoch in self._entries(text) if of_run == run.name)
             memory["logged"] = max(epochs, default=0)
-        memory["heading"] = (text if text.startswith("run,") else heading).partition("\n")[0]
+        if text.startswith("run,"):  # the fields of a file stay
+            memory["heading"] = text.partition("\n")[0]
         self._append("" if text.endswith("\n") else "\n" if text else heading)
 
     def on_epoch_end(self, run: Run) -> None:

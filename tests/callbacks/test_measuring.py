@@ -91,9 +91,10 @@ def test_other_scorers_are_an_error(scoring):
 
 @pytest.mark.parametrize("scoring", ["accuracy", lambda *_: {"a": 1.0}], ids=["data", "scorer"])
 def test_a_scorer_that_fails_is_one_warning(scoring):
+    n_features = 2 if scoring == "accuracy" else 4
+    model = net().set_callbacks(EpochScoring(scoring, X_VAL[:, :n_features], Y_VAL))
     with pytest.warns(RuntimeWarning, match="EpochScoring failed after epoch 1, and training goes on") as caught:
-        n_features = 2 if scoring == "accuracy" else 4
-        model = net().set_callbacks(EpochScoring(scoring, X_VAL[:, :n_features], Y_VAL)).fit(X, Y)
+        model.fit(X, Y)
     assert len(caught) == 1
     assert list(model.history_) == ["cost", "learning_rate"]
     pickle.loads(pickle.dumps(model.set_callbacks()))

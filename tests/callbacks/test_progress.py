@@ -189,7 +189,7 @@ def test_parts_are_not_said_to_have_stopped(capsys):
 
 
 def test_findings_are_printed_before_the_outcome(capsys):
-    model = net(scale_inputs=None, verbose=1).fit(X * [1, 1, 1e-5, 1], Y)
+    model = net(scale_inputs=None, learning_rate=0.02, max_iter=130, verbose=1).fit(X * [1, 1, 1, 1e-5], Y)
     assert len(model.report_) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1 - len(model.report_) : -1] == [f"report_: {finding}" for finding in model.report_]

@@ -33,7 +33,7 @@ def check_gradient(
 
     The whole configuration is checked: activations (your own too), loss, class and sample weights, label smoothing,
     batch normalisation, weight decay (as a penalty) and dropout, with the same units dropped in all evaluations. The
-    check computes in float64, whatever the dtype of the estimator.
+    check computes in float64, for every dtype of the estimator.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ else:  # so that typing.get_type_hints works without importing onnx
     ModelProto = Any
 
 OLDEST_OPSET = 13  # Softmax over one axis, axes of ReduceSum as input
-AXES_AS_INPUT = 18  # opset from which on ReduceLogSumExp takes them so
+AXES_AS_INPUT = 18  # the first opset in which ReduceLogSumExp has its axes as an input
 OPTIONS: dict[str, list[Any]] = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],

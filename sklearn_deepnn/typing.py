@@ -13,7 +13,7 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
 Arrays: TypeAlias = dict[str, Array]  # "W1", "b1", ..., or their gradients: "dW1", "db1", ...
 Inputs: TypeAlias = Any  # an Array or a sparse array, for stacked layers a list of these; SciPy has no types
-Columns: TypeAlias = Any  # which examples: a slice, or an array of int; what takes the one takes the other
+Columns: TypeAlias = Any  # which examples: a slice, or an array of int
 Values: TypeAlias = dict[str, float]  # of one epoch: "cost", "validation_cost", ...
 History: TypeAlias = dict[str, list[float]]  # of all epochs
 State: TypeAlias = dict[str, Any]  # what is remembered, or saved
@@ -21,7 +21,7 @@ Auto: TypeAlias = Literal["auto"]
 
 
 class SparseArray(Protocol):
-    """What tells a sparse array or matrix of SciPy from others."""
+    """A sparse array or matrix of SciPy."""
 
     def tocsr(self) -> Any:
         """Return the same in rows that are compressed."""

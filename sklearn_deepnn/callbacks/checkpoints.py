@@ -161,8 +161,8 @@ class ModelCheckpoint(Callback):
     """Save checkpoints of the training to a folder; ``fit(X, y, resume_from=path)`` resumes from the newest.
 
     A checkpoint is a file with the fitted network (see `load_checkpoint`) and the complete state of the training, such
-    as the optimizer's state and the random generator. A resumed training ends with the same weights, to the bit, as a
-    training without interruption.
+    as the optimizer's state and the random generator. A resumed training ends with the same weights, bit for
+    bit, as a training without interruption.
 
     Each file is written under a temporary name and renamed when it is complete: if the process dies, the checkpoint
     before remains. A checkpoint is also written at the end of the training, after Ctrl-C and after an error.

@@ -254,7 +254,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         return columns_of(X, Y, table.targets.weigh(Y, weight, "y_val"))
 
     def _fingerprint(self, X: Any, y: Any, sample_weight: Any = None, **validation_data: Any) -> Fingerprint:
-        """Return what tells a fit on some data from other fits."""
+        """Return the identity of a fit on these data."""
         table = self._read(X, y, sample_weight)
         validation = self._read_validation(table, **validation_data)
         sets = [table.examples] if validation is None else [table.examples, validation]

@@ -132,8 +132,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         unless an epoch takes longer; 2 prints a line for each epoch. At the end, both print the findings of `report_`
         that were no warnings; the last line says what stopped training, and which epoch is kept.
     random_state : int, RandomState or None, default=None
-        Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights,
-        to the bit, on the same number of threads. Another number of threads drops other units of large batches.
+        Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights
+        bit for bit, on the same number of threads. Another number of threads drops other units of large batches.
 
     Attributes
     ----------

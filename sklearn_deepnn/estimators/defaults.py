@@ -1,4 +1,4 @@
-"""What "auto" stands for, given the data: `resolve`, one pure function. docs/defaults.md tells why."""
+"""What "auto" stands for, given the data: `resolve`, one pure function. docs/defaults.md gives the reasons."""
 
 from __future__ import annotations
 

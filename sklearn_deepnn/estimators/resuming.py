@@ -53,7 +53,7 @@ class Preparation:
     weight_scale: float  # what sample weights are divided by
     scaling: Scaling | None = None
     moments: Moments | None = None  # mean and variance of all inputs so far, with "standard" scaling
-    data_hash: str = ""  # tells the data from other data. Only checkpoints have it.
+    data_hash: str = ""  # identifies the data. Only checkpoints have it.
 
     @property
     def scale_inputs(self) -> str | None:
@@ -98,7 +98,7 @@ class Earlier:
 
 
 class Fingerprint(NamedTuple):
-    """What tells a fit from other fits: hashes of its data, and of its data and parameters. Empty if nobody asks."""
+    """The identity of a fit: hashes of its data, and of its data and parameters. Empty if no callback needs them."""
 
     data_hash: str = ""
     key: str = ""

@@ -32,7 +32,7 @@ class Moments(NamedTuple):
     total_weight: float  # of the examples
 
     def merged(self, other: Moments) -> Moments:
-        """Return the moments of both sets together. The same set twice gives the same moments, to the bit."""
+        """Return the moments of both sets together. The same set twice gives the same moments bit for bit."""
         # Chan, Golub, LeVeque (1983), "Algorithms for computing the sample variance", The American Statistician 37
         total_weight = self.total_weight + other.total_weight
         fraction, step = other.total_weight / total_weight, other.mean - self.mean

@@ -291,7 +291,7 @@ def test_a_folder_without_checkpoints_starts_from_the_beginning(name, tmp_path):
 
 def fingerprint(network, X):
     """Return the hashes that tell a fit of a network from other fits."""
-    return network._fingerprint(X, Y)
+    return network._fingerprint(*network._read_all(X, Y))
 
 
 SAME = {

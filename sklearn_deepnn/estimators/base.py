@@ -49,11 +49,11 @@ from .resuming import (
 )
 from .settings import OPTIONAL_ATTRIBUTES, REDUCE_ON_PLATEAU, Settings, check_parameters, parameters_of, with_attributes
 from .starting import Start, Table, columns_of, plan_for, prepare
-from .targets import ClassTargets
+from .targets import ClassTargets, Labels, read_labels
 from .validation import validator
 
-# (y, the targets of earlier calls or None) -> the targets that this call starts with, or None
-ChooseTargets = Callable[[Any, ClassTargets | None], ClassTargets | None]
+# (labels, the targets of earlier calls or None) -> the targets that this call starts with, or None
+ChooseTargets = Callable[[Labels, ClassTargets | None], ClassTargets | None]
 
 FEATURE_ATTRIBUTES = "n_features_in_", "feature_names_in_"  # the fitted attributes that tell the features of X
 
@@ -100,7 +100,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
 
     @abstractmethod
     def _read_targets(
-        self, y: Any, sample_weight: Array | None, earlier: ClassTargets | None
+        self, labels: Labels, sample_weight: Array | None, earlier: ClassTargets | None
     ) -> tuple[ClassTargets, Inputs]:
         """Return the targets and Y. The targets of an earlier training stay."""
 
@@ -122,8 +122,10 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
-            Labels; or zeros and ones for several labels at once, dense or sparse. One-hot labels are such a matrix: the
-            network learns them as labels that do not exclude each other.
+            Labels: text, integers (also as floats), bools or dates, which `predict` returns as they are; objects and
+            extension types become the NumPy type of their values. Or zeros and ones for several labels at once, dense
+            or sparse. One-hot labels are such a matrix: the network warns, and learns them as labels that do not
+            exclude each other.
         sample_weight : array-like of shape (n_samples,), default=None
             A sample of weight 2 counts as two samples, a sample of weight 0 as none.
         X_val, y_val : as X and y, default=None
@@ -149,17 +151,20 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
 
         Warns
         -----
+        UserWarning
+            If each row of an indicator matrix has exactly one label, or if there are more than half as many classes as
+            samples.
         ConvergenceWarning
             If the training diverges but something is left to keep, or if it has learned nothing; see `report_`.
         """
         settings = check_parameters(self)
         validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        data = {"X": X, "y": y, "sample_weight": sample_weight, **validation_data}
+        data: dict[str, Any] = {"X": X, "y": y, "sample_weight": sample_weight, **validation_data}
         needs_fingerprint = resume_from is not None or callbacks_of(self)
-        fingerprint = self._fingerprint(**data) if needs_fingerprint else Fingerprint()
+        as_new = self._read_all(**data) if needs_fingerprint else None
+        fingerprint = self._fingerprint(*as_new) if as_new else Fingerprint()
         earlier = earlier_training(self, resume_from, fingerprint)
-        table = self._read(X, y, sample_weight, earlier)
-        validation = self._read_validation(table, **validation_data)
+        table, validation = as_new if as_new and earlier is None else self._read_all(**data, earlier=earlier)
         plan = plan_for(settings, table, validation, earlier)
         warn_of_other_parameters(earlier, self)
         start = prepare(settings, plan, table, validation, earlier, is_part=False)
@@ -225,16 +230,25 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         y: Any,
         sample_weight: Any,
         earlier: Earlier | None = None,
-        choose_targets: ChooseTargets = lambda y, earlier: earlier,
+        choose_targets: ChooseTargets = lambda labels, earlier: earlier,
     ) -> Table:
         """Check the training set and return it; X must have the features, and y the kind, of an earlier training."""
         reader = with_attributes(self, {} if earlier is None else earlier.fitted)
-        X, y = read_inputs(reader, X, y, multi_output=True, reset=earlier is None)
+        X = read_inputs(reader, X, reset=earlier is None)
+        labels = read_labels(y, "y")
+        check_consistent_length(X, labels.y)
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
-        known = choose_targets(y, None if earlier is None else ClassTargets.of(earlier.fitted))
-        targets, Y = self._read_targets(y, weight, known)
+        known = choose_targets(labels, None if earlier is None else ClassTargets.of(earlier.fitted))
+        targets, Y = self._read_targets(labels, weight, known)
         header = {name: value for name, value in vars(reader).items() if name in FEATURE_ATTRIBUTES}
         return Table(columns_of(X, Y, targets.weigh(Y, weight, "y")), targets, header)
+
+    def _read_all(
+        self, X: Any, y: Any, sample_weight: Any = None, *, earlier: Earlier | None = None, **validation_data: Any
+    ) -> tuple[Table, Examples | None]:
+        """Check the training set and the validation data, and return them."""
+        table = self._read(X, y, sample_weight, earlier)
+        return table, self._read_validation(table, **validation_data)
 
     def _read_validation(
         self, table: Table, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None
@@ -248,15 +262,14 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         with naming("X_val", "like X"):
             X = read_inputs(with_attributes(self, table.header), X_val, name="X_val", reset=False)
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X.shape[0])
+        labels = read_labels(y_val, "y_val")
         with naming("y_val", "like y"):
-            check_consistent_length(X, y_val)
-        Y = table.targets.read_validation(y_val, weight)
+            check_consistent_length(X, labels.y)
+        Y = table.targets.read_validation(labels, weight)
         return columns_of(X, Y, table.targets.weigh(Y, weight, "y_val"))
 
-    def _fingerprint(self, X: Any, y: Any, sample_weight: Any = None, **validation_data: Any) -> Fingerprint:
+    def _fingerprint(self, table: Table, validation: Examples | None) -> Fingerprint:
         """Return the identity of a fit on these data."""
-        table = self._read(X, y, sample_weight)
-        validation = self._read_validation(table, **validation_data)
         sets = [table.examples] if validation is None else [table.examples, validation]
         return fingerprint_of(self, sets, table.targets.classes.tolist())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from ..checks import check_integer, reject
 from ..inspection.gradients import GradientOf, input_gradient, integrated_gradient
@@ -22,7 +23,8 @@ from ..training.optimizers import Optimizer, OptimizerName
 from ..training.schedules import Schedule, ScheduleName
 from ..typing import Array, Auto, FloatArray, Inputs, MatrixLike
 from .base import BaseDeepNN
-from .targets import ClassTargets, given_classes
+from .inputs import check_sample_weight
+from .targets import ClassTargets, Labels, check_same_kind, given_classes, read_labels
 
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
@@ -235,8 +237,6 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         learning_rate_curve_: list[float]
         report_: list[str]
 
-        def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float: ...
-
     # where the "?" of scikit-learn's HTML leads
     _doc_link_module = "sklearn_deepnn"
     _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
@@ -315,7 +315,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All labels of all later calls. Needed at the first call, except for indicator matrices.
+            All labels of all later calls, in an array or a list. Needed at the first call, except for indicator
+            matrices. What is listed twice counts once.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -332,9 +333,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         return self._partial_fit(X, y, sample_weight, partial(given_classes, classes))
 
     def _read_targets(
-        self, y: Any, sample_weight: Array | None, earlier: ClassTargets | None
+        self, labels: Labels, sample_weight: Array | None, earlier: ClassTargets | None
     ) -> tuple[ClassTargets, Inputs]:
-        return ClassTargets.read(y, sample_weight, self.class_weight, earlier)
+        return ClassTargets.read(labels, sample_weight, self.class_weight, earlier)
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the most probable label of each sample.
@@ -386,6 +387,31 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         fitted = self._as_fitted()
         log_link = LOSSES[fitted.network_["loss"]].log_link
         return fitted._outputs(X, partial(fitted._by_class, link=log_link), fitted.classes_.shape)
+
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy: the fraction of samples whose label is predicted, or whose labels all are.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
+            The true labels, of any type that `fit` takes.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If X, y or a weight breaks its rule.
+        """
+        fitted = self._as_fitted()
+        labels = read_labels(y, "y")
+        check_same_kind("y", labels.multilabel, fitted.multilabel_, "as in fit")
+        weight = check_sample_weight("sample_weight", sample_weight, labels.y.shape[0])
+        return float(accuracy_score(labels.y, fitted.predict(X), sample_weight=weight))
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the logits: the output before its sigmoid or softmax.

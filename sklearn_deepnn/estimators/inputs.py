@@ -1,61 +1,101 @@
-"""Read X and sample weights: one error names all columns of X that are not numbers, and how to convert them.
+"""Read X and sample weights: one error names all columns of X that cannot be learned, and what to do about them.
 
 Rows are samples here. Frames of pandas, polars and pyarrow are recognised by their attributes, without an import.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
 from datetime import date, time, timedelta
-from numbers import Number
+from decimal import Decimal
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.utils.validation import check_array, validate_data
 
-from ..checks import naming
-from ..typing import Array
+from ..checks import InvalidParameterError, naming
+from ..typing import Array, BoolArray
 
+NOT_A_NUMBER = "argument must be a string or a real number"  # what scikit-learn says, as do the other brackets below
 PROBLEMS = {  # in this order: a column is listed under the first problem that it has
+    "numerals": "numbers as text in {}: convert them, such as with astype(float)",
     "text": "text or categories in {}, which OneHotEncoder or TargetEncoder in a ColumnTransformer turns into numbers",
     "dates": "dates or times in {}, which must be converted to numbers first, such as days since a reference date",
+    "mappings": f"structs or dictionaries ({NOT_A_NUMBER}) in {{}}, whose fields must become columns of numbers",
+    "sequences": "lists or arrays in {}, whose elements must become columns of numbers, such as with numpy.stack",
+    "intervals": "intervals in {}, which must be converted to numbers first, such as their midpoints",
+    "complex": "complex numbers (Complex data not supported) in {}, which real and imaginary parts can replace",
+    "objects": f"objects that are not numbers ({NOT_A_NUMBER}) in {{}}, which must be converted to numbers first",
     "missing": "missing values (Input {name} contains NaN) in {}, which SimpleImputer in a pipeline fills in",
+    "infinite": "infinite or too large numbers (Input {name} contains infinity) in {}, which must be replaced first",
 }
 MAX_LABELS = 5  # labels of columns listed per problem
 DATE_TYPES = (date, time, timedelta, np.datetime64, np.timedelta64)
-NUMERIC_DTYPE = re.compile(r"u?int\d|float|halffloat|double|decimal|bool|sparse", re.IGNORECASE)  # of any package
+MISSING_TYPES = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # by name: pandas may not be installed
+NUMERIC_DTYPE = re.compile(r"u?int\d|float|halffloat|double|bool|sparse", re.IGNORECASE)  # of any package
 CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
+STRUCT_DTYPE = re.compile(r"struct|map", re.IGNORECASE)
 
 
-def read_inputs(estimator: Any, X: Any, *y: Any, name: str = "X", **rules: Any) -> Any:
-    """Return X, and y if it is given, checked by scikit-learn's `validate_data`, to which `rules` are passed on."""
+def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
+    """Return X as an array of numbers or a sparse array in rows, checked by scikit-learn's `validate_data`."""
+    X = rows_as_array(X)
+    others = without_numeric_dtype(X)
+    are_numbers = all(map(has_numbers_only, others))
     # scikit-learn would convert text that is all digits, categories that are numbers, and dates of polars
-    if not has_numeric_dtypes(X) and (message := describe_columns(X, name)):
-        raise ValueError(message)
+    if not are_numbers:
+        check_columns(X, name)
+    dtype = np.float64 if others and are_numbers else "numeric"  # which leaves decimals of pyarrow as they are
     try:
-        checked = validate_data(estimator, X, *y, accept_sparse="csr", dtype="numeric", **rules)
-    except (TypeError, ValueError) as error:
-        if "feature names" not in str(error) and (message := describe_columns(X, name)):
-            raise ValueError(message) from error
+        with config_context(array_api_dispatch=False):  # which takes tensors as arrays
+            checked = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=reset)
+    except (TypeError, ValueError, OverflowError) as error:
+        if "feature names" not in str(error):
+            check_columns(X, name, error)
         raise
-    if (checked[0] if y else checked).dtype.kind not in "biuf":  # lists of numpy.datetime64 reach this line
-        raise ValueError(describe_columns(X, name) or f"{name} must have numbers in every column.")
+    if checked.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must have numbers in every column, got an array of dtype {checked.dtype}.")
     return checked
 
 
-def has_numeric_dtypes(X: Any) -> bool:
-    """Return whether all dtypes of an array or frame are numeric; True for inputs without dtypes, such as lists."""
+def rows_as_array(X: Any) -> Any:
+    """Return a list of rows as an array, which keeps masks. Numbers beside text become objects, not text."""
+    if not isinstance(X, (list, tuple)):
+        return X
+    try:
+        if any(isinstance(row, np.ma.MaskedArray) for row in X):
+            return np.ma.array(X)
+        array = np.asarray(X)
+        return np.array(X, dtype=object) if array.dtype.kind in "US" else array
+    except (TypeError, ValueError):  # rows of different lengths
+        return X
+
+
+def without_numeric_dtype(X: Any) -> list[Any]:
+    """Return the columns of a frame, or the whole array, whose dtype is not that of numbers, or that have a mask."""
     if isinstance(X, np.ndarray):
-        dtypes = [X.dtype]
-    elif hasattr(X, "columns") and hasattr(X, "dtypes"):  # pandas, polars
+        return [] if X.dtype.kind in "biuf" and not np.ma.is_masked(X) else [X]
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):  # pandas, polars
         dtypes = X.dtypes
     else:
         dtypes = getattr(getattr(X, "schema", None), "types", ())  # pyarrow
-    return all(NUMERIC_DTYPE.match(str(dtype)) for dtype in set(dtypes))
+    if all(NUMERIC_DTYPE.match(str(dtype)) for dtype in set(dtypes)):
+        return []
+    return [column for (_, column), dtype in zip(labelled_columns(X), dtypes) if not NUMERIC_DTYPE.match(str(dtype))]
 
 
-def describe_columns(X: Any, name: str = "X") -> str | None:
-    """Return the error message about the columns of X that are not numbers, or None if there are none."""
+def has_numbers_only(column: Any) -> bool:
+    """Say whether a column or an array has numbers only, also as objects. NaN is a number here."""
+    values = as_array(column)
+    if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(dtype_name(column)):
+        return False
+    return all(problem_of_type(kind) is None for kind in types_of(np.asarray(values)))
+
+
+def check_columns(X: Any, name: str, error: Exception | None = None) -> None:
+    """Raise if X has columns that cannot be learned: one error names them all, and what to do about them."""
     columns = [(label, problem_of_column(column)) for label, column in labelled_columns(X)]
     descriptions = []
     for problem, description in PROBLEMS.items():
@@ -64,41 +104,132 @@ def describe_columns(X: Any, name: str = "X") -> str | None:
             more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else ""
             listed = f"column{'s' * (len(labels) > 1)} {', '.join(labels[:MAX_LABELS])}{more}"
             descriptions.append(description.format(listed, name=name))
-    return f"{name} must have numbers in every column, got {'; '.join(descriptions)}." if descriptions else None
+    if descriptions:
+        message = f"{name} must have numbers in every column, got {'; '.join(descriptions)}."
+        raise InvalidParameterError(message) from error
 
 
 def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (label or number, values) for each column of a frame, array, sparse matrix or list of rows."""
-    if issparse(X):
-        X = X.tocoo()
-        yield from ((j, [np.nan]) for j in np.unique(X.col[X.data != X.data]).tolist())  # only columns with NaN matter
+    """Yield (label or number, values) for each column of a frame, array or sparse matrix."""
+    if issparse(X) and X.ndim == 2:
+        X = X.tocsc()
+        yield from enumerate(np.split(X.data, X.indptr[1:-1]))
     elif hasattr(X, "columns") and hasattr(X, "items"):  # pandas
         yield from X.items()
     elif hasattr(X, "column_names"):  # pyarrow
         yield from zip(X.column_names, X.columns)
     elif hasattr(X, "get_columns"):  # polars
         yield from zip(X.columns, X.get_columns())
-    else:
-        try:
-            X = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)  # the default dtype makes all of it text
-        except (TypeError, ValueError):  # rows of different lengths
-            return
-        yield from enumerate(X.T if X.ndim == 2 else [])
+    elif isinstance(X, np.ndarray) and X.ndim == 2:
+        yield from enumerate(as_array(X).T)
 
 
 def problem_of_column(column: Any) -> str | None:
-    """Return the first of `PROBLEMS` that a column has, or None if it has numbers or unknown objects only."""
-    if CATEGORICAL_DTYPE.match(str(getattr(column, "dtype", getattr(column, "type", "")))):
+    """Return the first of `PROBLEMS` that a column has, or None."""
+    if CATEGORICAL_DTYPE.match(dtype_name(column)):
         return "text"
-    values = np.asarray(column)
-    if values.dtype.kind in "biuf":
-        return "missing" if np.isnan(values).any() else None
-    types = set(map(type, values)) if values.dtype.kind == "O" else {values.dtype.type}
-    if any(issubclass(kind, (str, bytes)) for kind in types):
-        return "text"
-    if any(issubclass(kind, DATE_TYPES) or hasattr(kind, "to_timestamp") for kind in types):  # as pandas.Period has
+    if STRUCT_DTYPE.match(dtype_name(column)):
+        return "mappings"
+    values = as_array(column)
+    if values.ndim > 1:  # arrays of polars
+        return "sequences"
+    missing = find_missing(values)
+    present = np.asarray(values[~missing])
+    found = {problem for kind in types_of(present) if (problem := problem_of_type(kind))}
+    if found == {"text"} and are_numerals(present):
+        return "numerals"
+    if found:
+        return min(found, key=list(PROBLEMS).index)
+    if missing.any():
+        return "missing"
+    return None if are_finite(present) else "infinite"
+
+
+def problem_of_type(kind: type) -> str | None:
+    """Return which of `PROBLEMS` a column of values of a type has, or None for numbers."""
+    if issubclass(kind, DATE_TYPES) or hasattr(kind, "to_timestamp"):  # as pandas.Period has
         return "dates"
-    return "missing" if {"None", "nan", "NaN", "<NA>"} & set(map(str, values)) else None
+    if issubclass(kind, (Real, Decimal, np.bool_)):  # to which numpy.timedelta64 belongs
+        return None
+    if issubclass(kind, (str, bytes)):
+        return "text"
+    if issubclass(kind, Mapping):
+        return "mappings"
+    if hasattr(kind, "closed_left"):  # as pandas.Interval has
+        return "intervals"
+    if issubclass(kind, Number):
+        return "complex"
+    return "sequences" if issubclass(kind, Sized) else "objects"
+
+
+def are_numerals(values: Array) -> bool:
+    """Say whether all text among values can be converted to numbers."""
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def are_finite(numbers: Array) -> bool:
+    """Say whether numbers, maybe as objects, are finite as float64."""
+    try:
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(numbers.astype(np.float64)).all())
+    except OverflowError:  # an integer too large for a float
+        return False
+
+
+def dtype_name(column: Any) -> str:
+    """Return the name of the dtype of an array or a column, as its package has it."""
+    return str(getattr(column, "dtype", getattr(column, "type", "")))
+
+
+def as_array(values: Any) -> Array:
+    """Return values as an array, which keeps a mask."""
+    return values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+
+
+def types_of(values: Array) -> set[type]:
+    """Return the types of the values in an array."""
+    return set(map(type, values.ravel("K"))) if values.dtype.kind == "O" else {values.dtype.type}
+
+
+def find_missing(values: Array) -> BoolArray:
+    """Return which values of an array are missing: masked, None, NaN, NaT or pandas.NA."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.getmaskarray(values) | find_missing(values.data)
+    if values.dtype.kind in "fcmM":
+        return np.isnan(values)
+    values = values.astype(object) if values.dtype.kind == "T" else values
+    if values.dtype.kind != "O" or types_of(values) <= {str, int, bool}:
+        return np.zeros(values.shape, bool)
+    return np.array([is_missing(value) for value in values.ravel()], bool).reshape(values.shape)
+
+
+def is_missing(value: object) -> bool:
+    """Say whether an object stands for a missing value."""
+    if type(value).__name__ in MISSING_TYPES:
+        return True
+    is_comparable = isinstance(value, (Number, np.datetime64, np.timedelta64))
+    return is_comparable and value != value  # NaN and NaT do not equal themselves
+
+
+def check_none_missing(name: str, values: Array) -> None:
+    """Raise if a value is missing."""
+    missing = find_missing(values)
+    if missing.any():
+        what = f"missing values (Input {name} contains NaN)"
+        raise ValueError(f"{name} must have no {what}, got {first_where(missing, values)}.")
+
+
+def first_where(wrong: BoolArray, values: Array) -> str:
+    """Return the first value where `wrong` is true, and its position, for messages."""
+    position = tuple(np.argwhere(wrong)[0].tolist())
+    value = values[position]
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates of NumPy are shown best by NumPy
+        value = value.item()
+    return f"{value!r} at position {position if len(position) > 1 else position[0]}"
 
 
 def is_single(dtype: np.dtype[Any]) -> bool:
@@ -110,13 +241,26 @@ def check_sample_weight(name: str, weight: Any, n_samples: int) -> Array | None:
     """Return sample weights as float64, or None if `weight` is None."""
     if weight is None:
         return None
-    is_single = isinstance(weight, (Number, str))  # check_array does not name a single value in its error
-    with naming(name):
-        weight = check_array([weight] if is_single else weight, ensure_2d=False, dtype=np.float64, input_name=name)
-    if weight.shape != (n_samples,):
-        raise ValueError(f"{name} must have shape ({n_samples},), one weight per sample, got {weight.shape}.")
+    if isinstance(weight, (str, Mapping)):
+        wanted = f"have shape ({n_samples},), one weight per sample"
+        raise ValueError(
+            f"{name} must {wanted}, got {weight!r}. Weights of classes: class_weight='balanced' or a dict."
+        )
+    weight = read_vector(name, weight, n_samples, "one weight per sample")
     if weight.min() < 0:
         raise ValueError(f"{name} must not be negative, got {weight.min():g}.")
     if not weight.any():
         raise ValueError(f"{name} must not be zero for all samples, got {len(weight)} zeros.")
     return weight
+
+
+def read_vector(name: str, values: Any, length: int, meaning: str) -> Array:
+    """Return a vector, such as the weights of the samples, as float64."""
+    with naming(name):
+        array = as_array(values)
+    if array.shape != (length,):
+        got = array.shape if array.ndim else repr(values)
+        raise ValueError(f"{name} must have shape ({length},), {meaning}, got {got}.")
+    check_none_missing(name, array)
+    with naming(name):
+        return check_array(array, ensure_2d=False, dtype=np.float64, input_name=name)

@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 from scipy.sparse import issparse
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from ..checks import check_choice, naming
+from ..checks import check_choice
 from ..inspection.gradients import GRADIENTS_OF, GradientOf, hidden_activation, hidden_layer_number
 from ..inspection.summary import NetworkSummary
 from ..network.architecture import Network
@@ -20,7 +19,7 @@ from ..network.ensemble import joint_logits
 from ..network.model import fold_batch_norm
 from ..network.prediction import check_finite, map_chunks, map_logits
 from ..typing import Array, Arrays, FloatArray, Inputs, MatrixLike
-from .inputs import is_single, read_inputs
+from .inputs import is_single, read_inputs, read_vector
 
 
 class PredictionMixin:
@@ -176,12 +175,7 @@ class PredictionMixin:
     def _baseline(self, baseline: Any) -> Array:
         if baseline is None:
             return getattr(self, "input_center_", np.zeros(self.n_features_in_))
-        with naming("baseline"):
-            baseline = check_array(baseline, ensure_2d=False, dtype=np.float64, input_name="baseline")
-        if baseline.shape != (self.n_features_in_,):
-            wanted = f"have shape ({self.n_features_in_},), one value per feature"
-            raise ValueError(f"baseline must {wanted}, got {baseline.shape}.")
-        return baseline
+        return read_vector("baseline", baseline, self.n_features_in_, "one value per feature")
 
     @np.errstate(over="ignore", invalid="ignore")  # check_finite raises
     def _by_chunks(

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from numbers import Real
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import column_or_1d
 
-from ..checks import check_real, naming, reject
+from ..checks import check_real, reject
 from ..training.examples import Examples
 from ..typing import Array, Inputs
+from .inputs import as_array, check_none_missing, first_where, types_of
 
 ClassWeight = dict[Any, Any] | Literal["balanced"] | None
+
+
+class Labels(NamedTuple):
+    """What y holds."""
+
+    y: Any  # (n,): one label per sample; or (n, n_labels), dense or sparse: indicators
+    multilabel: bool  # whether y is an indicator matrix: several labels at once
 
 
 @dataclass(frozen=True)
@@ -32,17 +40,17 @@ class ClassTargets:
 
     @classmethod
     def read(
-        cls, y: Any, sample_weight: Array | None, class_weight: ClassWeight, earlier: ClassTargets | None
+        cls, labels: Labels, sample_weight: Array | None, class_weight: ClassWeight, earlier: ClassTargets | None
     ) -> tuple[Self, Inputs]:
         """Return the targets, and Y. Labels of samples of weight zero do not count."""
-        y, multilabel = check_labels(y)
+        y, multilabel = labels
         if earlier is not None:
             check_same_kind("y", multilabel, earlier.multilabel, "as at the beginning of training")
             classes = earlier.classes
         elif multilabel:
             classes = np.arange(y.shape[1])
         else:
-            classes = unique_labels(y if sample_weight is None else y[np.flatnonzero(sample_weight)], "y")
+            classes = np.unique(y if sample_weight is None else y[np.flatnonzero(sample_weight)])
         unweighted = cls(classes, multilabel)
         Y = unweighted.encode(y, sample_weight, "y")
         if class_weight is None:
@@ -87,19 +95,17 @@ class ClassTargets:
         """Return Y as y: labels, or a matrix of indicators, with a row for each column of Y."""
         return Y.T if self.multilabel else self.classes[Y[0]]
 
-    def read_validation(self, y: Any, sample_weight: Array | None) -> Inputs:
+    def read_validation(self, labels: Labels, sample_weight: Array | None) -> Inputs:
         """Return y_val as columns."""
-        with naming("y_val", "like y"):
-            y, multilabel = check_labels(check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None))
-        check_same_kind("y_val", multilabel, self.multilabel, "like y")
-        return self.encode(y, sample_weight, "y_val")
+        check_same_kind("y_val", labels.multilabel, self.multilabel, "like y")
+        return self.encode(labels.y, sample_weight, "y_val")
 
     def weigh(self, Y: Inputs, sample_weight: Array | None, name: str) -> Array | None:
         """Return the sample weights times the weights of the classes."""
         if self.class_weight is None:
             return sample_weight
         by_class = self.class_weight[Y[0]]
-        weight = by_class if sample_weight is None else sample_weight * by_class
+        weight = by_class if sample_weight is None else product_of_weights(sample_weight, by_class, name)
         if not weight.any():
             weights = dict(zip(self.classes.tolist(), self.class_weight.tolist()))
             raise ValueError(f"class_weight must leave some samples of {name} a weight above zero, got {weights}.")
@@ -114,7 +120,7 @@ class ClassTargets:
         if self.multilabel:
             return None
         weight = None if examples.sample_weight is None else examples.sample_weight[examples.members]
-        totals = np.bincount(examples.Y[0, examples.members], weight)
+        totals = totals_by_class(examples.Y[0, examples.members], weight)
         totals = totals[totals > 0]
         return float(len(totals) * totals.min() / totals.sum())
 
@@ -124,21 +130,22 @@ class ClassTargets:
         return attributes if self.class_weight is None else {**attributes, "class_weight_": self.class_weight}
 
 
-def given_classes(classes: Any, y: Any, earlier: ClassTargets | None) -> ClassTargets | None:
+def given_classes(classes: Any, labels: Labels, earlier: ClassTargets | None) -> ClassTargets | None:
     """Return the targets that `partial_fit` starts or continues with."""
-    _, multilabel = check_labels(y)
+    multilabel = labels.multilabel
     if classes is None:
         if earlier is None and not multilabel:
             reject("classes", "given to the first call of partial_fit, with all labels of all later calls", None)
         return earlier
-    with naming("classes"):
-        classes = column_or_1d(check_array(classes, ensure_2d=False, dtype=None))
-        if not multilabel:  # an indicator matrix has a column for each class, in the order of the user
-            classes = unique_labels(classes, "classes")
+    given = read_labels(classes, "classes")
+    if given.multilabel or not len(given.y):
+        raise ValueError(f"classes must have one dimension and at least one label, got the shape {given.y.shape}.")
+    # an indicator matrix has a column for each class, in the order of the user
+    known = given.y if multilabel else np.unique(given.y)
     if earlier is None:
-        return ClassTargets(classes, multilabel)
-    if not np.array_equal(classes, earlier.classes):
-        raise ValueError(f"classes must stay {earlier.classes.tolist()}, got {classes.tolist()}.")
+        return ClassTargets(known, multilabel)
+    if not np.array_equal(known, earlier.classes):
+        raise ValueError(f"classes must stay {earlier.classes.tolist()}, got {known.tolist()}.")
     return earlier
 
 
@@ -149,24 +156,81 @@ def check_same_kind(name: str, multilabel: bool, wanted: bool, why: str) -> None
         raise ValueError(f"{name} must be {kinds[wanted]}, {why}, got {kinds[multilabel]}.")
 
 
-def check_labels(y: Any) -> tuple[Any, bool]:
-    """Return y as one label per sample or as an indicator matrix, and whether it is the latter."""
-    kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass", "multilabel-indicator"):
-        check_classification_targets(y)  # raises scikit-learn's message
-    if kind == "multiclass-multioutput":
-        wanted = "one label per sample or be an indicator matrix"
-        raise ValueError(f"Unknown label type: y must have {wanted}, got several columns.")
-    return (y, True) if kind == "multilabel-indicator" else (column_or_1d(y, warn=True), False)
+def read_labels(y: Any, name: str) -> Labels:
+    """Return y as labels, which keep their type. An error names y, the rule and the first value that breaks it."""
+    if issparse(y) and y.ndim == 2 and y.shape[1] > 1:
+        y = csr_array(y)
+        check_none_missing(name, y.data)
+        check_indicators(name, y.data)
+        return Labels(y, True)
+    y = as_labels(name, y.toarray() if issparse(y) else y)
+    if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
+        check_discrete(name, y)
+        return Labels(column_or_1d(y, warn=True), False)
+    if y.ndim > 2 or not y.shape[1]:
+        raise ValueError(f"{name} must have one label per sample or be an indicator matrix, got the shape {y.shape}.")
+    check_indicators(name, y)
+    return Labels(y, True)
 
 
-def unique_labels(y: Array, name: str) -> Array:
-    """Return the sorted labels in y. Errors call y by `name`."""
+def as_labels(name: str, y: Any) -> Array:
+    """Return y as an array of text, numbers, bools or dates, none of which is missing."""
+    if y is None:
+        raise ValueError(f"A classifier requires {name} to be passed, but the target {name} is None.")
     try:
-        return np.unique(y)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in y})
-        raise ValueError(f"{name} must have labels of one kind, all strings or all numbers, got {kinds}.") from error
+        array = as_array(y)
+        is_text = array.ndim == 1 and array.dtype.kind in "US" and isinstance(y, (list, tuple))
+        if is_text and not all(isinstance(label, str) for label in y):  # NumPy has made text of numbers and NaN
+            array = np.array(y, dtype=object)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of different lengths, tensors of another device
+        raise ValueError(f"{name} must have one label per sample: {error}") from error
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array or a list of labels, got {y!r}.")
+    check_none_missing(name, array)
+    array = np.asarray(array)
+    if array.dtype.kind == "T":
+        return array.astype(object)  # scikit-learn's metrics do not take StringDType
+    return of_one_kind(name, array) if array.dtype.kind == "O" else array
+
+
+def of_one_kind(name: str, objects: Array) -> Array:
+    """Return objects as they are if they are text, otherwise as an array of bools or numbers."""
+    if not objects.size:
+        return objects
+    first = objects.flat[0]
+    kind = str if isinstance(first, str) else (Real, np.bool_)
+    if not all(issubclass(each, kind) for each in types_of(objects)):
+        is_wrong = np.array([not isinstance(label, kind) for label in objects.flat]).reshape(objects.shape)
+        others = "" if is_wrong.flat[0] else f" after {first!r}"
+        rule, advice = "labels of one kind, all text, all integers or all bools", "astype(str) makes all of them text."
+        raise ValueError(f"{name} must have {rule}, got {first_where(is_wrong, objects)}{others}. {advice}")
+    if kind is str:
+        return objects
+    numbers = np.array(objects.tolist())
+    is_lost = numbers != objects
+    if numbers.dtype.kind == "O":  # NumPy has no type for integers of more than 64 bits
+        is_lost = np.array([np.asarray(label).dtype.kind == "O" for label in objects.flat]).reshape(objects.shape)
+    if is_lost.any():
+        raise ValueError(f"{name} must have numbers that NumPy can hold, got {first_where(is_lost, objects)}.")
+    return numbers
+
+
+def check_discrete(name: str, y: Array) -> None:
+    """Raise if labels are neither text, integers, bools nor dates. Integers may be floats."""
+    is_float = y.dtype.kind == "f"
+    is_wrong = (y != np.trunc(y)) | np.isinf(y) if is_float else np.full(y.shape, y.dtype.kind not in "biuUOMm")
+    if is_wrong.any():
+        found = "continuous, as a regression target" if is_float else y.dtype
+        rule = f"{name} must have text, integers or bools as labels"
+        raise ValueError(f"Unknown label type: {found}. {rule}, got {first_where(is_wrong, y)}.")
+
+
+def check_indicators(name: str, y: Array) -> None:
+    """Raise if indicators are not zeros and ones."""
+    is_wrong = (y != 0) & (y != 1) if y.dtype.kind in "biuf" else np.ones(y.shape, bool)
+    if is_wrong.any():
+        rule = f"{name} must have one label per sample or, for several labels at once, zeros and ones"
+        raise ValueError(f"Unknown label type: several columns. {rule}, got {first_where(is_wrong, y)}.")
 
 
 def class_numbers(y: Array, classes: Array, name: str) -> Array:
@@ -179,10 +243,28 @@ def class_numbers(y: Array, classes: Array, name: str) -> Array:
     return np.array([positions[label] for label in labels.tolist()], dtype=np.intp)[numbers]
 
 
+def totals_by_class(numbers: Array, sample_weight: Array | None, n_classes: int = 0) -> Array:
+    """Return the number of samples of each class, or the sum of their weights times a power of two."""
+    if sample_weight is not None:  # the power loses nothing, and sums cannot overflow
+        sample_weight = np.ldexp(sample_weight, -np.frexp(sample_weight.max())[1])
+    return np.bincount(numbers, sample_weight, minlength=n_classes)
+
+
+def product_of_weights(sample_weight: Array, by_class: Array, name: str) -> Array:
+    """Return the sample weights times the weights of their classes. Raise where that overflows or underflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        weight = sample_weight * by_class
+    is_lost = (weight == 0) & (sample_weight > 0) & (by_class > 0) | np.isinf(weight)
+    if is_lost.any():
+        names = {"y": "class_weight times sample_weight", "y_val": "class_weight times sample_weight_val"}
+        raise ValueError(f"{names[name]} must be in the range of float64, got {first_where(is_lost, weight)}.")
+    return weight
+
+
 def weights_by_class(class_weight: Any, classes: Array, numbers: Array, sample_weight: Array | None) -> Array:
     """Return the weight of each class. "balanced" makes the classes weigh the same in sum."""
     if class_weight == "balanced":
-        totals = np.bincount(numbers, sample_weight, minlength=len(classes))
+        totals = totals_by_class(numbers, sample_weight, len(classes))
         present = totals > 0
         return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1)), 0)
     for label, weight in class_weight.items():

@@ -1,10 +1,15 @@
 """Labels, classes and class weights."""
 
+import datetime as dt
+import enum
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
-from estimator_cases import TARGETS, X, Y, assert_untouched, blobs, fitted, net, pickled, targets
+from estimator_cases import TARGETS, X_VAL, Y_VAL, X, Y, assert_untouched, blobs, fitted, net, pickled, targets
 from sklearn.utils.class_weight import compute_sample_weight
 
 # Labels.
@@ -33,6 +38,117 @@ def test_labels_of_every_kind_are_predicted_as_given(kind, container):
     assert model.score(X, y) > 0.95
     assert set(model.predict(X).tolist()) == set(names.tolist())
     assert model.predict_proba(X).shape == (90, len(names))
+
+
+def pyarrow_array(values):
+    return pytest.importorskip("pyarrow").array(values)
+
+
+TYPES = {  # y, and the dtype of the labels
+    "objects of ints": (lambda: Y.astype(object), np.int64),
+    "objects of floats": (lambda: Y.astype(float).astype(object), np.float64),
+    "objects of bools": (lambda: (Y > 0).astype(object), np.bool_),
+    "objects of NumPy's ints": (lambda: np.array([np.int64(y) for y in Y], dtype=object), np.int64),
+    "objects of ints and bools": (lambda: np.array([True, *Y[1:]], dtype=object), np.int64),
+    "a column of objects": (lambda: pd.DataFrame({"y": Y.astype(object)})["y"], np.int64),
+    "StringDType": (lambda: np.array(list("abc"))[Y].astype(np.dtypes.StringDType()), object),
+    "Int64": (lambda: pd.Series(Y, dtype="Int64"), np.int64),
+    "Int8": (lambda: pd.Series(Y, dtype="Int8"), np.int8),
+    "boolean": (lambda: pd.Series(Y > 0, dtype="boolean"), np.bool_),
+    "string": (lambda: pd.Series(np.array(list("abc"))[Y], dtype="string"), object),
+    "categories of ints": (lambda: pd.Categorical(Y), np.int64),
+    "polars ints": (lambda: pl.Series(Y), np.int64),
+    "polars bools": (lambda: pl.Series(Y > 0), np.bool_),
+    "pyarrow ints": (lambda: pyarrow_array(Y), np.int64),
+    "pyarrow text": (lambda: pyarrow_array(np.array(list("abc"))[Y].tolist()), object),
+    "masked, with nothing masked": (lambda: np.ma.array(Y), np.int64),
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_labels_keep_the_type_of_their_values(kind):
+    make, dtype = TYPES[kind]
+    y = make()
+    model = net(class_weight=dict.fromkeys(np.asarray(y).tolist(), 2)).fit(X, y, X_val=X, y_val=y)
+    assert model.classes_.dtype == dtype
+    assert model.predict(X).dtype == dtype
+    assert model.score(X, y) == np.mean(model.predict(X) == np.asarray(y).astype(dtype))
+    assert net().partial_fit(X, y, classes=y).classes_.dtype == dtype
+
+
+def with_gap(gap, labels=("a", "b", "c")):
+    return [gap if i == 3 else labels[y] for i, y in enumerate(Y)]
+
+
+MISSING, KIND, DISCRETE = "no missing values", "labels of one kind", "text, integers or bools as labels"
+DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
+UNUSABLE = {  # y, the rule and the value that an error names
+    "None among text": (lambda: with_gap(None), MISSING, "None at position 3"),
+    "None among numbers": (lambda: with_gap(None, (0, 1, 2)), MISSING, "None at position 3"),
+    "NaN among text": (lambda: with_gap(np.nan), MISSING, "nan at position 3"),
+    "NaN among objects": (lambda: np.array(with_gap(np.nan), dtype=object), MISSING, "nan at position 3"),
+    "NaN among numbers": (lambda: with_gap(np.nan, (0, 1, 2)), MISSING, "nan at position 3"),
+    "NA among text": (lambda: pd.Series(with_gap(pd.NA), dtype=object), MISSING, "<NA> at position 3"),
+    "NA of string": (lambda: pd.Series(with_gap(pd.NA), dtype="string"), MISSING, "at position 3"),
+    "NA of Int64": (lambda: pd.Series(with_gap(pd.NA, (0, 1, 2)), dtype="Int64"), MISSING, "at position 3"),
+    "NA of boolean": (lambda: pd.Series(with_gap(pd.NA, (True, False, True)), dtype="boolean"), MISSING, "position 3"),
+    "NA of categories": (lambda: pd.Categorical(with_gap(None)), MISSING, "nan at position 3"),
+    "NA of StringDType": (
+        lambda: np.array(with_gap(None), dtype=np.dtypes.StringDType(na_object=None)),
+        MISSING,
+        "None at position 3",
+    ),
+    "polars null": (lambda: pl.Series(with_gap(None)), MISSING, "None at position 3"),
+    "pyarrow null": (lambda: pyarrow_array(with_gap(None)), MISSING, "None at position 3"),
+    "masked": (lambda: np.ma.array(Y, mask=np.arange(90) == 3), MISSING, "masked at position 3"),
+    "NaT": (lambda: np.array(with_gap("NaT", DAYS), dtype="datetime64[D]"), MISSING, "at position 3"),
+    "an int among text": (lambda: with_gap(7), KIND, "7 at position 3 after 'a'"),
+    "text among ints": (lambda: np.array(with_gap("x", (0, 1, 2)), dtype=object), KIND, "'x' at position 3 after 0"),
+    "text among bools": (lambda: with_gap("x", (True, False, True)), KIND, "'x' at position 3 after True"),
+    "intervals": (lambda: pd.Series(pd.cut(X[:, 0], 3)), KIND, r"Interval\(.*\) at position 0"),
+    "dates in objects": (lambda: with_gap(DAYS[0], DAYS), KIND, r"datetime\.date\(2024, 1, 1\) at position 0"),
+    "decimals": (lambda: with_gap(Decimal(1), (Decimal(0), Decimal(1), Decimal(2))), KIND, "Decimal.* at position 0"),
+    "enumerations": (lambda: with_gap(enum.Enum("E", "a").a, tuple(enum.Enum("E", "a b c"))), KIND, "E.a.* position 0"),
+    "dictionaries": (lambda: [{}] * 90, KIND, "{} at position 0"),
+    "bytes": (lambda: np.array([b"a", b"b", b"c"])[Y], DISCRETE, "b'a' at position 0"),
+    "complex numbers": (lambda: Y + 1j, DISCRETE, r"1j at position 0"),
+    "fractions": (lambda: Y + 0.5, DISCRETE, "0.5 at position 0"),
+    "fractions in objects": (lambda: (Y + 0.5).astype(object), DISCRETE, "0.5 at position 0"),
+    "infinity": (lambda: with_gap(np.inf, (0, 1, 2)), DISCRETE, "inf at position 3"),
+    "integers too large": (lambda: with_gap(2**70, (0, 1, 2)), "numbers that NumPy can hold", str(2**70)),
+    "lists of different lengths": (lambda: [[0]] * 89 + [[0, 1]], "one label per sample", "inhomogeneous"),
+    "several columns": (lambda: np.column_stack([Y, Y]), "one label per sample or", r"2 at position \(2, 0\)"),
+    "signs for several labels": (
+        lambda: 2 * targets("multilabel") - 1,
+        "one label per sample or, for several labels at once, zeros and ones",
+        r"-1 at position \(0, 1\)",
+    ),
+    "NaN for several labels": (lambda: np.where(X[:, :3] > 3, np.nan, 1), MISSING, r"nan at position \("),
+    "a scalar": (lambda: 3, "an array or a list of labels", "3"),
+    "a word": (lambda: "red", "an array or a list of labels", "'red'"),
+    "a set": (lambda: {"red"}, "an array or a list of labels", "{'red'}"),
+}
+CALLS = {
+    "fit": ("y", lambda y: net().fit(X, y)),
+    "partial_fit": ("y", lambda y: net().partial_fit(X, y, classes=[0, 1, 2])),
+    "classes": ("classes", lambda y: net().partial_fit(X, Y, classes=y)),
+    "y_val": ("y_val", lambda y: net().fit(X, Y, X_val=X, y_val=y)),
+    "score": ("y", lambda y: net(max_iter=1).fit(X, Y).score(X, y)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_one_error_names_y_the_rule_and_the_first_wrong_label(kind, call):
+    make, rule, value = UNUSABLE[kind]
+    name, run = CALLS[call]
+    with pytest.raises(ValueError, match=rf"(^|\. ){name} must (have|be) {rule}.*{value}"):
+        run(make())
+
+
+def test_text_that_reads_like_a_missing_value_is_a_label():
+    names = np.array(["nan", "None", "<NA>"], dtype=object)
+    assert net().fit(X, names[Y]).classes_.tolist() == ["<NA>", "None", "nan"]
 
 
 @pytest.mark.parametrize("label", ["only", 7, False])
@@ -126,6 +242,11 @@ def test_a_call_of_partial_fit_may_lack_some_of_the_classes():
         (3, Y, "classes"),
         ([0, 1, 2, np.nan], Y, "classes"),
         ([0, "a", None], Y, "classes"),
+        ({0, 1, 2}, Y, r"^classes must be an array or a list of labels, got \{0, 1, 2\}\.$"),
+        ({0: 1}, Y, r"^classes must be an array or a list of labels, got \{0: 1\}\.$"),
+        ("abc", Y, r"^classes must be an array or a list of labels, got 'abc'\.$"),
+        (np.eye(3), Y, r"^classes must have one dimension and at least one label, got the shape \(3, 3\)\.$"),
+        ([0, 1.5], Y, "classes must have text, integers or bools as labels, got 1.5 at position 1"),
     ],
 )
 def test_bad_classes_at_the_first_partial_fit_are_named(no_training, classes, y, named):
@@ -213,6 +334,27 @@ def test_a_class_weight_of_an_unknown_class_is_named(earlier, no_training, class
 def test_class_weights_for_several_labels_are_an_error(class_weight):
     with pytest.raises(ValueError, match=r"^class_weight must be None for multilabel targets"):
         net(class_weight=class_weight).fit(X, targets("multilabel"))
+
+
+@pytest.mark.parametrize(("factor", "value"), [(1e200, "inf"), (1e-200, "0.0")])
+@pytest.mark.parametrize("validated", [False, True])
+def test_products_of_weights_beyond_the_range_of_floats_are_named(earlier, no_training, factor, value, validated):
+    no_training()
+    model, weight = earlier[0].set_params(class_weight={1: factor}), np.full(90, factor)
+    arguments = (
+        {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": weight} if validated else {"sample_weight": weight}
+    )
+    name = list(arguments)[-1]
+    with pytest.raises(
+        ValueError, match=rf"^class_weight times {name} must be in the range of float64, got {value} at"
+    ):
+        model.fit(X, Y, **arguments)
+    assert_untouched(earlier)
+
+
+def test_balanced_takes_weights_whose_sum_overflows():
+    huge = net(class_weight="balanced").fit(X, Y, np.full(90, 2.0**1020))
+    np.testing.assert_array_equal(huge.predict_proba(X), net(class_weight="balanced").fit(X, Y).predict_proba(X))
 
 
 @pytest.mark.parametrize("class_weight", [{0: 0, 1: 0, 2: 0}], ids=str)

@@ -18,6 +18,7 @@ from sklearn_deepnn import DeepNNClassifier
 NAME = "sklearn_deepnn.estimators.classifier.DeepNNClassifier"
 Y = np.arange(60) % 3
 X = np.random.default_rng(0).normal(size=(60, 4)) + Y[:, np.newaxis]
+INDICATORS = np.stack([Y == 0, Y > 0, Y > 1], axis=1) * 1
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 FRAME = pd.DataFrame(X, columns=list("abcd"))
 CALLS = {  # parameters, method, X, y
@@ -25,7 +26,7 @@ CALLS = {  # parameters, method, X, y
     "strings": ({"hidden_layer_dims": 5}, "fit", FRAME, NAMES[Y]),
     "objects": ({"hidden_layer_dims": [5], "ensemble_size": 2}, "fit", X, NAMES[Y].astype(object)),
     "two classes": ({"hidden_layer_dims": (5,), "warm_start": True, "optimizer": "lbfgs"}, "fit", X, Y == 1),
-    "labels": ({"hidden_layer_dims": (5,), "dtype": "float32", "warm_start": True}, "fit", X, np.eye(3, dtype=int)[Y]),
+    "labels": ({"hidden_layer_dims": (5,), "dtype": "float32", "warm_start": True}, "fit", X, INDICATORS),
     "several": (
         {
             "hidden_layer_dims": (6, 5),
@@ -44,8 +45,8 @@ CALLS = {  # parameters, method, X, y
         X,
         Y,
     ),
-    "in parts": ({"hidden_layer_dims": (5,)}, "partial_fit", X, np.eye(3, dtype=int)[Y]),
-    "in parts, many": ({"ensemble_size": 3, "optimizer": "nadam"}, "partial_fit", X, np.eye(3, dtype=int)[Y]),
+    "in parts": ({"hidden_layer_dims": (5,)}, "partial_fit", X, INDICATORS),
+    "in parts, many": ({"ensemble_size": 3, "optimizer": "nadam"}, "partial_fit", X, INDICATORS),
 }
 LIBRARIES = {
     **{

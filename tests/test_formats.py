@@ -115,6 +115,7 @@ def test_a_network_of_each_format_continues_training_the_same(number, method):
         np.testing.assert_allclose(network.predict_proba(saved["X"]), later, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Each row of y has exactly one label")  # of the file
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_network_of_each_format_has_the_same_attributes_as_one_fitted_now(number):
     saved = file_of_format(number)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import skops.io
 from reference import assert_same
-from saving_cases import CALLS, FRAME, LIBRARIES, NAME, NAMES, X, Y, fitted, names_in, run_python, save
+from saving_cases import CALLS, FRAME, INDICATORS, LIBRARIES, NAME, NAMES, X, Y, fitted, names_in, run_python, save
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skops.io.exceptions import UntrustedTypesFoundException
@@ -189,7 +189,7 @@ def test_skops_refuses_every_network_that_is_not_trusted():
 LARGE = {  # with 100 kB of weights or more
     "defaults": ({"max_iter": 30}, Y),
     "strings": ({"max_iter": 30}, NAMES[Y]),
-    "labels": ({"max_iter": 30}, np.eye(3, dtype=int)[Y]),
+    "labels": ({"max_iter": 30}, INDICATORS),
     "float32": ({"hidden_layer_dims": (300, 100), "dtype": "float32"}, Y),
     "early stopping": ({"hidden_layer_dims": (100, 100, 50), "early_stopping": True}, Y),
     "scored": ({"hidden_layer_dims": (100, 100, 50), "early_stopping": True, "scoring": "accuracy"}, Y),

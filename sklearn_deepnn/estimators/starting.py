@@ -20,7 +20,7 @@ from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
 from .settings import Settings, is_auto
-from .targets import ClassTargets
+from .targets import ClassTargets, warn_of_doubtful_targets
 from .validation import hold_out, warn_of_another_scale
 
 
@@ -107,6 +107,7 @@ def prepare(
         scaling, moments = learn_scaling(settings["scale_inputs"], scaled_on, moments)
     findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
     if earlier is None:
+        warn_of_doubtful_targets(table.targets, everything)
         warn_of_far_features(plan.dtype, everything.X.dtype, scaling)
         state = TrainingState(initial_parameters(settings["weight_init"], plan, rng, scaling), rng)
     else:

@@ -15,10 +15,12 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import column_or_1d
 
-from ..checks import check_real, reject
+from ..checks import check_real, reject, warn_user
 from ..training.examples import Examples
 from ..typing import Array, Inputs
 from .inputs import as_array, check_none_missing, first_where, types_of
+
+FEW_SAMPLES = 20  # with no more than these, nearly as many classes as samples are no cause for a warning
 
 ClassWeight = dict[Any, Any] | Literal["balanced"] | None
 
@@ -147,6 +149,21 @@ def given_classes(classes: Any, labels: Labels, earlier: ClassTargets | None) ->
     if not np.array_equal(known, earlier.classes):
         raise ValueError(f"classes must stay {earlier.classes.tolist()}, got {known.tolist()}.")
     return earlier
+
+
+def warn_of_doubtful_targets(targets: ClassTargets, examples: Examples) -> None:
+    """Warn of one-hot labels, and of nearly as many classes as samples, as scikit-learn does."""
+    Y, n = examples.Y[:, examples.members], examples.n
+    if targets.multilabel:
+        if n > 1 and (np.asarray(Y.sum(axis=0)) == 1).all():  # (n,): labels of each example
+            seen = "Each row of y has exactly one label, as if y were one-hot, and is learned as several labels at once"
+            warn_user(f"{seen}. For classes that exclude each other pass y.argmax(axis=1).", UserWarning)
+        return
+    counts = np.bincount(Y[0], minlength=len(targets.classes))
+    # a part of the data that has few of many classes is no regression target
+    if n > FEW_SAMPLES and len(counts) > round(0.5 * n) and counts.all():
+        seen = "The number of unique classes is greater than 50% of the number of samples"
+        warn_user(f"{seen}. `y` could represent a regression problem, not a classification problem.", UserWarning)
 
 
 def check_same_kind(name: str, multilabel: bool, wanted: bool, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import scipy.sparse as sp
 from estimator_cases import TARGETS, X_VAL, Y_VAL, X, Y, assert_untouched, blobs, fitted, net, pickled, targets
 from sklearn.utils.class_weight import compute_sample_weight
+
+from sklearn_deepnn.callbacks import Callback
 
 # Labels.
 
@@ -149,6 +152,53 @@ def test_one_error_names_y_the_rule_and_the_first_wrong_label(kind, call):
 def test_text_that_reads_like_a_missing_value_is_a_label():
     names = np.array(["nan", "None", "<NA>"], dtype=object)
     assert net().fit(X, names[Y]).classes_.tolist() == ["<NA>", "None", "nan"]
+
+
+# What is taken, with a warning.
+
+
+@pytest.mark.parametrize(
+    "container", [np.asarray, sp.csr_array, sp.coo_matrix, pd.DataFrame, pl.DataFrame, np.ndarray.tolist]
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_one_hot_labels_are_learned_as_several_labels_with_a_warning(container, method):
+    with pytest.warns(UserWarning, match=r"exactly one label.*pass y\.argmax\(axis=1\)") as caught:
+        model = getattr(net(), method)(X, container(np.eye(3, dtype=int)[Y]))
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert model.multilabel_
+
+
+@pytest.mark.parametrize("y", [[[1, 0, 1], [0, 1, 0]], [[1, 0, 0], [0, 0, 0]], [[0, 1, 0]]], ids=str)
+def test_indicators_that_are_not_one_hot_need_no_warning(y):
+    assert net().fit(X[: len(y)], y).multilabel_
+
+
+class Watching(Callback):
+    """A callback of its own kind, with which `fit` takes a fingerprint of its data."""
+
+
+@pytest.mark.parametrize("callbacks", [[], [Watching()]], ids=["alone", "with a callback"])
+def test_nearly_as_many_classes_as_samples_are_a_cause_for_one_warning(callbacks):
+    y = np.arange(90) // 2 * 2
+    y[:10] = np.arange(101, 111)
+    model = net(ensemble_size=3).set_callbacks(*callbacks)
+    with pytest.warns(UserWarning, match="number of unique classes is greater than 50% of the number") as caught:
+        model.fit(X, y, X_val=X, y_val=y)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.score(X, y)
+
+
+def test_few_samples_and_parts_may_have_a_class_each():
+    net().fit(X[:20], np.arange(20))
+    net().partial_fit(X[:30], np.arange(30), classes=np.arange(100))
+
+
+def test_a_first_part_with_nearly_as_many_classes_as_samples_is_a_cause_for_a_warning():
+    with pytest.warns(UserWarning, match="number of unique classes"):
+        net().partial_fit(X[:30], np.arange(30), classes=np.arange(30))
 
 
 @pytest.mark.parametrize("label", ["only", 7, False])

@@ -200,7 +200,11 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         if settings["learning_rate_schedule"] == REDUCE_ON_PLATEAU:
             reject("learning_rate_schedule", "another for partial_fit, whose parts differ", REDUCE_ON_PLATEAU)
         if settings["scale_inputs"] == "robust":
-            reject("scale_inputs", "'standard' or None for partial_fit, which cannot update quantiles", "robust")
+            reject(
+                "scale_inputs",
+                "'auto', 'standard', 'common' or None for partial_fit, which cannot update quantiles",
+                "robust",
+            )
         earlier = last_fit(self)
         table = self._read(X, y, sample_weight, earlier, choose_targets)
         plan = plan_for(settings, table, None, earlier, may_hold_out=False)

@@ -42,10 +42,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     ==================== ======================================= ========================
     parameter            `hidden_layer_dims="auto"`              dims given, or L-BFGS
     ==================== ======================================= ========================
-    `hidden_layer_dims`  (48, 24); twice as wide with more than  (100,)
+    `hidden_layer_dims`  (48, 24), for wide sparse X (32,);      (100,)
+                         twice as wide with more than
                          30 000 samples, and again with 300 000
-    `ensemble_size`      12; half as many with each doubling,    1
-                         at most 1 000 000 / n_samples
+    `ensemble_size`      12, for wide sparse X 4; half as many   1
+                         with each doubling, at most
+                         1 000 000 / n_samples
+    `scale_inputs`       "standard", for wide sparse X "common"  the same
     `activation`         "silu"                                  "relu"
     `learning_rate`      0.01                                    0.001
     `weight_decay`       0.1                                     0.0001
@@ -53,6 +56,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `early_stopping`     with 40 samples or more                 with more than 10 000
     `n_iter_no_change`   6                                       10
     ==================== ======================================= ========================
+
+    X is wide and sparse if it is a sparse matrix with more than 200 features, and at most a tenth of its values are not
+    0, as counts of words and one-hot categories are.
 
     Parameters
     ----------
@@ -63,10 +69,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     ensemble_size : "auto" or int, default="auto"
         Networks that are trained side by side, each with initial parameters and an order of samples of its own. Each
         holds out another fold of the training set to validate.
-    scale_inputs : {"standard", "robust"} or None, default="standard"
+    scale_inputs : {"auto", "standard", "robust", "common"} or None, default="auto"
         "standard" scales each feature to mean 0 and variance 1, "robust" to median 0 and interquartile range 1, over
-        the weighted samples that any network trains on. Constant features are ignored. Sparse X stays sparse; take None
-        for word counts, where rare words would weigh most. `partial_fit` updates the scaling, and takes no "robust".
+        the weighted samples that any network trains on. "common" divides features that are 0 in a tenth of the samples
+        or more by one number, the typical size of their other values, and scales the rest as "standard" does: rare
+        words and categories do not weigh more than frequent ones. If the size of such a feature is not typical, its
+        scale is within a factor of 10 of its size. Constant features are ignored. Sparse X stays sparse. `partial_fit`
+        updates the scaling, and takes no "robust".
     weight_init : str or dict, default="auto"
         How weights are drawn, a name in `sklearn_deepnn.network.INITIALIZERS`; "auto" takes the initializer of each
         layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs.
@@ -126,9 +135,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Whether `fit` continues the last training, with its weights, optimizer state, random stream and counts, for
         another `max_iter` epochs. Patience starts anew.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
-        Precision of parameters and computation. "auto": float32 if X is float32 or has more than 10 000 rows (an
-        ensemble: 1000), unless a feature has a mean of more than 1000 standard deviations, which float32 cannot
-        resolve. X itself is never converted as a whole. A training that is continued keeps its precision.
+        Precision of parameters and computation. "auto": float32 if X is float32, is wide and sparse, or has more
+        than 10 000 rows (an ensemble: 1000), unless a feature has a mean of more than 1000 standard deviations, which
+        float32 cannot resolve. Dense X is never converted as a whole. A training that is continued keeps its precision.
     verbose : int, default=0
         1 shows a progress bar if tqdm is installed, otherwise prints lines for some of the epochs, at least every 10 s
         unless an epoch takes longer; 2 prints a line for each epoch. At the end, both print the findings of `report_`
@@ -247,7 +256,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         activation: Auto | ActivationName | Sequence[ActivationName] = "auto",
         *,
         ensemble_size: Auto | int = "auto",
-        scale_inputs: Literal["standard", "robust"] | None = "standard",
+        scale_inputs: Auto | Literal["standard", "robust", "common"] | None = "auto",
         weight_init: Auto | InitializerName | dict[str, Any] = "auto",
         optimizer: OptimizerName | Optimizer | type[Optimizer] = "adam",
         learning_rate: Auto | float = "auto",

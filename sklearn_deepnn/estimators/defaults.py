@@ -22,6 +22,9 @@ AUTO: dict[str, tuple[Any, Any]] = {
     "n_iter_no_change": (6, 10),
     "label_smoothing": (0.02, 0.0),
 }
+# the values of the automatic network where X is sparse and wide: the first layer has most of the weights
+AUTO_WIDE_SPARSE = {"hidden_layer_dims": (32,), "ensemble_size": 4}
+WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 LARGE_SAMPLES = 30_000, 300_000  # above each, the network is twice as wide, and the ensemble half as large
 ENSEMBLE_SAMPLES = 1_000_000  # most samples that the members of an ensemble train on, all together
 LIFT_OF_RARE_CLASS = 0.1  # most that automatic label smoothing adds to a class, as a fraction of its frequency
@@ -41,9 +44,15 @@ class DataFacts:
     loss: str  # a name in `LOSSES`
     # the frequency of the rarest class times the number of classes. None for several labels at once.
     rarity: float | None = None
+    density: float = 1.0  # the fraction of the numbers in X that are not 0; 1 if X is not sparse
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
+
+    @property
+    def is_wide_sparse(self) -> bool:
+        """Whether X is sparse and has many features, such as counts of words or one-hot categories."""
+        return self.n_features > WIDE_FEATURES and self.density <= SPARSE_DENSITY
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Plan:
     network: Network
     recipe: Recipe
     dtype: np.dtype[Any]  # of parameters and computation
+    scale_inputs: str | None  # a name in `SCALINGS`, or None
     n_held_out: int  # samples that each network holds out to validate; 0 for none
     # whether validation tells when to stop, and which epoch is best. Otherwise the training cost tells.
     stops_by_validation: bool
@@ -71,6 +81,8 @@ def resolve(
     is_automatic = is_auto(settings["hidden_layer_dims"]) and not settings["optimizer"].full_batch
     chosen = {name: settings[name] if not is_auto(settings[name]) else AUTO[name][not is_automatic] for name in AUTO}
     n = facts.n_samples
+    if is_automatic and facts.is_wide_sparse:
+        chosen |= {name: value for name, value in AUTO_WIDE_SPARSE.items() if is_auto(settings[name])}
     if earlier is not None:
         before = {"hidden_layer_dims": earlier.layer_dims[1:-1], "ensemble_size": earlier.ensemble_size}
         chosen |= {name: value for name, value in before.items() if is_auto(settings[name])}
@@ -102,6 +114,7 @@ def resolve(
         network,
         resolve_recipe(settings, chosen, facts, n - n_held_out, stops_by_validation),
         earlier_dtype or resolve_dtype(settings, facts, network),
+        resolve_scale_inputs(settings, facts),
         n_held_out,
         stops_by_validation,
         int(chosen["n_iter_no_change"]),
@@ -143,10 +156,18 @@ def resolve_recipe(
     )
 
 
+def resolve_scale_inputs(settings: Settings, facts: DataFacts) -> str | None:
+    """Return the name of the scaling, or None; see `resolve`."""
+    if not is_auto(settings["scale_inputs"]):
+        return settings["scale_inputs"]
+    return "common" if facts.is_wide_sparse else "standard"
+
+
 def resolve_dtype(settings: Settings, facts: DataFacts, network: Network) -> np.dtype[Any]:
     """Return the precision to compute in; see `resolve`."""
     if not is_auto(settings["dtype"]):
         return settings["dtype"]
     enough = MANY_SAMPLES // 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
-    is_single = facts.is_single or (facts.n_samples >= enough and not facts.is_far_from_zero)
+    is_enough = facts.n_samples >= enough or facts.is_wide_sparse
+    is_single = facts.is_single or (is_enough and not facts.is_far_from_zero)
     return np.dtype(np.float32 if is_single else np.float64)

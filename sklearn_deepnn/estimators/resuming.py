@@ -52,7 +52,7 @@ class Preparation:
     split_seed: int  # seed of the split into training and validation set
     weight_scale: float  # what sample weights are divided by
     scaling: Scaling | None = None
-    moments: Moments | None = None  # mean and variance of all inputs so far, with "standard" scaling
+    moments: Moments | None = None  # of all inputs so far, with "standard" or "common" scaling
     data_hash: str = ""  # identifies the data. Only checkpoints have it.
 
     @property
@@ -60,7 +60,9 @@ class Preparation:
         """The name of the scaling, as the parameter `scale_inputs` has it."""
         if self.scaling is None:
             return None
-        return "standard" if self.moments else "robust"
+        if self.moments is None:
+            return "robust"
+        return "standard" if self.moments.filled is None else "common"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as arrays, dicts, numbers and strings."""

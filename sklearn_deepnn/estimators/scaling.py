@@ -19,8 +19,11 @@ from ..training.examples import Examples
 from ..typing import Array, Inputs
 
 CHUNK_ELEMENTS = 2**16  # numbers of X in a chunk
+SPARSE_CHUNK = 1000  # but no fewer sparse examples: however few they are, their moments take n_0 numbers
 FAR_FROM_ZERO = 1000.0  # standard deviations; float32 cannot resolve features with such a mean
 MANY_VALUES = 10  # different values that a feature needs to show its scale
+MOST_FILLED = 0.9  # largest fraction of examples in which a sparse feature is not 0
+FAR_FROM_COMMON = 10.0  # the scale of a sparse feature differs from its size by no larger factor
 FAR_OFF, VERY_FAR_OFF, FEW_OTHERS = 2.0, 10.0, 20  # times the usual distance; with few examples the second number
 
 
@@ -30,6 +33,7 @@ class Moments(NamedTuple):
     mean: Array  # (n_0, 1)
     variance: Array  # (n_0, 1)
     total_weight: float  # of the examples
+    filled: Array | None = None  # (n_0, 1): fraction of examples in which the feature is not 0, for "common" scaling
 
     def merged(self, other: Moments) -> Moments:
         """Return the moments of both sets together. The same set twice gives the same moments bit for bit."""
@@ -37,7 +41,14 @@ class Moments(NamedTuple):
         total_weight = self.total_weight + other.total_weight
         fraction, step = other.total_weight / total_weight, other.mean - self.mean
         variance = self.variance + fraction * (other.variance - self.variance) + fraction * (1 - fraction) * step**2
-        return Moments(self.mean + fraction * step, variance, total_weight)
+        filled = self.filled
+        if filled is not None and other.filled is not None:
+            filled = filled + fraction * (other.filled - filled)
+        return Moments(self.mean + fraction * step, variance, total_weight, filled)
+
+    def after(self, earlier: Moments | None) -> Moments:
+        """Return the moments of earlier examples, if there are any, and these together."""
+        return self if earlier is None else earlier.merged(self)
 
     def scaling(self) -> Scaling:
         """Return the scaling to mean 0 and variance 1."""
@@ -83,10 +94,11 @@ def input_moments(examples: Examples) -> Moments:
     """Return the moments of a set of examples, computed chunk by chunk."""
     X, weight = examples.X, examples.sample_weight
     moments: Moments | None = None
+    least = SPARSE_CHUNK if issparse(X) else 1
     # subtract the first example: constant features become exactly 0, and features far from 0 keep their precision
     pivot = 0.0 if issparse(X) else take_columns(X, examples.at(slice(0, 1)), np.float64)
     with np.errstate(over="ignore"):
-        for chunk in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1)):
+        for chunk in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], least)):
             columns = examples.at(chunk)
             A0 = take_columns(X, columns, np.float64)
             chunk_weight = np.ones(A0.shape[1]) if weight is None else weight[columns]
@@ -113,9 +125,25 @@ def _sparse_moments(A0: Inputs, weight: Array) -> Moments:
 
 def standard_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, Moments]:
     """Return the scaling by mean and standard deviation, of examples and of earlier ones, and the moments of all."""
-    of_examples = input_moments(examples)
-    moments = of_examples if earlier is None else earlier.merged(of_examples)
+    moments = input_moments(examples).after(earlier)
     return moments.scaling(), moments
+
+
+def common_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, Moments]:
+    """Return the scaling of sparse features by one common scale, of the others as `standard_scaling`, and the moments.
+
+    A sparse feature, 0 in a tenth of the examples or more, keeps its zeros. Its size is the root mean square of its
+    other values. The common scale is the median size. A feature of quite another size has its own scale, within a
+    factor of `FAR_FROM_COMMON` of its size. Division by the deviation would give rare words the largest values.
+    """
+    filled = input_moments(examples._replace(X=examples.X != 0)).mean
+    moments = input_moments(examples)._replace(filled=filled).after(earlier)
+    assert moments.filled is not None
+    standard, is_sparse, occurs = moments.scaling(), moments.filled <= MOST_FILLED, moments.filled > 0
+    size = np.sqrt((moments.variance + moments.mean**2) / np.where(occurs, moments.filled, np.inf))
+    common = np.median(size[is_sparse & occurs]) if (is_sparse & occurs).any() else 1.0
+    scale = np.where(occurs, np.clip(common, size / FAR_FROM_COMMON, size * FAR_FROM_COMMON), np.inf)
+    return Scaling(np.where(is_sparse, 0.0, standard.center), np.where(is_sparse, scale, standard.scale)), moments
 
 
 def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, None]:
@@ -136,4 +164,5 @@ def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling
 SCALINGS: dict[str, Callable[[Examples, Moments | None], tuple[Scaling, Moments | None]]] = {
     "standard": standard_scaling,
     "robust": robust_scaling,
+    "common": common_scaling,
 }

@@ -136,7 +136,7 @@ def check_seed(name: str, value: Any) -> Any:
 CHECKS: dict[str, Check] = {
     "hidden_layer_dims": check_hidden_layer_dims,
     "ensemble_size": auto_or(check_integer, low=1),
-    "scale_inputs": unless(lambda v: v is None, check_choice, choices=SCALINGS, otherwise=" or None"),
+    "scale_inputs": unless(lambda v: v is None, check_choice, choices=["auto", *SCALINGS], otherwise=" or None"),
     "weight_init": unless(
         lambda v: isinstance(v, dict), check_choice, choices=["auto", *INITIALIZERS], otherwise=" or a dict of arrays"
     ),

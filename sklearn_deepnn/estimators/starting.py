@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from ..checks import InvalidParameterError, naming, reject, warn_user
@@ -15,7 +17,7 @@ from ..network.scaling import Scaling, unfold_scaling
 from ..training.examples import Examples
 from ..training.state import TrainingState
 from ..typing import Array, Inputs
-from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve
+from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_scale_inputs
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -59,29 +61,41 @@ def plan_for(
         n_outputs=targets.n_outputs,
         loss=targets.loss,
         rarity=targets.rarity(examples),
+        density=density(examples),
         is_single=is_single(examples.X.dtype),
-        is_far_from_zero=earlier is None and is_far_from_zero(settings, examples),
         has_validation_set=validation is not None,
     )
     if settings["batch_norm"] and facts.n_samples == 1:
         raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
     if earlier is None:
-        return resolve(settings, facts, may_hold_out=may_hold_out)
+        is_far = is_far_from_zero(settings, facts, examples)
+        return resolve(settings, replace(facts, is_far_from_zero=is_far), may_hold_out=may_hold_out)
     dtype = earlier.state.parameters.vector.dtype
     plan = resolve(settings, facts, earlier.network, dtype, may_hold_out=may_hold_out)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
     for name in ("batch_norm", "loss", "ensemble_size"):
         check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
-    check_unchanged("scale_inputs", earlier.preparation.scale_inputs, settings["scale_inputs"])
-    return plan
+    scale_inputs = earlier.preparation.scale_inputs
+    if not is_auto(settings["scale_inputs"]):
+        check_unchanged("scale_inputs", scale_inputs, plan.scale_inputs)
+    return replace(plan, scale_inputs=scale_inputs)
 
 
-def is_far_from_zero(settings: Settings, examples: Examples) -> bool:
+def density(examples: Examples) -> float:
+    """Return the fraction of the numbers in X that are not 0; 1 if X is not sparse."""
+    if not issparse(examples.X):
+        return 1.0
+    X = examples.X if examples.columns is None else examples.X[:, examples.columns]
+    return X.count_nonzero() / (X.shape[0] * X.shape[1])
+
+
+def is_far_from_zero(settings: Settings, facts: DataFacts, examples: Examples) -> bool:
     """Say whether float32 cannot resolve a feature. Sets too small for float32 are skipped: they train in float64."""
-    stays_double = settings["scale_inputs"] is None or examples.n < MANY_SAMPLES // 10
-    if stays_double or not is_auto(settings["dtype"]) or is_single(examples.X.dtype):
+    scale_inputs = resolve_scale_inputs(settings, facts)
+    stays_double = facts.n_samples < MANY_SAMPLES // 10 and not facts.is_wide_sparse
+    if scale_inputs is None or stays_double or not is_auto(settings["dtype"]) or is_single(examples.X.dtype):
         return False
-    scaling, _ = learn_scaling(settings["scale_inputs"], examples.scaled_by(examples.mean_weight()))
+    scaling, _ = learn_scaling(scale_inputs, examples.scaled_by(examples.mean_weight()))
     return scaling is not None and far_features(scaling).size > 0
 
 
@@ -104,7 +118,7 @@ def prepare(
     scaled_on = training if network.ensemble_size == 1 else everything
     scaling, moments = before.scaling, before.moments
     if earlier is None or (is_part and moments is not None):
-        scaling, moments = learn_scaling(settings["scale_inputs"], scaled_on, moments)
+        scaling, moments = learn_scaling(plan.scale_inputs, scaled_on, moments)
     findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
     if earlier is None:
         warn_of_doubtful_targets(table.targets, everything)

@@ -81,8 +81,9 @@ class NetworkSummary:
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
         preparation = saved["preparation"]
-        scaling = "standard scaling" if preparation["moments"] else "robust scaling"
-        scaling = "not scaled" if preparation["scaling"] is None else scaling
+        moments = preparation["moments"]
+        name = "robust" if moments is None else "standard" if moments.get("filled") is None else "common"
+        scaling = "not scaled" if preparation["scaling"] is None else f"{name} scaling"
         n_statistics = sum(array.size for name, array in parameters.items() if is_statistic(name))
         return cls(
             title=type(estimator).__name__,

@@ -28,6 +28,12 @@ class Scaling(NamedTuple):
         scaled /= self.scale.astype(precision, copy=False)
         return scaled.astype(dtype, copy=False)
 
+    def apply_sparse(self, X: Inputs, dtype: DTypeLike) -> Inputs:
+        """Scale sparse examples X (n_0, m), where every center is 0, and convert them. The positions are shared with X."""
+        X = X.tocsc()
+        values = (X.data / self.scale[X.indices, 0]).astype(dtype, copy=False)
+        return type(X)((values, X.indices, X.indptr), shape=X.shape)
+
 
 @dataclass(frozen=True, eq=False)
 class ScaledSparse:
@@ -51,26 +57,32 @@ def sparse_product(W: Array, A_prev: Inputs) -> Array:
         Z = sparse_product(W_scaled.astype(W.dtype, copy=False), A_prev.X)
         Z -= (W_scaled @ center).astype(Z.dtype, copy=False)
         return Z
-    # SciPy's products are F-ordered, and mixed orders slow every later line down
-    return np.ascontiguousarray(_product_of_members(W, A_prev))
+    return _product_of_members(W, A_prev)
 
 
-def sparse_product_transposed(dZ: Array, A_prev: Inputs) -> Array:
-    """Multiply a gradient by transposed sparse inputs: dW = dZ A_prev^T."""
+def sparse_product_transposed(dZ: Array, A_prev: Inputs, out: Array | None = None) -> Array:
+    """Multiply a gradient by transposed sparse inputs: dW = dZ A_prev^T. Written to `out`, if it is given."""
     if isinstance(A_prev, ScaledSparse):
         center, scale = A_prev.scaling  # dW = (dZ X^T - sum(dZ) center^T) / scale
-        dW = np.ascontiguousarray(sparse_product_transposed(dZ, A_prev.X))  # SciPy's product is F-ordered
+        dW = sparse_product_transposed(dZ, A_prev.X, out)
         dW -= (dZ.sum(axis=-1, keepdims=True) * center.mT).astype(dW.dtype, copy=False)
         dW /= scale.mT.astype(dW.dtype, copy=False)
         return dW
-    return _product_of_members(dZ, [X_k.T for X_k in A_prev] if isinstance(A_prev, list) else A_prev.T)
+    return _product_of_members(dZ, [X_k.T for X_k in A_prev] if isinstance(A_prev, list) else A_prev.T, out)
 
 
-def _product_of_members(A: Array, X: Inputs) -> Array:
+def _product_of_members(A: Array, X: Inputs, out: Array | None = None) -> Array:
     """Return A X of a matrix, or of a stack of matrices with one sparse X for all or a list with one for each."""
-    if A.ndim == 2:
-        return A @ X
-    return np.stack([A_k @ X_k for A_k, X_k in zip(A, X if isinstance(X, list) else repeat(X))])
+    # SciPy's products are F-ordered, and mixed orders slow every later line down. Copied one member at a time, they
+    # need little memory
+    of_members = X if isinstance(X, list) else repeat(X)
+    first = X[0] if isinstance(X, list) else X
+    if out is None:
+        out = np.empty((*A.shape[:-1], first.shape[1]), np.result_type(A.dtype, first.dtype))
+    stack = ((out, A, first),) if A.ndim == 2 else zip(out, A, of_members)
+    for out_k, A_k, X_k in stack:
+        out_k[...] = A_k @ X_k
+    return out
 
 
 def fold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:

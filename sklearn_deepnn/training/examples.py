@@ -23,7 +23,7 @@ from ..network.scaling import ScaledSparse, Scaling
 from ..typing import Array, Columns, Inputs
 from .recipe import Recipe
 
-READY_BYTES = 2**22  # largest X that is scaled and converted once, before training, and not batch by batch
+READY_BYTES = 2**22  # largest dense X that is scaled and converted once, before training, and not batch by batch
 GATHERED_BYTES = 2**20  # inputs and targets of small batches that are gathered together
 
 
@@ -57,8 +57,12 @@ class Examples(NamedTuple):
         return self.columns.take(starts + positions)
 
     def ready_for(self, dtype: DTypeLike) -> Self:
-        """Return the set with X scaled and converted, if X fits the cache; otherwise the set as it is."""
-        if issparse(self.X) or self.X.size * np.dtype(dtype).itemsize > READY_BYTES:
+        """Return the set with X scaled and converted, if X fits the cache or is sparse and keeps its zeros."""
+        if issparse(self.X):
+            if self.scaling is None or self.scaling.center.any():
+                return self
+            return self._replace(X=self.scaling.apply_sparse(self.X, dtype), scaling=None)
+        if self.X.size * np.dtype(dtype).itemsize > READY_BYTES:
             return self
         X = self.X if self.scaling is None else self.scaling.apply(self.X, dtype)
         return self._replace(X=np.ascontiguousarray(X.T, dtype=dtype).T, scaling=None)

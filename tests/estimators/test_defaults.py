@@ -76,6 +76,8 @@ AUTOMATIC_VALUES = {
         {"learning_rate_schedule": "reduce_on_plateau"},
         {"schedule": "constant"},
     ),
+    "features are centered and divided by their deviation": ({}, {"scale_inputs": "standard"}),
+    "features of networks with given dims are, too": (ONE, {"scale_inputs": "standard"}),
     "the layers are those of X and y, with the given dims between": (
         {"hidden_layer_dims": "7-5"},
         {"layer_dims": (4, 7, 5, 3), "loss": "categorical_cross_entropy"},
@@ -97,6 +99,58 @@ SIZES = {
         (500_001, (192, 96), 1),
         (10**7, (192, 96), 1),
     ]
+}
+
+WORDS = {"n_features": 201, "density": 0.1}  # as sparse, and of as few features, as wide sparse X may be
+WIDE_SPARSE = {
+    "wide sparse X trains 4 networks of one layer with 32 units": (
+        {},
+        facts(**WORDS),
+        {"hidden_layer_dims": (32,), "ensemble_size": 4, "activation": ("silu",), "learning_rate": 0.01},
+    ),
+    "wide sparse X has a common scale": ({}, facts(**WORDS), {"scale_inputs": "common"}),
+    "wide sparse X has a common scale for networks of given dims": (ONE, facts(**WORDS), {"scale_inputs": "common"}),
+    "wide sparse X changes no given dims": (
+        PAIR,
+        facts(**WORDS),
+        {"hidden_layer_dims": (6,), "ensemble_size": 2, "activation": ("relu",), "learning_rate": 0.001},
+    ),
+    "a given ensemble stays for wide sparse X": (
+        {"ensemble_size": 12},
+        facts(**WORDS),
+        {"ensemble_size": 12, "hidden_layer_dims": (32,)},
+    ),
+    "L-BFGS trains one layer of 100 units for wide sparse X": (
+        {"optimizer": "lbfgs"},
+        facts(**WORDS),
+        {"hidden_layer_dims": (100,), "ensemble_size": 1, "scale_inputs": "common"},
+    ),
+    "a given scaling stays for wide sparse X": (
+        {"scale_inputs": "standard"},
+        facts(**WORDS),
+        {"scale_inputs": "standard"},
+    ),
+    "no scaling stays for wide sparse X": ({"scale_inputs": None}, facts(**WORDS), {"scale_inputs": None}),
+    "wide sparse X of many samples has layers twice as wide, and half the networks": (
+        {},
+        facts(30_001, **WORDS),
+        {"hidden_layer_dims": (64,), "ensemble_size": 2},
+    ),
+    "200 sparse features are not many": (
+        {},
+        facts(n_features=200, density=0.01),
+        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    ),
+    "X of which more than a tenth is not 0 is not sparse": (
+        {},
+        facts(n_features=10_000, density=0.11),
+        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    ),
+    "dense X may have any number of features": (
+        {},
+        facts(n_features=10_000),
+        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    ),
 }
 
 LABEL_SMOOTHING = {
@@ -154,6 +208,12 @@ PRECISION = {
         facts(1, is_single=True, is_far_from_zero=True),
         SINGLE,
     ),
+    "few samples of wide sparse X are computed in float32": ({}, facts(40, **WORDS), SINGLE),
+    "few samples of wide sparse X far from zero are computed in float64": (
+        {},
+        facts(40, is_far_from_zero=True, **WORDS),
+        DOUBLE,
+    ),
     "float64 that is given stays for many samples": ({"dtype": "float64"}, facts(10**6), DOUBLE),
     "float64 that is given stays for float32 inputs": ({"dtype": float}, facts(is_single=True), DOUBLE),
     "float32 that is given stays for few samples far from zero": (
@@ -199,6 +259,7 @@ GIVEN = {
     "hidden_layer_dims": (5, 4),
     "activation": ("tanh", "elu"),
     "ensemble_size": 7,
+    "scale_inputs": "robust",
     "learning_rate": 0.3,
     "batch_size": 11,
     "weight_decay": 0.7,
@@ -313,9 +374,11 @@ RULES = {
     },
     **{rule: Row(settings, given, {"batch_size": size}) for rule, (settings, given, size) in BATCHES.items()},
     **{rule: Row(settings, given, {"dtype": dtype}) for rule, (settings, given, dtype) in PRECISION.items()},
+    **{rule: Row(*row) for rule, row in WIDE_SPARSE.items()},
     **VALIDATION,
     "what is given is never replaced": Row(GIVEN, facts(500_000), GIVEN_FIELDS),
     "what is given is never replaced in small sets": Row(GIVEN, facts(20), GIVEN_FIELDS),
+    "what is given is never replaced in wide sparse sets": Row(GIVEN, facts(20, **WORDS), GIVEN_FIELDS),
     "what is given is never replaced with X_val": Row(GIVEN, X_VAL, GIVEN_FIELDS),
 }
 ROWS = {**RULES, **{f"after an earlier training: {rule}": row for rule, row in WARM_STARTS.items()}}

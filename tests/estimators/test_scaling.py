@@ -20,7 +20,10 @@ from estimator_cases import (
     probabilities,
     targets,
 )
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
 
+from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.estimators import validation
 
 SCALED = [{}, {"batch_norm": True}, {"ensemble_size": 3}, {"scale_inputs": "robust"}, {"optimizer": "lbfgs"}]
@@ -171,6 +174,139 @@ def test_the_scale_of_weights_does_not_matter_to_the_scaling():
     for container in (np.array, sp.csr_array):
         small, large = (net().fit(container(X), Y, weight * factor).predict_proba(X) for factor in (1, 1e300))
         np.testing.assert_allclose(small, large, rtol=1e-10)
+
+
+# Sparse features on a common scale.
+
+
+N_WORDS, RARE, UNSEEN, DENSE, LARGE, SMALL = 300, 290, 295, 296, 297, 298  # the last are numbers of features
+
+
+def words(n=120, seed=0):
+    """Return counts of words in texts of 3 classes, in columns before UNSEEN, beside features on other scales."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    frequency = np.where(np.arange(N_WORDS) % 3 == y[:, np.newaxis], 4.0, 1.0) / (3 + np.arange(N_WORDS))
+    X = 0.1 * rng.poisson(4 * frequency)
+    X[:, RARE:] = 0
+    X[3, RARE] = 0.2
+    X[:, DENSE] = 2000 + 5 * rng.standard_normal(n)
+    X[::4, LARGE] = 1e5
+    X[::4, SMALL] = -1e-5
+    return sp.csr_array(X), y
+
+
+def common_scale(rows):
+    """Return the scale of a word of typical size, worked out column by column."""
+    sizes = [np.sqrt(np.mean(column[column != 0] ** 2)) for column in rows.T if 0 < np.mean(column != 0) <= 0.9]
+    return np.median(sizes)
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array])
+def test_words_share_a_scale_and_keep_their_zeros(container):
+    texts, y = words()
+    model = net(scale_inputs="common").fit(container(texts.toarray()), y)
+    is_word = np.arange(N_WORDS) < RARE + 1
+    is_word &= np.any(texts.toarray(), axis=0)
+    np.testing.assert_array_equal(model.input_center_[is_word], 0)
+    np.testing.assert_allclose(model.input_scale_[is_word], common_scale(texts.toarray()), rtol=1e-12)
+
+
+def test_features_of_other_sizes_than_words_are_scaled_by_their_own():
+    texts, y = words()
+    model = net(scale_inputs="common").fit(texts, y)
+    dense = texts.toarray()[:, DENSE]
+    np.testing.assert_allclose(model.input_center_[DENSE], dense.mean(), rtol=1e-12)
+    np.testing.assert_allclose(model.input_scale_[DENSE], dense.std(), rtol=1e-9)
+    np.testing.assert_allclose(model.input_scale_[[LARGE, SMALL]], [1e5 / 10, 1e-5 * 10], rtol=1e-9)
+    assert model.input_scale_[UNSEEN] == np.inf
+
+
+def test_auto_gives_wide_sparse_x_a_common_scale():
+    texts, y = words()
+    automatic = DeepNNClassifier(random_state=0, max_iter=2).fit(texts, y)
+    told = {"hidden_layer_dims": (32,), "ensemble_size": 4, "scale_inputs": "common", "activation": "silu"}
+    told |= {"learning_rate": 0.01, "weight_decay": 0.1, "n_iter_no_change": 6, "label_smoothing": 0.02}
+    same = DeepNNClassifier(random_state=0, max_iter=2, **told).fit(texts, y)
+    np.testing.assert_array_equal(automatic.coefs_[0], same.coefs_[0])
+    assert automatic.coefs_[0].dtype == np.float32
+    dense = DeepNNClassifier(random_state=0, max_iter=2).fit(texts.toarray(), y)
+    assert [coef.shape for coef in dense.coefs_[:2]] == [(12, N_WORDS, 48), (12, 48, 24)]
+
+
+def test_texts_of_weight_0_do_not_decide_whether_x_is_sparse():
+    texts, y = words()
+    full = sp.vstack([texts, sp.csr_array(np.ones((60, N_WORDS)))], format="csr")
+    weight = np.repeat([1.0, 0.0], [120, 60])
+    model = DeepNNClassifier(random_state=0, max_iter=2).fit(full, np.tile([0, 1, 2], 60), weight)
+    np.testing.assert_array_equal(model.coefs_[0], DeepNNClassifier(random_state=0, max_iter=2).fit(texts, y).coefs_[0])
+
+
+def test_wide_sparse_x_may_be_in_any_unit():
+    texts, y = words()
+    one, other = (DeepNNClassifier(random_state=0, max_iter=8).fit(texts * unit, y) for unit in (1, 1000))
+    np.testing.assert_allclose(other.predict_proba(texts * 1000), one.predict_proba(texts), atol=1e-3)
+
+
+def test_zeros_of_sparse_x_may_be_stored():
+    texts, y = words()
+    stored = texts.copy()
+    stored.data[::7] = 0
+    lean = stored.copy()
+    lean.eliminate_zeros()
+    with_zeros, without = (DeepNNClassifier(random_state=0, max_iter=2).fit(rows, y) for rows in (stored, lean))
+    np.testing.assert_allclose(with_zeros.input_scale_, without.input_scale_, rtol=1e-12)
+    np.testing.assert_allclose(with_zeros.predict_proba(texts), without.predict_proba(texts), atol=1e-5)
+
+
+def test_weight_2_equals_two_rows_for_the_common_scale():
+    texts, y = words()
+    weight = 1.0 + (np.arange(120) % 5 == 0)
+    repeated = np.repeat(np.arange(120), weight.astype(int))
+    by_weight = net(scale_inputs="common").fit(texts, y, weight)
+    by_rows = net(scale_inputs="common").fit(texts[repeated], y[repeated])
+    np.testing.assert_allclose(by_weight.input_scale_, by_rows.input_scale_, rtol=1e-9)
+    np.testing.assert_allclose(by_weight.input_center_, by_rows.input_center_, rtol=1e-9)
+
+
+def test_partial_fit_accumulates_the_common_scale():
+    texts, y = words()
+    model = net(scale_inputs="auto")
+    for part in np.split(np.arange(120), [30, 70]):
+        model = pickled(model).partial_fit(texts[part], y[part], classes=[0, 1, 2])
+    at_once = net(scale_inputs="common").fit(texts, y)
+    np.testing.assert_allclose(model.input_scale_, at_once.input_scale_, rtol=1e-9)
+    np.testing.assert_allclose(model.input_center_, at_once.input_center_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("first", ["standard", "common", "robust", None])
+def test_auto_keeps_the_scaling_of_an_earlier_fit(first):
+    texts, y = words()
+    texts = texts[:, :DENSE]
+    model = net(scale_inputs=first, warm_start=True).fit(texts, y).set_params(scale_inputs="auto")
+    scale = None if first is None else model.input_scale_
+    model.fit(texts, y)
+    if first is None:
+        assert not hasattr(model, "input_scale_")
+    else:
+        np.testing.assert_array_equal(model.input_scale_, scale)
+
+
+def test_a_word_that_no_text_of_the_training_has_changes_nothing():
+    texts, y = words()
+    model = DeepNNClassifier(random_state=0, max_iter=5).fit(texts, y)
+    new = texts.tolil()
+    new[:, UNSEEN] = 1.0
+    np.testing.assert_array_equal(model.predict_proba(new.tocsr()), model.predict_proba(texts))
+
+
+def test_the_defaults_learn_texts_at_least_as_well_as_the_network_of_scikit_learn():
+    (texts, y), (later, wanted) = words(150), words(600, seed=1)
+    texts, later = texts[:, :DENSE], later[:, :DENSE]
+    theirs = MLPClassifier(random_state=0, max_iter=100)
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+        theirs.fit(texts, y)
+    assert DeepNNClassifier(random_state=0).fit(texts, y).score(later, wanted) >= theirs.score(later, wanted)
 
 
 # Validation data on another scale.

@@ -291,7 +291,7 @@ def test_a_callable_schedule_that_gives_no_rate_is_named(earlier, rate):
     [
         ({"class_weight": "balanced"}, r"^class_weight must .*partial_fit.*got 'balanced'"),
         ({"learning_rate_schedule": "reduce_on_plateau"}, "learning_rate_schedule must be another for partial_fit"),
-        ({"scale_inputs": "robust"}, "scale_inputs must be 'standard' or None for partial_fit"),
+        ({"scale_inputs": "robust"}, "scale_inputs must be 'auto', 'standard', 'common' or None for partial_fit"),
     ],
     ids=str,
 )

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import EarlyStopping
+from sklearn_deepnn.estimators.scaling import SCALINGS
 from sklearn_deepnn.inspection.summary import HEADER, NetworkSummary, readable_bytes
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.architecture import Network
@@ -118,7 +119,7 @@ def test_the_output_has_the_link_of_its_targets(targets, units, link):
 
 
 @pytest.mark.parametrize(
-    ("scale_inputs", "words"), [("standard", "standard scaling"), ("robust", "robust scaling"), (None, "not scaled")]
+    ("scale_inputs", "words"), [*((name, f"{name} scaling") for name in SCALINGS), (None, "not scaled")]
 )
 def test_the_inputs_scaling_is_the_one_that_was_fitted(scale_inputs, words):
     model = fitted(scale_inputs=scale_inputs)

@@ -8,6 +8,7 @@ from scipy import sparse
 from training_cases import COLUMNS, COLUMNS_OF_MEMBERS, WEIGHT, M, draw_examples, fit, recipe_of, unscale
 
 from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.scaling import Scaling
 from sklearn_deepnn.training import examples as module
 from sklearn_deepnn.training.costs import mean_cost
 from sklearn_deepnn.training.examples import Batches, Examples, draw_batch
@@ -157,6 +158,18 @@ def test_raw_examples_with_a_scaling_train_as_scaled_examples(
     np.testing.assert_allclose(found.parameters.vector, wanted.parameters.vector, atol=1e-8)
     costs = (mean_cost(given, wanted.parameters, network) for given in (raw, examples))
     assert next(costs) == pytest.approx(next(costs), rel=1e-10)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix])
+def test_sparse_examples_that_keep_their_zeros_are_scaled_once(examples, container):
+    X = examples.X * (examples.X > 0)
+    scale = 1.0 + np.arange(len(X))[:, np.newaxis]
+    raw = examples._replace(X=container(X), scaling=Scaling(np.zeros_like(scale), scale))
+    ready = raw.ready_for(np.float32)
+    assert ready.scaling is None
+    assert ready.X.dtype == np.float32
+    np.testing.assert_allclose(ready.X.toarray(), X / scale, rtol=1e-6)
+    np.testing.assert_array_equal(raw.X.toarray(), X)
 
 
 def test_scaling_does_not_change_the_raw_inputs(examples, network, monkeypatch):

@@ -96,9 +96,7 @@ def linear_backward(
         if isinstance(A_prev, np.ndarray):
             dW = product(dZ, A_prev.mT, out=out[0])
         else:
-            dW = sparse_product_transposed(dZ, A_prev)
-            if out[0] is not None:
-                out[0][...], dW = dW, out[0]
+            dW = sparse_product_transposed(dZ, A_prev, out[0])
         if b is not None:
             db = product(dZ, constant_column(dZ.shape[-1], dZ.dtype), out=out[1])
         if m != 1:

@@ -130,17 +130,14 @@ def standard_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scali
 
 
 def common_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, Moments]:
-    """Return the scaling of sparse features by one common scale, of the others as `standard_scaling`, and the moments.
-
-    A sparse feature, 0 in a tenth of the examples or more, keeps its zeros. Its size is the root mean square of its
-    other values. The common scale is the median size. A feature of quite another size has its own scale, within a
-    factor of `FAR_FROM_COMMON` of its size. Division by the deviation would give rare words the largest values.
-    """
+    """Return the scaling of sparse features by their typical size, of others as `standard_scaling`, and the moments."""
+    # Division by the deviation would make rare words the largest inputs. A sparse feature is 0 in a tenth of the
+    # examples or more, and keeps its zeros. Its size is the root mean square of its other values.
     filled = input_moments(examples._replace(X=examples.X != 0)).mean
     moments = input_moments(examples)._replace(filled=filled).after(earlier)
-    assert moments.filled is not None
-    standard, is_sparse, occurs = moments.scaling(), moments.filled <= MOST_FILLED, moments.filled > 0
-    size = np.sqrt((moments.variance + moments.mean**2) / np.where(occurs, moments.filled, np.inf))
+    filled = np.asarray(moments.filled)
+    standard, is_sparse, occurs = moments.scaling(), filled <= MOST_FILLED, filled > 0
+    size = np.sqrt((moments.variance + moments.mean**2) / np.where(occurs, filled, np.inf))
     common = np.median(size[is_sparse & occurs]) if (is_sparse & occurs).any() else 1.0
     scale = np.where(occurs, np.clip(common, size / FAR_FROM_COMMON, size * FAR_FROM_COMMON), np.inf)
     return Scaling(np.where(is_sparse, 0.0, standard.center), np.where(is_sparse, scale, standard.scale)), moments

@@ -29,7 +29,7 @@ class Scaling(NamedTuple):
         return scaled.astype(dtype, copy=False)
 
     def apply_sparse(self, X: Inputs, dtype: DTypeLike) -> Inputs:
-        """Scale sparse examples X (n_0, m), where every center is 0, and convert them. The positions are shared with X."""
+        """Scale sparse examples X (n_0, m), where every center is 0, and convert them. Shares the positions with X."""
         X = X.tocsc()
         values = (X.data / self.scale[X.indices, 0]).astype(dtype, copy=False)
         return type(X)((values, X.indices, X.indptr), shape=X.shape)

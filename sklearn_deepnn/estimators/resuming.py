@@ -65,9 +65,12 @@ class Preparation:
         return "standard" if self.moments.filled is None else "common"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as arrays, dicts, numbers and strings."""
-        arrays = (Scaling, Moments)
-        return {name: v._asdict() if isinstance(v, arrays) else v for name, v in vars(self).items()}
+        """Return the fields as arrays, dicts, numbers and strings. Only "common" scaling has moments with `filled`."""
+        fields = dict(vars(self))
+        for name in ("scaling", "moments"):
+            if fields[name] is not None:
+                fields[name] = {part: v for part, v in fields[name]._asdict().items() if v is not None}
+        return fields
 
     @classmethod
     def restore(cls, saved: Mapping[str, Any]) -> Self:

@@ -4,11 +4,12 @@ Every message of an error names the parameter, the rule and the value.
 """
 
 import atexit
+import inspect
 import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 
 # warnings point past the frames of these packages, at the user's code
 INTERNAL_PACKAGES = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "contextlib"}
+
+VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -67,6 +70,11 @@ def check_path(name: str, path: Any, rule: str = "the path of a file or folder")
     if not isinstance(path, (str, os.PathLike)):
         reject(name, rule, path)
     return Path(os.path.expanduser(path))
+
+
+def argument_names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments of a function or class, without *args and **kwargs."""
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind not in VARIADIC]
 
 
 @contextmanager

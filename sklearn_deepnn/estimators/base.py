@@ -47,7 +47,15 @@ from .resuming import (
     name_of_training,
     warn_of_other_parameters,
 )
-from .settings import OPTIONAL_ATTRIBUTES, REDUCE_ON_PLATEAU, Settings, check_parameters, parameters_of, with_attributes
+from .settings import (
+    OPTIONAL_ATTRIBUTES,
+    REDUCE_ON_PLATEAU,
+    Settings,
+    check_parameters,
+    own_optimizer,
+    parameters_of,
+    with_attributes,
+)
 from .starting import Start, Table, columns_of, plan_for, prepare
 from .targets import ClassTargets, Labels, read_labels
 from .validation import validator
@@ -64,12 +72,36 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     if TYPE_CHECKING:  # methods of scikit-learn, which has no types
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
-        def set_params(self, **params: Any) -> Self: ...
         def set_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_partial_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_score_request(self, **requests: bool | str | None) -> Self: ...
 
     _calls_back = True  # callbacks of this package, too
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, and with ``optimizer__momentum=0.9`` those of the optimizer, which may be given by its name.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by the names of parameters. They are checked when training begins.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of that name.
+        """
+        of_optimizer = {name: value for name, value in params.items() if name.startswith("optimizer__")}
+        if not of_optimizer:
+            return super().set_params(**params)
+        optimizer = own_optimizer("optimizer", params.get("optimizer", self.optimizer))
+        optimizer.set_params(**{name.partition("__")[2]: value for name, value in of_optimizer.items()})
+        others = {name: value for name, value in params.items() if name not in of_optimizer}
+        return super().set_params(**{**others, "optimizer": optimizer})
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Set what watches and steers the training, in place of the callbacks set before.

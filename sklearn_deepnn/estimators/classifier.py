@@ -81,8 +81,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance such as
-        ``Adam(beta_1=0.95)``. L-BFGS takes the whole training set in each step and finds its step length by a line
-        search: it ignores `batch_size`, `learning_rate`, its schedule, `max_grad_norm` and `weight_averaging`.
+        ``Adam(beta_1=0.95)``. Searches set the settings by names such as ``optimizer__beta_1``. L-BFGS takes the whole
+        training set in each step and finds its step length by a line search: it ignores `batch_size`, `learning_rate`,
+        its schedule, `max_grad_norm` and `weight_averaging`.
     learning_rate : "auto" or float, default="auto"
         The rate at which the schedule starts, or its highest rate.
     learning_rate_schedule : str or callable, default="constant"

@@ -33,7 +33,7 @@ from ..network.parameters import Parameters
 from ..network.prediction import take_columns
 from ..network.scaling import Scaling, unfold_scaling
 from ..training.examples import Examples
-from ..training.optimizers import OPTIMIZERS
+from ..training.optimizers import Optimizer
 from ..training.state import TrainingState, copied
 from ..typing import Inputs
 from .scaling import Moments
@@ -197,7 +197,7 @@ def can_compare(value: object) -> bool:
     """Say whether two values of a parameter can be compared by ==, before and after they were saved."""
     if isinstance(value, (list, tuple)):
         return all(map(can_compare, value))
-    return value is None or isinstance(value, (str, Number, *OPTIMIZERS.values()))
+    return value is None or isinstance(value, (str, Number, Optimizer))
 
 
 def as_lists(value: Any) -> Any:

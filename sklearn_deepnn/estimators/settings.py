@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -10,19 +9,18 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from ..callbacks.scikit_learn import CALLBACK_ATTRIBUTES
-from ..checks import check_choice, check_flag, check_integer, check_real, reject
+from ..checks import argument_names, check_choice, check_flag, check_integer, check_real, reject
 from ..network.initializers import INITIALIZERS
 from ..training.optimizers import OPTIMIZERS, Optimizer
 from ..training.schedules import SCHEDULES
 from .scaling import SCALINGS
 
 Settings: TypeAlias = dict[str, Any]  # the parameters of an estimator, checked
-VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
 Check: TypeAlias = Callable[[str, Any], Any]  # name and value to the value, or an error
 
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
@@ -35,9 +33,8 @@ OPTIONAL_ATTRIBUTES = {"feature_names_in_", "class_weight_", "validation_loss_cu
 def parameter_names(estimator_class: Any) -> list[str]:
     """Return the names of an estimator's parameters, and of those that its base classes alone name."""
     # `get_params` inspects the signature each time: 100 us
-    signatures = [inspect.signature(cls) for cls in estimator_class.__mro__ if issubclass(cls, BaseEstimator)]
-    named = [p for signature in signatures for p in signature.parameters.values() if p.kind not in VARIADIC]
-    return list(dict.fromkeys(p.name for p in named))
+    names = [name for cls in estimator_class.__mro__ if issubclass(cls, BaseEstimator) for name in argument_names(cls)]
+    return list(dict.fromkeys(names))
 
 
 def parameters_of(estimator: Any) -> Settings:
@@ -79,14 +76,20 @@ def auto_or(check: Callable[..., Any], **rules: Any) -> Check:
     return unless(is_auto, check, otherwise=" or 'auto'", **rules)
 
 
-def check_optimizer(name: str, optimizer: Any) -> Optimizer:
-    """Return an optimizer that is given by its name, by its class or as an instance."""
-    known = tuple(OPTIMIZERS.values())
-    if isinstance(optimizer, known):
-        return optimizer
-    if not (isinstance(optimizer, type) and issubclass(optimizer, known)):
-        check_choice(name, optimizer, OPTIMIZERS, otherwise=" or an instance of one of their classes")
+def own_optimizer(name: str, optimizer: Any) -> Optimizer:
+    """Return a new optimizer, from a name, a class or an instance. Its settings are not checked."""
+    if isinstance(optimizer, Optimizer):
+        return clone(optimizer)
+    if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
+        check_choice(name, optimizer, OPTIMIZERS, otherwise=" or an Optimizer")
     return OPTIMIZERS.get(optimizer, optimizer)()
+
+
+def check_optimizer(name: str, optimizer: Any) -> Optimizer:
+    """Return a new optimizer with checked settings, from a name, a class or an instance."""
+    own = own_optimizer(name, optimizer)
+    own.check()
+    return own
 
 
 def check_hidden_layer_dims(name: str, dims: Any) -> Any:

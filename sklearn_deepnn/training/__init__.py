@@ -5,7 +5,7 @@ Read `loop` first. `course` has the course's `train_deep_network`, which runs th
 
 from .course import train_deep_network
 from .loop import train
-from .optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, RMSprop, update_parameters
+from .optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, Optimizer, RMSprop, update_parameters
 from .schedules import SCHEDULES
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SGD",
     "Adam",
     "NAdam",
+    "Optimizer",
     "RMSprop",
     "train",
     "train_deep_network",

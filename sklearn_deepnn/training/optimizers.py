@@ -9,13 +9,15 @@ Each first-order optimizer computes a direction and leaves the step to `update_p
 without their factor, v / (1 - rho) for v, which saves a multiplication of whole vectors in every step.
 """
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, overload
+from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 
-from ..checks import check_flag, check_integer, check_real
+from ..checks import argument_names, check_flag, check_integer, check_real
 from ..typing import Array, Arrays, State
 
 Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
@@ -24,24 +26,59 @@ OptimizerName: TypeAlias = Literal["sgd", "rmsprop", "adam", "nadam", "lbfgs"]
 DECREASE, CURVATURE = 1e-4, 0.9  # fractions of the slope in the Wolfe conditions; see `line_search`
 
 
-class Optimizer(Protocol):
-    """What every optimizer provides: a frozen dataclass in this module, with a line in `OPTIMIZERS`."""
+class Optimizer(ABC):
+    """Base class of optimizers: hyper-parameters, which scikit-learn's searches can set; `init` and `update`.
+
+    A subclass is a frozen dataclass, or names its hyper-parameters in its constructor and stores each under its name.
+
+    Examples
+    --------
+    >>> from sklearn_deepnn import DeepNNClassifier, SGD
+    >>> SGD(nesterov=True).set_params(momentum=0.9)
+    SGD(momentum=0.9, nesterov=True)
+    >>> DeepNNClassifier((64,)).set_params(optimizer="sgd", optimizer__momentum=0.9).optimizer
+    SGD(momentum=0.9, nesterov=False)
+    """
 
     # Whether each step needs the whole training set. `update` then takes an `objective` as well; see `LBFGS.update`.
-    full_batch: ClassVar[bool]
+    full_batch: ClassVar[bool] = False
     # Whether `update` computes each element of parameters and state from the same element of parameters, grads and
     # state, and from numbers. Long vectors are then updated in blocks, in any order and on several threads. The state
     # contains nothing but arrays of the shape of `parameters`, and numbers that change without a look at any array.
     # An optimizer that uses, say, the norm of the gradient is not elementwise. Its vectors hold all members of an
     # ensemble, so that the norm is about sqrt(ensemble_size) times that of one network.
-    elementwise: ClassVar[bool]
+    elementwise: ClassVar[bool] = False
 
-    @property
-    def update(self) -> Callable[..., None]:
-        """Take a step: ``update(parameters, grads, state, learning_rate)``. Sets: parameters, state."""
+    def __post_init__(self) -> None:
+        self.check()
 
+    def __sklearn_clone__(self) -> Self:
+        return copy.deepcopy(self)  # scikit-learn would call the constructor, which refuses what `set_params` takes
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the hyper-parameters by name. `deep` is ignored: they have no parameters of their own."""
+        return {name: getattr(self, name) for name in argument_names(type(self))}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set hyper-parameters, and return the optimizer. Values are checked when training begins. Sets: self."""
+        known = self.get_params()
+        for name in params:
+            if name not in known:
+                raise ValueError(f"Invalid parameter {name!r} for optimizer {self}. Valid parameters are: {[*known]}.")
+        vars(self).update(params)  # the class is frozen: this method alone changes an optimizer
+        return self
+
+    def check(self) -> None:  # noqa: B027  # not abstract: an optimizer may have no rules
+        """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""
+
+    @abstractmethod
     def init(self, parameters: Array) -> State:
         """Return the state before the first step: arrays, and Python numbers. The vector may be empty."""
+
+    @property
+    @abstractmethod
+    def update(self) -> Callable[..., None]:
+        """Take a step: ``update(parameters, grads, state, learning_rate)``. Sets: parameters, state."""
 
 
 def block_of(state: State, block: slice) -> State:
@@ -95,7 +132,7 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Gradient descent, with or without momentum: parameters -= learning_rate * direction.
 
     ::
@@ -126,7 +163,8 @@ class SGD:
     full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""
         check_real("momentum", self.momentum, 0, 1, closed="left")
         check_flag("nesterov", self.nesterov)
 
@@ -153,7 +191,7 @@ def root_plus(v: Array, epsilon: float) -> Array:
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(Optimizer):
     """Divide the gradient by its root mean square: parameters -= learning_rate * grads / (sqrt(v) + epsilon).
 
     ::
@@ -180,7 +218,8 @@ class RMSprop:
     full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""
         check_real("rho", self.rho, 0, 1, closed="left")
         check_real("epsilon", self.epsilon, 0, closed="neither")
 
@@ -199,7 +238,7 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Divide the mean of the gradient by its root mean square; both are moving averages, corrected for their bias.
 
     At step t = 1, 2, ...::
@@ -229,7 +268,8 @@ class Adam:
     full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""
         check_real("beta_1", self.beta_1, 0, 1, closed="left")
         check_real("beta_2", self.beta_2, 0, 1, closed="left")
         check_real("epsilon", self.epsilon, 0, closed="neither")
@@ -294,7 +334,7 @@ class NAdam(Adam):
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Optimizer):
     """Limited-memory BFGS: parameters += length * direction, with direction = -H grads and length from a line search.
 
     H approximates the inverse Hessian; see `inverse_hessian_product`. Each step needs the whole training set; the
@@ -326,7 +366,8 @@ class LBFGS:
     full_batch: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""
         check_integer("memory", self.memory, 1)
         check_integer("max_line_search", self.max_line_search, 5)
         check_real("gradient_tolerance", self.gradient_tolerance, 0)

@@ -10,12 +10,14 @@ import pytest
 from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
 from reference import assert_same
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.network.losses import LOSSES
 from sklearn_deepnn.training import steps
-from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam
+from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, Optimizer
 from sklearn_deepnn.training.schedules import SCHEDULES
 
 # Parameters of subclasses.
@@ -56,6 +58,111 @@ def test_an_optimizer_may_be_a_name_a_class_or_an_instance(name):
 def test_the_settings_of_an_optimizer_instance_are_used():
     models = [net(optimizer=each).fit(X, Y) for each in (Adam(), Adam(beta_1=0.5), SGD(), SGD(momentum=0.9))]
     assert len({model.loss_ for model in models}) == 4
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", SGD, SGD(), SGD(nesterov=False)], ids=str)
+def test_a_setting_of_the_optimizer_is_set_by_its_name(optimizer):
+    model = net(optimizer=optimizer)
+    assert model.set_params(optimizer__momentum=0.9) is model
+    assert model.optimizer == SGD(momentum=0.9)
+    assert {name: model.get_params()[name] for name in ("optimizer__momentum", "optimizer__nesterov")} == {
+        "optimizer__momentum": 0.9,
+        "optimizer__nesterov": False,
+    }
+    assert "optimizer__momentum" not in model.get_params(deep=False)
+    assert_same(fitted(model.fit(X, Y)), fitted(net(optimizer=SGD(momentum=0.9)).fit(X, Y)))
+
+
+@pytest.mark.parametrize("names", [["optimizer", "optimizer__beta_1", "max_iter"], ["optimizer__beta_1", "optimizer"]])
+@pytest.mark.parametrize("prefix", ["", "net__"])
+def test_an_optimizer_is_set_before_its_settings_in_any_order(names, prefix):
+    values = {"optimizer": "adam", "optimizer__beta_1": 0.8, "max_iter": 3}
+    model = Pipeline([("net", net(optimizer="sgd"))]) if prefix else net(optimizer="sgd")
+    model.set_params(**{prefix + name: values[name] for name in names})
+    assert model.get_params()[f"{prefix}optimizer"] == Adam(beta_1=0.8)
+    assert model.get_params()[f"{prefix}max_iter"] == (3 if "max_iter" in names else 5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"optimizer__speed": 1}, "Invalid parameter 'speed' for optimizer Adam"),
+        ({"max_iter": 7, "optimizer": "sgd", "optimizer__beta_1": 0.5}, "Invalid parameter 'beta_1' for optimizer SGD"),
+        ({"optimizer": "adagrad", "optimizer__beta_1": 0.5}, "optimizer must be one of"),
+    ],
+    ids=str,
+)
+def test_an_unknown_setting_of_the_optimizer_changes_nothing(parameters, message):
+    model = net()
+    before = model.get_params()
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**parameters)
+    assert model.get_params() == before
+
+
+def test_a_bad_setting_of_the_optimizer_is_refused_when_training_begins(earlier, no_training):
+    no_training()
+    model = earlier[0].set_params(optimizer="sgd", optimizer__momentum=1.5)
+    for each in (model, clone(model)):
+        with pytest.raises(ValueError, match=r"^momentum must be a number in \[0, 1\), got 1\.5\.$"):
+            each.fit(X, Y)
+    assert_untouched(earlier)
+
+
+def test_estimators_that_share_an_optimizer_do_not_change_it_for_each_other():
+    shared = SGD()
+    one, other = net(optimizer=shared), net(optimizer=shared)
+    clone(one).set_params(optimizer__momentum=0.5)
+    one.set_params(optimizer__momentum=0.9)
+    assert other.optimizer is shared
+    assert (shared, one.optimizer) == (SGD(), SGD(momentum=0.9))
+
+
+class Signs(Optimizer):
+    """An optimizer of a user, which steps along the signs of the gradient."""
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def init(self, parameters):
+        return {}
+
+    def update(self, parameters, grads, state, learning_rate):
+        parameters -= self.scale * learning_rate * np.sign(grads)
+
+
+class Slow(Adam):
+    """An optimizer of a user, which passes on its arguments."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+
+
+def test_an_optimizer_of_the_user_has_settings_and_trains():
+    model = net(optimizer=Signs()).set_params(optimizer__scale=0.5)
+    assert model.get_params()["optimizer__scale"] == 0.5
+    assert clone(model).fit(X, Y).loss_ != net(optimizer=Signs).fit(X, Y).loss_
+    assert_same(fitted(net(optimizer=Slow(beta_1=0.5)).fit(X, Y)), fitted_as("Adam", Adam(beta_1=0.5), "Slow"))
+
+
+def fitted_as(name, optimizer, other):
+    """Return what a fit with an optimizer ends in, under the name of another optimizer."""
+    attributes = fitted(net(optimizer=optimizer).fit(X, Y))
+    assert attributes["training_state_"]["call"]["optimizer"] == name
+    attributes["training_state_"]["call"]["optimizer"] = other
+    return attributes
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_search_varies_the_settings_of_the_optimizer(n_jobs):
+    model = Pipeline([("net", net(max_iter=2))])
+    grid = [
+        {"net__optimizer": ["sgd"], "net__optimizer__momentum": [0.0, 0.9]},
+        {"net__optimizer": ["adam", NAdam()], "net__optimizer__beta_1": [0.5]},
+    ]
+    search = GridSearchCV(model, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, Y)
+    assert len(set(search.cv_results_["mean_test_score"])) > 1
+    assert search.best_estimator_.get_params().keys() >= search.best_params_.keys()
 
 
 def test_lbfgs_ignores_the_batch_size():

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.optimize import LbfgsInvHessProduct, minimize, rosen, rosen_der
+from sklearn.base import clone
 
 from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.network.model import initialize_parameters
@@ -134,6 +135,44 @@ def test_every_hyper_parameter_is_checked(name):
 def test_messages_about_hyper_parameters_name_parameter_rule_and_value(optimizer, name, value):
     with pytest.raises(InvalidParameterError, match=rf"^{name} must be .*, got {value}\.$"):
         optimizer(**{name: value})
+
+
+# As a parameter of scikit-learn: `get_params`, `set_params`, `clone`.
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_hyper_parameters_can_be_read_and_set_as_those_of_an_estimator(name):
+    optimizer, fields = OPTIMIZERS[name](), dataclasses.fields(OPTIMIZERS[name])
+    assert optimizer.get_params() == {field.name: field.default for field in fields}
+    for field in fields:
+        assert optimizer.set_params(**{field.name: "much"}) is optimizer
+        assert optimizer.get_params()[field.name] == "much"
+        with pytest.raises(InvalidParameterError, match=rf"^{field.name} must be .*, got 'much'\.$"):
+            optimizer.check()
+        assert clone(optimizer) == optimizer
+        optimizer.set_params(**{field.name: field.default})
+    assert optimizer == OPTIMIZERS[name]()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_unknown_hyper_parameter_is_refused_and_none_is_set(name):
+    optimizer, first = OPTIMIZERS[name](), dataclasses.fields(OPTIMIZERS[name])[0].name
+    with pytest.raises(ValueError, match=rf"^Invalid parameter 'speed' for optimizer .* parameters are: \['{first}'"):
+        optimizer.set_params(**{first: 0.5}, speed=1)
+    assert optimizer == OPTIMIZERS[name]()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_clone_is_equal_and_does_not_change_with_the_original(name):
+    first = dataclasses.fields(OPTIMIZERS[name])[0].name
+    optimizer = OPTIMIZERS[name]()
+    cloned = clone(optimizer)
+    assert (cloned, repr(cloned)) == (optimizer, repr(optimizer))
+    optimizer.set_params(**{first: 0.25})
+    assert cloned == OPTIMIZERS[name]()
+
+
+# State and steps.
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

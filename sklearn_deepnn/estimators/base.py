@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -26,13 +27,15 @@ from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
 from ..checks import naming, reject, warn_user
 from ..inspection.diagnosis import diagnose
+from ..inspection.gradients import feature_importances
 from ..network.losses import LOSSES
+from ..network.model import fold_batch_norm
 from ..network.scaling import fold_scaling
 from ..saving import SavingMixin, fitted_curves
 from ..training.examples import Examples
 from ..training.loop import train
 from ..training.state import Monitor, TrainingState
-from ..typing import Array, Inputs, MatrixLike
+from ..typing import Array, Arrays, Inputs, MatrixLike
 from .defaults import Plan
 from .inputs import check_sample_weight, read_inputs
 from .prediction import PredictionMixin
@@ -47,6 +50,7 @@ from .resuming import (
     name_of_training,
     warn_of_other_parameters,
 )
+from .scaling import input_moments
 from .settings import (
     OPTIONAL_ATTRIBUTES,
     REDUCE_ON_PLATEAU,
@@ -63,6 +67,10 @@ from .validation import validator
 # (labels, the targets of earlier calls or None) -> the targets that this call starts with, or None
 ChooseTargets = Callable[[Labels, ClassTargets | None], ClassTargets | None]
 
+# most samples that `feature_importances_` is computed on, after `fit` and after `partial_fit`: with one network for the
+# digits, 1000 samples take 0.2 % of the time of a fit, but 21 % of that of a part with 1000 samples
+N_SAMPLED, N_SAMPLED_OF_PART = 1000, 100
+SAMPLED_ELEMENTS = 2**23  # and most of their values
 FEATURE_ATTRIBUTES = "n_features_in_", "feature_names_in_"  # the fitted attributes that tell the features of X
 
 
@@ -202,7 +210,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         start = prepare(settings, plan, table, validation, earlier, is_part=False)
         start.state.name = name_of_training(earlier, fingerprint.key)
         callbacks, stopping = self._callbacks_for(plan, settings)
-        keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash)
+        keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash, N_SAMPLED)
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
         with keep.after_interrupt(earlier):
@@ -339,6 +347,7 @@ class Keeper:
     start: Start
     monitor: Monitor = "auto"  # what compares epochs
     data_hash: str = ""  # for checkpoints
+    n_sampled: int = N_SAMPLED_OF_PART  # most samples that `feature_importances_` is computed on
 
     def __call__(self, report: list[str], *, continues: bool) -> None:
         """Set the fitted attributes of the estimator, in one step."""
@@ -361,7 +370,10 @@ class Keeper:
         """Return the fitted attributes, if training stops now; with what only a later call needs, or without."""
         state, network, preparation = self.start.state, self.plan.network, self.start.preparation
         best_iter, best = (state.best.epoch, state.best.values) if state.best else state.best_recorded(self.monitor)
-        saved = state.to_dict(continues=continues)
+        saved, parameters = (
+            state.to_dict(continues=continues),
+            fold_scaling(state.kept_parameters(), preparation.scaling),
+        )
         return {
             **self.table.header,
             **self.table.targets.fitted_attributes(),
@@ -369,7 +381,8 @@ class Keeper:
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_dims[-1],
             "out_activation_": LOSSES[network.loss].out_activation,
-            "parameters_": dict(fold_scaling(state.kept_parameters(), preparation.scaling)),
+            "parameters_": dict(parameters),
+            "feature_importances_": self.feature_importances(parameters),
             "n_iter_": state.epoch,
             "loss_": saved["history"]["cost"][-1],
             "best_iter_": best_iter,
@@ -378,6 +391,16 @@ class Keeper:
             "report_": report,
             "training_state_": {**saved, "preparation": {**preparation.to_dict(), "data_hash": data_hash}},
         }
+
+    def feature_importances(self, parameters: Arrays) -> Array:
+        """Return the importances (n_0,) of the features to the network with some parameters, for unscaled inputs."""
+        examples, network = self.table.examples, replace(self.plan.network, batch_norm=False)
+        labels = np.eye(network.layer_dims[-1], dtype=self.plan.dtype)[..., np.newaxis]
+        outputs = [*labels] if self.table.targets.multilabel else [None]
+        n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
+        sample = examples.spread_sample(max(n_most, 1))
+        moments = self.start.preparation.moments or input_moments(sample)
+        return feature_importances(sample, moments.deviation()[:, 0], fold_batch_norm(parameters), network, outputs)
 
     def diagnosis(self, warnings: list[str], *, n_epochs: int | None) -> tuple[list[str], list[str]]:
         """Return what went wrong, with the warnings of `train`, and what of it was no warning; see `diagnose`."""

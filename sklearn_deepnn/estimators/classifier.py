@@ -158,6 +158,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had names, all of them strings.
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
+        How much a change of each feature by a standard deviation changes the predicted probability: its mean absolute
+        gradient on at most 1000 training samples (of several labels, the mean over the labels), scaled to sum 1. After
+        `partial_fit` on at most 100 samples of the last part. It tells what the network reacts to, for `RFE` and
+        `SelectFromModel`, at no cost. It has no sign, sees no jumps, and splits the importance of correlated features.
+        What the accuracy depends on is measured by `sklearn.inspection.permutation_importance` on held-out samples.
+        Zeros if no feature matters.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of the network that predicts from unscaled inputs: entry i lies between layers i and i + 1. Scaling and
         batch normalisation are folded in. Of an ensemble (ensemble_size, n_in, n_out).

@@ -50,14 +50,19 @@ class Moments(NamedTuple):
         """Return the moments of earlier examples, if there are any, and these together."""
         return self if earlier is None else earlier.merged(self)
 
+    def deviation(self) -> Array:
+        """Return the standard deviation (n_0, 1) of each feature: exactly 0 if the feature is constant."""
+        deviation = np.sqrt(self.variance)
+        varies = deviation > 4e-15 * np.abs(self.mean)  # rounding gives constant sparse features a smaller deviation
+        return np.where(varies, deviation, 0)
+
     def scaling(self) -> Scaling:
         """Return the scaling to mean 0 and variance 1."""
         if not np.isfinite(self.variance).all():
             largest = f"a feature of mean {np.abs(self.mean).max():g}"
             raise ValueError(f"X must have features of finite variance to be scaled, got {largest}.")
-        deviation = np.sqrt(self.variance)
-        varies = deviation > 4e-15 * np.abs(self.mean)  # rounding gives constant sparse features a smaller deviation
-        return Scaling(self.mean, np.where(varies, deviation, np.inf))
+        deviation = self.deviation()
+        return Scaling(self.mean, np.where(deviation, deviation, np.inf))
 
 
 def learn_scaling(

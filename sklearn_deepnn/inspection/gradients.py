@@ -4,8 +4,9 @@ Conventions: columns are examples, `A0` (n_0, m). `D` (n_L, m), or (n_L, 1) for 
 per column: 1 for that output, or -1 for one minus it (the first of two classes); 0 for the others.
 """
 
+from collections.abc import Sequence
 from numbers import Integral
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.sparse import issparse
@@ -14,7 +15,9 @@ from ..checks import reject
 from ..network.architecture import Network
 from ..network.ensemble import joint_logits, joint_logits_gradient, probability_gradient
 from ..network.model import hidden_forward, logits_forward, model_backward
-from ..network.prediction import check_finite
+from ..network.prediction import check_finite, map_chunks
+from ..threads import SINGLE_THREADED_BLAS
+from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs
 
 GradientOf: TypeAlias = Literal["probability", "logit"]
@@ -69,10 +72,52 @@ def input_gradient(
     """
     ZL, caches = logits_forward(A0, parameters, network)
     check_finite(ZL)
+    return _backpropagated(ZL, caches, network, D, of)
+
+
+def _backpropagated(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
+    """Return dA0 of one prediction per example, from the logits and caches of the forward pass."""
     D = predicted_output(ZL, network.loss) if D is None else np.broadcast_to(D, ZL.shape[-2:])
     dZL = GRADIENTS_OF[of](ZL, D, network.loss)
     dA0 = model_backward(None, None, caches, network, dZL=dZL, wrt=("activations",))["dA0"]
     return dA0 if dA0.ndim == 2 else dA0.sum(axis=0)
+
+
+@np.errstate(over="ignore", under="ignore", invalid="ignore")  # sums that are not finite give zeros
+def feature_importances(
+    examples: Examples, deviation: Array, parameters: Arrays, network: Network, outputs: Sequence[Array | None]
+) -> Array:
+    """Return how much each input changes the predictions: mean |dP / dA0| * deviation, scaled to sum 1.
+
+    Parameters
+    ----------
+    examples : Examples
+        The examples to average over, with their weights; unscaled.
+    deviation : ndarray of shape (n_0,)
+        Standard deviation of each input.
+    parameters : dict of str to ndarray
+    network : Network
+    outputs : sequence of ndarray of shape (n_L, 1), or None
+        The outputs to sum over, as D; None stands for the predicted output.
+
+    Returns
+    -------
+    ndarray of shape (n_0,)
+        All zero if no prediction changes with any input.
+    """
+    dtype, weight = parameters["W1"].dtype, np.ones(examples.X.shape[1])
+    weight = (weight if examples.sample_weight is None else examples.sample_weight)[examples.members].astype(dtype)
+
+    def add_up(chunk: slice, A0: Inputs) -> Array:
+        ZL, caches = logits_forward(A0, parameters, network)
+        return sum(np.abs(_backpropagated(ZL, caches, network, D, "probability")) @ weight[chunk] for D in outputs)
+
+    width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
+    with SINGLE_THREADED_BLAS.hold():
+        sums = map_chunks(add_up, examples.X, dtype, width, examples.columns)
+    importances = np.sum(sums, axis=0, dtype=np.float64) * deviation
+    total = importances.sum()
+    return importances / total if 0 < total < np.inf else np.zeros_like(importances)
 
 
 def integrated_gradient(

@@ -15,6 +15,7 @@ from .typing import History, State
 
 FORMAT = 2  # whenever the saved values change, raise it, and add a conversion from the format before to CONVERSIONS
 STAMP = "_saved_by"
+ATTRIBUTES_OF_A_RUNNING_FIT = {"_skl_callbacks_to_teardown", "_callback_fit_ctx"}  # of scikit-learn; never saved
 MOVED_MODULES = {  # name of a module in format 1: its name now
     "activations": "network.activations",
     "classifier": "estimators.classifier",
@@ -156,8 +157,9 @@ class SavingMixin:
     """Save an estimator by `saved_state`, and load it by `loaded_state`."""
 
     def __getstate__(self) -> State:
-        state: State = super().__getstate__()  # type: ignore[assignment]  # a dict, of BaseEstimator
-        return saved_state(state.copy())  # copied at once: other threads may set attributes meanwhile
+        # copied at once: other threads may set attributes meanwhile
+        state: State = super().__getstate__().copy()  # type: ignore[attr-defined]  # a dict, of BaseEstimator
+        return saved_state({name: value for name, value in state.items() if name not in ATTRIBUTES_OF_A_RUNNING_FIT})
 
     def __setstate__(self, state: State) -> None:
         super().__setstate__(loaded_state(state))  # type: ignore[misc]  # of BaseEstimator

@@ -13,6 +13,7 @@ except ImportError:  # scikit-learn before 1.9, or with other names
     ProvidedMixin = provided_with_callbacks = FitCallback = None
 
 from ..checks import reject
+from ..saving import ATTRIBUTES_OF_A_RUNNING_FIT
 from ..training.run import Run
 from .base import Callback
 
@@ -56,7 +57,7 @@ def check_callbacks(callbacks: tuple[Any, ...]) -> None:
 
 
 # the attributes in which scikit-learn keeps the callbacks of an estimator, and those of a fit that runs
-CALLBACK_ATTRIBUTES = {"_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx"}
+CALLBACK_ATTRIBUTES = {"_skl_callbacks", *ATTRIBUTES_OF_A_RUNNING_FIT}
 
 
 def callbacks_of(estimator: Any) -> list[Any]:

@@ -351,8 +351,10 @@ class Keeper:
 
     def __call__(self, report: list[str], *, continues: bool) -> None:
         """Set the fitted attributes of the estimator, in one step."""
-        kept = {name: value for name, value in vars(self.estimator).items() if name not in OPTIONAL_ATTRIBUTES}
-        self.estimator.__dict__ = kept | self.attributes(report, continues=continues)
+        fitted = self.attributes(report, continues=continues)
+        # the present attributes are read last, and copied at once: other threads may set parameters meanwhile
+        kept = {name: v for name, v in vars(self.estimator).copy().items() if name not in OPTIONAL_ATTRIBUTES}
+        self.estimator.__dict__ = kept | fitted
 
     @contextmanager
     def after_interrupt(self, earlier: Earlier | None) -> Iterator[None]:
@@ -433,7 +435,7 @@ class Keeper:
     def copied_attributes(self) -> dict[str, Any]:
         """Return copies of the fitted attributes, if training stops now. None marks those that this fit removes."""
         fitted = self.attributes(self.start.findings, continues=False)
-        lost = dict.fromkeys(OPTIONAL_ATTRIBUTES & vars(self.estimator).keys())
+        lost = dict.fromkeys(name for name in OPTIONAL_ATTRIBUTES if name in vars(self.estimator))
         return copy.deepcopy(lost | fitted)
 
 

@@ -55,7 +55,7 @@ class PredictionMixin:
     def _as_fitted(self) -> Self:
         """Return the estimator with its attributes of now: a refit by another thread does not disturb a prediction."""
         fitted = object.__new__(type(self))
-        fitted.__dict__ = self.__dict__  # a fit replaces this dict and does not change it
+        fitted.__dict__ = self.__dict__.copy()  # other threads may set or load attributes meanwhile
         if "parameters_" not in fitted.__dict__:
             check_is_fitted(self)  # raises; it reads all tags first, which a fitted estimator need not wait for
         return fitted

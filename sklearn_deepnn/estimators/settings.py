@@ -46,7 +46,8 @@ def with_attributes(estimator: Any, attributes: Mapping[str, Any]) -> Any:
     """Return a copy of an estimator, with other fitted attributes and without callbacks."""
     other = object.__new__(type(estimator))
     gone = OPTIONAL_ATTRIBUTES | CALLBACK_ATTRIBUTES | {"n_features_in_"}
-    kept = {name: value for name, value in vars(estimator).items() if name not in gone}
+    # copied at once: other threads may set attributes meanwhile
+    kept = {name: value for name, value in vars(estimator).copy().items() if name not in gone}
     other.__dict__ = {**kept, **attributes}
     return other
 

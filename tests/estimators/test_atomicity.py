@@ -1,6 +1,7 @@
 """A failed call changes nothing; a successful call sets all fitted attributes at once, and leaves other attributes."""
 
 import copy
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from estimator_cases import X_VAL, Y_VAL, X, Y, blobs, fitted, net, pickled, with_entry
+from estimator_cases import PREDICTORS, X_VAL, Y_VAL, X, Y, blobs, fitted, net, pickled, with_entry
 from recording import Noting
 from reference import assert_same
 
@@ -223,6 +224,69 @@ def test_a_fit_removes_the_optional_attributes_of_an_earlier_fit():
 
 
 # Other threads see one fit or the other.
+
+
+class RefittingRows:
+    """Rows that refit a model on other data at the moment when a method reads them."""
+
+    def __init__(self, model, rows):
+        self.model, self.rows = model, rows
+
+    def __array__(self, *_, **__):
+        self.model.fit(*blobs(40, n_classes=2, n_features=3))
+        return self.rows
+
+
+@pytest.mark.parametrize("method", [*PREDICTORS, "score", "hidden_activations", "input_gradients"])
+def test_a_prediction_sees_the_earlier_fit_whole_if_a_refit_falls_into_it(method):
+    model = net(max_iter=1).fit(X, Y)
+    others = [Y] if method == "score" else []
+    expected = getattr(model, method)(X, *others)
+    np.testing.assert_array_equal(getattr(model, method)(RefittingRows(model, X), *others), expected)
+    assert len(model.classes_) == 2
+
+
+class Pickling(Callback):
+    """Pickles an estimator while it is fitted. Its own pickle has nothing of that."""
+
+    def __init__(self, estimator=None):
+        self.estimator, self.pickles = estimator, []
+
+    def __reduce__(self):
+        return Pickling, ()
+
+    def on_epoch_end(self, run):
+        self.pickles += [pickle.dumps(each) for each in (self.estimator, copy.copy(self.estimator))]
+
+
+def test_a_pickle_taken_during_a_refit_is_that_of_the_earlier_fit():
+    model = net(max_iter=2).fit(X, Y)
+    pickling = Pickling(model)
+    before = pickle.dumps(model.set_callbacks(pickling))
+    model.fit(X[:50], Y[:50])
+    assert pickling.pickles == [before] * 4
+
+
+class Name(str):
+    """The name of an attribute that sets another attribute whenever a dict compares it."""
+
+    def __new__(cls, name, model):
+        named = super().__new__(cls, name)
+        named.model = model
+        return named
+
+    def __hash__(self):
+        setattr(self.model, f"set_meanwhile_{len(vars(self.model))}", 0)
+        return super().__hash__()
+
+
+def test_attributes_that_are_set_during_a_fit_do_not_disturb_it(tmp_path):
+    model = net(scoring="accuracy", early_stopping=True).set_callbacks(ModelCheckpoint(tmp_path))
+    vars(model)[Name("of_a_user_", model)] = 1
+    model.fit(X, Y).partial_fit(X, Y)
+    assert model.of_a_user_ == 1
+    assert model.n_iter_ == 6
+
 
 SECONDS = 1.5
 

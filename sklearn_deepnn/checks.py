@@ -9,10 +9,12 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,14 +24,17 @@ INTERNAL_PACKAGES = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "cont
 
 VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
 
+NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
+SIMILAR = 0.7  # least similarity of a misspelt name to the name that is suggested, by `difflib`
+
 
 class InvalidParameterError(ValueError, TypeError):
     """A parameter violates its rule. Like the error of scikit-learn, it is a ValueError and a TypeError."""
 
 
-def reject(name: str, rule: str, value: object) -> NoReturn:
-    """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}."""
-    raise InvalidParameterError(f"{name} must be {rule}, got {value!r}.")
+def reject(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
+    """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}. A hint may follow."""
+    raise InvalidParameterError(f"{name} must be {rule}, got {value!r}. {hint}".rstrip())
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
@@ -134,10 +139,27 @@ def check_flag(name: str, value: Any) -> Any:
     return value
 
 
-def check_choice(name: str, value: Any, choices: Iterable[str], *, otherwise: str = "") -> str:
-    """Return `value` if it is one of `choices`."""
+def check_choice(
+    name: str, value: Any, choices: Iterable[str], *, otherwise: str = "", synonyms: Mapping[str, str] = NO_SYNONYMS
+) -> str:
+    """Return `value` if it is one of `choices`. For other names, the error suggests the closest of them."""
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
         rule = f"one of {choices}" if len(choices) > 1 else repr(choices[0])
-        reject(name, rule + otherwise, value)
+        meant = closest_choice(value, choices, synonyms)
+        reject(name, rule + otherwise, value, f"Did you mean {meant!r}?" if meant else "")
     return value
+
+
+def closest_choice(value: Any, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS) -> str | None:
+    """Return the choice that a name stands for or resembles, or None. Case, spaces and punctuation do not count."""
+    if not isinstance(value, str):
+        return None
+    known = {bare(name): choice for name, choice in {**synonyms, **{choice: choice for choice in choices}}.items()}
+    close = get_close_matches(bare(value), known, n=1, cutoff=SIMILAR)
+    return known[close[0]] if close else None
+
+
+def bare(name: str) -> str:
+    """Return the letters and digits of a name, in lower case."""
+    return "".join(character for character in name.casefold() if character.isalnum())

@@ -97,6 +97,12 @@ def test_the_error_of_check_choice_lists_the_names(value):
         check_choice("loss", value, {"a": 1, "b": 2}, otherwise=" or a callable")
 
 
+@pytest.mark.parametrize("value", ["RMS-Prop", "rms prop", "rmsprob", "root_mean_square"])
+def test_the_error_of_check_choice_suggests_a_close_name_or_that_of_a_synonym(value):
+    with pytest.raises(InvalidParameterError, match=rf"^rule must be .*, got '{value}'\. Did you mean 'rmsprop'\?$"):
+        check_choice("rule", value, ["sgd", "rmsprop"], synonyms={"RootMeanSquare": "rmsprop"})
+
+
 # Errors of other packages.
 
 

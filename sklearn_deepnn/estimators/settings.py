@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -10,20 +11,26 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import get_scorer_names
+from sklearn.metrics import cluster, get_scorer_names
 from sklearn.utils import check_random_state
 
 from ..callbacks.scikit_learn import CALLBACK_ATTRIBUTES
-from ..checks import argument_names, check_choice, check_flag, check_integer, check_real, reject
-from ..network.initializers import INITIALIZERS
-from ..training.optimizers import OPTIMIZERS, Optimizer
-from ..training.schedules import SCHEDULES
+from ..checks import argument_names, check_choice, check_flag, check_integer, check_real, closest_choice, reject
+from ..network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
+from ..training.optimizers import OPTIMIZER_SYNONYMS, OPTIMIZERS, Optimizer
+from ..training.schedules import SCHEDULE_SYNONYMS, SCHEDULES
 from .scaling import SCALINGS
 
 Settings: TypeAlias = dict[str, Any]  # the parameters of an estimator, checked
 Check: TypeAlias = Callable[[str, Any], Any]  # name and value to the value, or an error
 
 REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the costs, and so is a callback
+
+SCHEDULE_NAMES = [*SCHEDULES, REDUCE_ON_PLATEAU]
+SCHEDULE_NAMES_ELSEWHERE = {**SCHEDULE_SYNONYMS, "adaptive": REDUCE_ON_PLATEAU, "plateau": REDUCE_ON_PLATEAU}
+
+NOT_FOR_CLASSES = re.compile("error|deviance|r2|explained_variance")  # in names of scorers: those for regressors
+SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
 
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
 OPTIONAL_ATTRIBUTES = {"feature_names_in_", "class_weight_", "validation_loss_curve_", "validation_scores_"}
@@ -82,7 +89,7 @@ def own_optimizer(name: str, optimizer: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return clone(optimizer)
     if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
-        check_choice(name, optimizer, OPTIMIZERS, otherwise=" or an Optimizer")
+        check_choice(name, optimizer, OPTIMIZERS, otherwise=" or an Optimizer", synonyms=OPTIMIZER_SYNONYMS)
     return OPTIMIZERS.get(optimizer, optimizer)()
 
 
@@ -91,6 +98,37 @@ def check_optimizer(name: str, optimizer: Any) -> Optimizer:
     own = own_optimizer(name, optimizer)
     own.check()
     return own
+
+
+def check_learning_rate(name: str, value: Any) -> Any:
+    """Return "auto" or a positive number. The error about a schedule's name says where it belongs."""
+    schedule = None if is_auto(value) else closest_choice(value, SCHEDULE_NAMES, SCHEDULE_NAMES_ELSEWHERE)
+    if schedule is not None:
+        reject(name, "a number in (0, inf) or 'auto'", value, f"Did you mean learning_rate_schedule={schedule!r}?")
+    return auto_or(check_real, low=0, closed="neither")(name, value)
+
+
+def check_schedule(name: str, schedule: Any) -> Any:
+    """Return a schedule's name, or a callable that takes the step."""
+    rule = "a callable that takes the step"
+    if not callable(schedule):
+        return check_choice(name, schedule, SCHEDULE_NAMES, otherwise=f" or {rule}", synonyms=SCHEDULE_NAMES_ELSEWHERE)
+    try:
+        inspect.signature(schedule).bind(0)
+    except TypeError:
+        reject(name, f"{rule}, and nothing else", schedule, "functools.partial sets the other arguments of a function.")
+    except ValueError:  # some compiled functions do not tell their arguments
+        pass
+    return schedule
+
+
+def check_scorer(name: str, scoring: Any) -> Any:
+    """Return "loss", the name of a scorer or a callable. The error lists the scorers for classifiers."""
+    known = get_scorer_names()
+    if callable(scoring) or (isinstance(scoring, str) and scoring in known):
+        return scoring
+    suitable = [each for each in known if not (NOT_FOR_CLASSES.search(each) or hasattr(cluster, each))]
+    return check_choice(name, scoring, ["loss", *suitable], otherwise=" or a callable", synonyms=SCORER_SYNONYMS)
 
 
 def check_hidden_layer_dims(name: str, dims: Any) -> Any:
@@ -142,13 +180,15 @@ CHECKS: dict[str, Check] = {
     "ensemble_size": auto_or(check_integer, low=1),
     "scale_inputs": unless(lambda v: v is None, check_choice, choices=["auto", *SCALINGS], otherwise=" or None"),
     "weight_init": unless(
-        lambda v: isinstance(v, dict), check_choice, choices=["auto", *INITIALIZERS], otherwise=" or a dict of arrays"
+        lambda v: isinstance(v, dict),
+        check_choice,
+        choices=["auto", *INITIALIZERS],
+        otherwise=" or a dict of arrays",
+        synonyms=INITIALIZER_SYNONYMS,
     ),
     "optimizer": check_optimizer,
-    "learning_rate": auto_or(check_real, low=0, closed="neither"),
-    "learning_rate_schedule": unless(
-        callable, check_choice, choices=[*SCHEDULES, REDUCE_ON_PLATEAU], otherwise=" or a callable that takes the step"
-    ),
+    "learning_rate": check_learning_rate,
+    "learning_rate_schedule": check_schedule,
     "batch_size": check_batch_size,
     "max_iter": partial(check_integer, low=1),
     "weight_decay": auto_or(check_real, low=0, closed="left"),
@@ -165,7 +205,7 @@ CHECKS: dict[str, Check] = {
     "validation_fraction": partial(check_real, low=0, high=1, closed="neither"),
     "n_iter_no_change": auto_or(check_integer, low=1),
     "tol": partial(check_real, low=0),
-    "scoring": unless(callable, check_choice, choices=["loss", *get_scorer_names()], otherwise=" or a callable"),
+    "scoring": check_scorer,
     "shuffle": check_flag,
     "warm_start": check_flag,
     "dtype": check_dtype,

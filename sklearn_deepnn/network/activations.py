@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.special import expit, ndtr
 
-from ..checks import check_real, reject
+from ..checks import check_real, closest_choice, reject
 from ..typing import Array
 
 LEAKY_RELU_SLOPE = 0.01
@@ -249,6 +249,19 @@ ACTIVATIONS = {
 }
 
 
+ACTIVATION_SYNONYMS = {  # names elsewhere: the activation that is the same, or nearest
+    "logistic": "sigmoid",
+    "hard_sigmoid": "sigmoid",
+    "swish": "silu",
+    "hard_swish": "silu",
+    "linear": "identity",
+    "none": "identity",
+    "rectifier": "relu",
+    "prelu": "leaky_relu",
+    "hyperbolic_tangent": "tanh",
+}
+
+
 def find_activation(activation: ActivationLike) -> Activation:
     """Return the `Activation` that a name in `ACTIVATIONS`, an Activation or a pair of functions stands for."""
     if isinstance(activation, str) and activation in ACTIVATIONS:
@@ -258,7 +271,8 @@ def find_activation(activation: ActivationLike) -> Activation:
     if isinstance(activation, (tuple, list)) and len(activation) == 2 and all(map(callable, activation)):
         return Activation(*activation)
     rule = f"one of {list(ACTIVATIONS)}, an Activation, or a pair of functions (forward, backward)"
-    reject("activation", rule, activation)
+    meant = closest_choice(activation, ACTIVATIONS, ACTIVATION_SYNONYMS)
+    reject("activation", rule, activation, f"Did you mean {meant!r}?" if meant else "")
 
 
 def activation_name(activation: ActivationLike) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..checks import check_choice, check_flag, check_integer, check_real, reject
+from ..checks import check_choice, check_flag, check_integer, check_real, naming, reject
 from ..typing import Array
-from .activations import ACTIVATIONS, Activation
+from .activations import ACTIVATION_SYNONYMS, ACTIVATIONS, Activation
 from .initializers import INITIALIZERS
 from .losses import LOSSES, default_loss
 
@@ -101,16 +101,24 @@ batch_norm=False, ensemble_size=1)
 def check_activation(name: str, activation: object) -> None:
     """Raise if a value is neither a name in `ACTIVATIONS` nor an `Activation` whose functions fit together."""
     if not isinstance(activation, Activation):
-        check_choice(name, activation, ACTIVATIONS, otherwise=" or an Activation")
+        if callable(activation):
+            advice = "Activation(forward, backward) makes one of two functions."
+            reject(name, f"one of {list(ACTIVATIONS)} or an Activation", activation, advice)
+        check_choice(name, activation, ACTIVATIONS, otherwise=" or an Activation", synonyms=ACTIVATION_SYNONYMS)
         return
     check_choice(f"initializer of {activation!r}", activation.initializer, INITIALIZERS)
     Z = np.linspace(-1, 1, 6).reshape(3, 2)
-    pair = activation.forward(Z)
+    forward, backward = f"forward of {activation!r}", f"backward of {activation!r}"
+    rule = "a function of Z that returns A, of the shape of Z, and a cache"
+    with naming(forward, rule):
+        pair = activation.forward(Z)
     if not isinstance(pair, tuple) or len(pair) != 2 or getattr(pair[0], "shape", None) != Z.shape:
-        reject(f"forward of {activation!r}", "a function of Z that returns A, of the shape of Z, and a cache", pair)
-    dZ = activation.backward(np.ones_like(Z), pair[1])
+        reject(forward, rule, pair)
+    rule = "a function of dA and the cache that returns dZ, of the shape of dA"
+    with naming(backward, rule):
+        dZ = activation.backward(np.ones_like(Z), pair[1])
     if getattr(dZ, "shape", None) != Z.shape:
-        reject(f"backward of {activation!r}", "a function of dA and the cache that returns dZ, of the shape of dA", dZ)
+        reject(backward, rule, dZ)
 
 
 def one_per_layer(name: str, value: Any, n_hidden: int, check: Callable[[str, Any], object]) -> tuple[Any, ...]:

@@ -59,3 +59,14 @@ INITIALIZERS: dict[str, Initializer] = {
     "orthogonal": orthogonal,
     "zeros": zeros,
 }
+INITIALIZER_SYNONYMS = {  # names elsewhere
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "glorot": "glorot_uniform",
+    "xavier": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "lecun": "lecun_normal",
+}

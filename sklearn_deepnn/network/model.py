@@ -17,7 +17,7 @@ from ..checks import check_choice, reject
 from ..typing import Array, Arrays, Inputs
 from .activations import Activation, find_activation
 from .architecture import Network
-from .initializers import INITIALIZERS, zeros
+from .initializers import INITIALIZER_SYNONYMS, INITIALIZERS, zeros
 from .layers.batchnorm import EPSILON, BatchnormCache, batchnorm_backward, batchnorm_forward
 from .layers.dense import (
     LinearCache,
@@ -78,7 +78,7 @@ def initialize_parameters(
     """
     network = Network(layer_dims, activation=activation, batch_norm=batch_norm, ensemble_size=ensemble_size)
     if weight_init != "auto":
-        check_choice("weight_init", weight_init, INITIALIZERS, otherwise=" or 'auto'")
+        check_choice("weight_init", weight_init, INITIALIZERS, otherwise=" or 'auto'", synonyms=INITIALIZER_SYNONYMS)
     rng = np.random.default_rng(rng)
     arrays, stack = {}, () if ensemble_size == 1 else (ensemble_size,)
     for l, (n_prev, n) in enumerate(pairwise(network.layer_dims), start=1):

@@ -438,3 +438,10 @@ def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[A
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}
+OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
+    "adamw": "adam",
+    "adamax": "adam",
+    "momentum": "sgd",
+    "nesterov": "sgd",
+    "gradient_descent": "sgd",
+}

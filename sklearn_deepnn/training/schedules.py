@@ -118,3 +118,10 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "exponential": exponential,
     "inverse_scaling": inverse_scaling,
 }
+SCHEDULE_SYNONYMS = {  # names elsewhere
+    "invscaling": "inverse_scaling",
+    "cosine_annealing": "cosine",
+    "cosine_decay": "cosine",
+    "step_lr": "step",
+    "multi_step": "step",
+}

@@ -10,15 +10,19 @@ import pytest
 from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
 from reference import assert_same
 from sklearn.base import clone
+from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.estimators.settings import SCORER_SYNONYMS
+from sklearn_deepnn.network.activations import ACTIVATION_SYNONYMS, ACTIVATIONS
+from sklearn_deepnn.network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
 from sklearn_deepnn.network.losses import LOSSES
 from sklearn_deepnn.training import steps
-from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, Optimizer
-from sklearn_deepnn.training.schedules import SCHEDULES
+from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZER_SYNONYMS, OPTIMIZERS, SGD, Adam, NAdam, Optimizer
+from sklearn_deepnn.training.schedules import SCHEDULE_SYNONYMS, SCHEDULES, cosine
 
 # Parameters of subclasses.
 
@@ -366,6 +370,85 @@ def test_the_message_on_an_unknown_name_lists_the_known_ones(name, known):
     with pytest.raises(ValueError, match=f"{name} must be") as caught:
         net(**{name: "unheard-of"}).fit(X, Y)
     assert all(each in str(caught.value) for each in [*known, "unheard-of"])
+
+
+MEANT = {  # name and value of a parameter: what the message suggests
+    ("activation", "ReLU"): "'relu'",
+    ("activation", "Leaky ReLU"): "'leaky_relu'",
+    ("activation", "sigmod"): "'sigmoid'",
+    ("activation", "logistic"): "'sigmoid'",
+    ("activation", "swish"): "'silu'",
+    ("activation", "hard_sigmoid"): "'sigmoid'",
+    ("optimizer", "Adam"): "'adam'",
+    ("optimizer", "AdamW"): "'adam'",
+    ("optimizer", "L-BFGS"): "'lbfgs'",
+    ("weight_init", "xavier"): "'glorot_uniform'",
+    ("weight_init", "HeNormal"): "'he_normal'",
+    ("scale_inputs", "StandardScaler"): "'standard'",
+    ("class_weight", "Balanced"): "'balanced'",
+    ("early_stopping", "Auto"): "'auto'",
+    ("scoring", "auc"): "'roc_auc'",
+    ("scoring", "acuracy"): "'accuracy'",
+    ("learning_rate_schedule", "adaptive"): "'reduce_on_plateau'",
+    ("learning_rate_schedule", "invscaling"): "'inverse_scaling'",
+    ("learning_rate", "adaptive"): "learning_rate_schedule='reduce_on_plateau'",
+    ("learning_rate", "invscaling"): "learning_rate_schedule='inverse_scaling'",
+    ("learning_rate", "constant"): "learning_rate_schedule='constant'",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), MEANT)
+def test_the_message_on_a_name_suggests_what_is_meant(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, got '{value}'\. Did you mean {MEANT[name, value]}\?$"):
+        net(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize(("name", "value"), [("activation", "xyz"), ("optimizer", 3), ("learning_rate", "0.1")])
+def test_the_message_on_a_value_that_resembles_no_name_suggests_nothing(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, got {value!r}\.$"):
+        net(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("synonyms", "choices"),
+    [
+        (ACTIVATION_SYNONYMS, ACTIVATIONS),
+        (INITIALIZER_SYNONYMS, INITIALIZERS),
+        (OPTIMIZER_SYNONYMS, OPTIMIZERS),
+        (SCHEDULE_SYNONYMS, SCHEDULES),
+        (SCORER_SYNONYMS, ["loss", *get_scorer_names()]),
+    ],
+    ids=["activations", "initializers", "optimizers", "schedules", "scorers"],
+)
+def test_synonyms_stand_for_names_and_are_none(synonyms, choices):
+    assert set(synonyms.values()) <= set(choices)
+    assert not set(synonyms) & set(choices)
+
+
+def test_the_message_on_an_unknown_scorer_lists_those_for_classifiers():
+    with pytest.raises(ValueError, match=r"^scoring must be one of") as caught:
+        net(scoring="unheard-of").fit(X, Y)
+    listed = str(caught.value)
+    assert all(f"'{name}'" in listed for name in ("loss", "accuracy", "neg_log_loss", "roc_auc_ovr", "f1_macro"))
+    assert not any(f"'{name}'" in listed for name in ("r2", "max_error", "neg_mean_squared_error", "rand_score"))
+    assert net(scoring="neg_max_error" if "neg_max_error" in get_scorer_names() else "r2").fit(X, Y).n_iter_ == 5
+
+
+@pytest.mark.parametrize(
+    "schedule", [lambda: 0.1, lambda step, rate: rate, cosine], ids=["none", "two", "of the package"]
+)
+def test_a_schedule_with_other_arguments_than_the_step_is_refused(earlier, no_training, schedule):
+    no_training()
+    with pytest.raises(
+        ValueError, match=r"^learning_rate_schedule must be a callable that takes the step, and nothing"
+    ):
+        earlier[0].set_params(learning_rate_schedule=schedule).fit(X, Y)
+    assert_untouched(earlier)
+
+
+def test_a_pair_of_functions_as_activation_is_told_of_the_class():
+    with pytest.raises(ValueError, match=r"^activation must be .* Activation\(forward, backward\) makes one of "):
+        net(activation=(np.tanh, np.cos)).fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -176,12 +176,20 @@ def test_what_makes_no_activation_is_named(arguments, message):
             (lambda Z: (Z.tolist(), Z), square_backward),
             r"forward of .* must be .*, of the shape of Z, and a cache, got ",
         ),
+        (
+            (lambda: 0, square_backward),
+            r"forward of .* must be a function of Z that .*: .* takes 0 positional arguments",
+        ),
+        (
+            (square, lambda dA: dA),
+            r"backward of .* must be a function of dA and the cache .*: .* takes 1 positional arg",
+        ),
         ((square, lambda dA, cache: None), r"backward of .* must be .* returns dZ, of the shape of dA, got None"),
         ((square, lambda dA, cache: dA[:1]), r"backward of .* must be .* returns dZ, of the shape of dA, got array"),
     ],
 )
 def test_a_network_names_what_does_not_fit_in_an_activation(arguments, message):
-    with pytest.raises(InvalidParameterError, match=message):
+    with pytest.raises(ValueError, match=message):
         Network((4, 5, 1), activation=Activation(*arguments))
 
 

@@ -54,10 +54,20 @@ def linear_forward(A_prev: Inputs, W: Array, b: Array | None) -> tuple[Array, Li
     Z : ndarray of shape (n_l, m)
     cache : LinearCache
         A_prev, W, b.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
     """
-    Z = product(W, A_prev) if isinstance(A_prev, np.ndarray) else sparse_product(W, A_prev)
-    if b is not None:
-        Z += b
+    try:
+        Z = product(W, A_prev) if isinstance(A_prev, np.ndarray) else sparse_product(W, A_prev)
+        if b is not None:
+            Z += b
+    except ValueError as error:
+        wanted = f"({W.shape[-1]}, m) and b ({W.shape[-2]}, 1), for W of shape {W.shape}"
+        given = f"{np.shape(A_prev)} and {None if b is None else b.shape}"
+        raise ValueError(f"A_prev must have shape {wanted}, got {given}.") from error
     return Z, LinearCache(A_prev, W, b)
 
 

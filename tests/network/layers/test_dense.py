@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -177,3 +179,14 @@ def test_single_precision_stays(layer, dZ, container):
     Z, cache = linear_forward(container(A_prev), W, b)
     results = [Z, *linear_backward(dZ.astype(np.float32), cache)]
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("wrong", ["A_prev", "A_prev without columns", "b"])
+def test_shapes_that_do_not_fit_are_named(layer, wrong):
+    A_prev, W, b = layer
+    A_prev = {"A_prev": A_prev.T, "A_prev without columns": A_prev[:, 0]}.get(wrong, A_prev)
+    b = b.T if wrong == "b" else b
+    message = f"A_prev must have shape (4, m) and b (3, 1), for W of shape (3, 4), got {A_prev.shape} and {b.shape}."
+    for call in (linear_forward, lambda *layer: linear_activation_forward(*layer, "relu")):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            call(A_prev, W, b)

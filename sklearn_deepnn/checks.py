@@ -132,6 +132,13 @@ def check_integer(name: str, value: Any, low: int, *, otherwise: str = "") -> An
     return value
 
 
+def check_patience(name: str, value: Any, *, otherwise: str = "") -> Any:
+    """Return `value` if it is a number of epochs to wait, an integer of at least 1, or infinity: wait for ever."""
+    if isinstance(value, Real) and value == math.inf:
+        return value
+    return check_integer(name, value, 1, otherwise=f"{',' if otherwise else ' or'} np.inf{otherwise}")
+
+
 def check_flag(name: str, value: Any) -> Any:
     """Return `value` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):

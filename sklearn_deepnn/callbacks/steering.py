@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_choice, check_flag, check_integer, check_real, reject
+from ..checks import check_choice, check_flag, check_patience, check_real, reject
 from ..training.run import Run, name_of
 from ..training.state import MONITORS, Monitor
 from .base import Callback
 
 
-def patience_runs_out(memory: dict[str, Any], value: float, *, patience: int, min_delta: float) -> bool:
+def patience_runs_out(memory: dict[str, Any], value: float, *, patience: float, min_delta: float) -> bool:
     """Say whether `patience` epochs have not lowered the monitored value by more than `min_delta`. Sets: memory."""
     # memory["lowest"] is the lowest value that was an improvement, memory["n_waited"] the number of epochs since then.
     # min_delta is an absolute difference: values may be negative, so a fraction of a value has no meaning.
@@ -43,9 +43,11 @@ class EarlyStopping(Monitoring):
     ----------
     monitor : {"auto", "cost", "validation_cost", "validation_score"}, default="auto"
         The monitored value. "auto" is the value of `scoring` on the validation data, or else the training cost.
-    patience : int, default=10
+    patience : int or np.inf, default=10
+        np.inf never stops.
     min_delta : float, default=1e-4
-        The monitored value must improve by more than this.
+        The monitored value must improve by more than this, measured from its value at the last improvement: smaller
+        gains add up.
     restore_best : bool, default=True
         Whether to keep the weights of the epoch with the best monitored value, or else those of the last epoch.
 
@@ -60,13 +62,13 @@ class EarlyStopping(Monitoring):
     """
 
     monitor: Monitor = "auto"
-    patience: int = 10
+    patience: float = 10
     min_delta: float = 1e-4
     restore_best: bool = True
 
     def __post_init__(self) -> None:
         check_choice("monitor", self.monitor, MONITORS)
-        check_integer("patience", self.patience, 1)
+        check_patience("patience", self.patience)
         check_real("min_delta", self.min_delta, 0)
         check_flag("restore_best", self.restore_best)
 
@@ -88,9 +90,10 @@ class ReduceLROnPlateau(Monitoring):
     monitor : {"auto", "cost", "validation_cost", "validation_score"}, default="auto"
         As in `EarlyStopping`.
     factor : float in (0, 1), default=0.2
-    patience : int, default=5
+    patience : int or np.inf, default=5
         Choose it smaller than the patience of `EarlyStopping`, which otherwise stops training first.
     min_delta : float, default=1e-4
+        As in `EarlyStopping`.
 
     Examples
     --------
@@ -101,13 +104,13 @@ class ReduceLROnPlateau(Monitoring):
 
     monitor: Monitor = "auto"
     factor: float = 0.2
-    patience: int = 5
+    patience: float = 5
     min_delta: float = 1e-4
 
     def __post_init__(self) -> None:
         check_choice("monitor", self.monitor, MONITORS)
         check_real("factor", self.factor, 0, 1, closed="neither")
-        check_integer("patience", self.patience, 1)
+        check_patience("patience", self.patience)
         check_real("min_delta", self.min_delta, 0)
 
     def on_epoch_end(self, run: Run) -> None:

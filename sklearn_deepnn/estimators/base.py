@@ -333,7 +333,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             callbacks = [*stopping, *callbacks]
         has_reducer = any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
         if settings["learning_rate_schedule"] == REDUCE_ON_PLATEAU and not has_reducer:
-            callbacks = [*callbacks, ReduceLROnPlateau(factor=0.2, patience=max(plan.patience // 2, 1), min_delta=tol)]
+            halved = math.inf if plan.patience == math.inf else max(plan.patience // 2, 1)
+            callbacks = [*callbacks, ReduceLROnPlateau(factor=0.2, patience=halved, min_delta=tol)]
         return callbacks, stopping[-1]
 
 

@@ -123,10 +123,12 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         weights are kept. With False, an `X_val` is only recorded.
     validation_fraction : float, default=0.1
         Fraction of the training set to hold out if there is no `X_val`.
-    n_iter_no_change : "auto" or int, default="auto"
-        Epochs without improvement until training stops. An `EarlyStopping` in `set_callbacks` replaces this and `tol`.
+    n_iter_no_change : "auto", int or np.inf, default="auto"
+        Epochs in a row without improvement until training stops; np.inf never stops. An `EarlyStopping` in
+        `set_callbacks` replaces this and `tol`.
     tol : float, default=0.0001
-        A smaller change of the cost or score is no improvement.
+        The cost or score must improve by more than this, measured from its value at the last improvement: smaller gains
+        add up. MLPClassifier measures from the best value so far, so that there smaller gains never count.
     scoring : str or callable, default="loss"
         What compares epochs on validation data: the cross-entropy, or a scorer (name or callable). Samples are weighted
         if the scorer takes a `sample_weight`. Each member of an ensemble is scored on its own fold.
@@ -280,7 +282,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
         early_stopping: Auto | bool = "auto",
         validation_fraction: float = 0.1,
-        n_iter_no_change: Auto | int = "auto",
+        n_iter_no_change: Auto | float = "auto",
         tol: float = 1e-4,
         scoring: str | Callable[..., float] = "loss",
         shuffle: bool = True,

@@ -66,7 +66,7 @@ class Plan:
     n_held_out: int  # samples that each network holds out to validate; 0 for none
     # whether validation tells when to stop, and which epoch is best. Otherwise the training cost tells.
     stops_by_validation: bool
-    patience: int  # epochs without improvement after which training stops
+    patience: float  # epochs without improvement after which training stops; infinity: never
 
 
 def resolve(
@@ -117,7 +117,7 @@ def resolve(
         resolve_scale_inputs(settings, facts),
         n_held_out,
         stops_by_validation,
-        int(chosen["n_iter_no_change"]),
+        chosen["n_iter_no_change"],
     )
 
 

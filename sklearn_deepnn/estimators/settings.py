@@ -15,7 +15,16 @@ from sklearn.metrics import cluster, get_scorer_names
 from sklearn.utils import check_random_state
 
 from ..callbacks.scikit_learn import CALLBACK_ATTRIBUTES
-from ..checks import argument_names, check_choice, check_flag, check_integer, check_real, closest_choice, reject
+from ..checks import (
+    argument_names,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_patience,
+    check_real,
+    closest_choice,
+    reject,
+)
 from ..network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
 from ..training.optimizers import OPTIMIZER_SYNONYMS, OPTIMIZERS, Optimizer
 from ..training.schedules import SCHEDULE_SYNONYMS, SCHEDULES
@@ -203,7 +212,7 @@ CHECKS: dict[str, Check] = {
         lambda v: isinstance(v, (bool, np.bool_)), check_choice, choices=["auto"], otherwise=", True or False"
     ),
     "validation_fraction": partial(check_real, low=0, high=1, closed="neither"),
-    "n_iter_no_change": auto_or(check_integer, low=1),
+    "n_iter_no_change": auto_or(check_patience),
     "tol": partial(check_real, low=0),
     "scoring": check_scorer,
     "shuffle": check_flag,

@@ -1,9 +1,11 @@
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
+from sklearn.base import clone
 
 from sklearn_deepnn.callbacks import EarlyStopping, ReduceLROnPlateau, Run, TimeBudget, steering
 from sklearn_deepnn.callbacks.steering import MONITORS, patience_runs_out
@@ -64,7 +66,7 @@ def test_a_value_that_is_not_a_number_is_no_improvement():
 
 BAD = {
     (EarlyStopping, "monitor"): ["loss", None, 1],
-    (EarlyStopping, "patience"): [0, 1.5, True, None],
+    (EarlyStopping, "patience"): [0, 1.5, True, None, -math.inf],
     (EarlyStopping, "min_delta"): [-0.1, math.nan, "small"],
     (EarlyStopping, "restore_best"): [1, None, "yes"],
     (ReduceLROnPlateau, "monitor"): ["loss"],
@@ -163,6 +165,18 @@ def test_a_monitor_that_is_not_recorded_is_an_error_before_training(kind, monito
         before.fit(X, Y)
     assert [hook for _, hook, _ in notes] == ["on_train_begin", "on_train_end"]
     np.testing.assert_array_equal(before.predict_proba(X), proba)
+
+
+@pytest.mark.parametrize("infinity", [math.inf, np.inf, np.float32("inf")])
+def test_an_infinite_patience_never_runs_out(infinity):
+    assert not any(answers([1.0] * 50, patience=infinity))
+    settings = {"max_iter": 30, "tol": 1e9}
+    by_parameter = net(n_iter_no_change=infinity, learning_rate_schedule="reduce_on_plateau", **settings).fit(X, Y)
+    callbacks = EarlyStopping(patience=infinity), ReduceLROnPlateau(patience=infinity, min_delta=1e9)
+    by_callbacks = net(**settings).set_callbacks(*callbacks).fit(X, Y)
+    for model in (by_parameter, by_callbacks, pickle.loads(pickle.dumps(clone(by_parameter))).fit(X, Y)):
+        assert model.n_iter_ == 30
+        assert len(set(model.learning_rate_curve_)) == 1
 
 
 # The learning rate.

@@ -316,7 +316,7 @@ BAD_PARAMETERS = {
     "class_weight": ["heavy", 3, True, [1, 2, 3], {0: -1, 1: 1, 2: 1}, {0: "a", 1: 1, 2: 1}, {0: np.nan, 1: 1, 2: 1}],
     "early_stopping": ["yes", None, 1, 0.5],
     "validation_fraction": [0, 1, -0.1, 1.5, "0.1", None, True, np.nan],
-    "n_iter_no_change": [0, -1, 2.5, "10", None, True, np.nan],
+    "n_iter_no_change": [0, -1, 2.5, "10", None, True, np.nan, -np.inf],
     "tol": [-1, "0", None, True, np.nan],
     "scoring": ["correctness", 3, True, None],
     "shuffle": [1, "yes", None],

@@ -27,6 +27,9 @@ VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *a
 NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 SIMILAR = 0.7  # least similarity of a misspelt name to the name that is suggested, by `difflib`
 
+# decorates functions whose mathematics underflows: exp(-1000) is 0, also after a program's np.seterr(all="raise")
+allow_underflow = np.errstate(under="ignore")
+
 
 class InvalidParameterError(ValueError, TypeError):
     """A parameter violates its rule. Like the error of scikit-learn, it is a ValueError and a TypeError."""

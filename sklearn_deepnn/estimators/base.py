@@ -25,7 +25,7 @@ from sklearn.utils import check_consistent_length
 from ..callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
-from ..checks import naming, reject, warn_user
+from ..checks import allow_underflow, naming, reject, warn_user
 from ..inspection.diagnosis import diagnose
 from ..inspection.gradients import feature_importances
 from ..network.losses import LOSSES
@@ -145,6 +145,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         """Return the targets and Y. The targets of an earlier training stay."""
 
     @with_callbacks
+    @allow_underflow
     def fit(
         self,
         X: MatrixLike,
@@ -234,6 +235,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         tasks.end()
         return self
 
+    @allow_underflow
     def _partial_fit(self, X: Inputs, y: Any, sample_weight: Any, choose_targets: ChooseTargets) -> Self:
         """Train for one epoch on this part of the data; see `DeepNNClassifier.partial_fit`."""
         settings = check_parameters(self)

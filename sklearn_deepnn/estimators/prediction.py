@@ -164,7 +164,7 @@ class PredictionMixin:
         folded = fold_batch_norm(self.parameters_)
         return sorted(folded.items(), key=lambda item: int(item[0][1:]))
 
-    @np.errstate(over="ignore", invalid="ignore")  # check_finite raises
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
     def _outputs(
         self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
     ) -> Array:
@@ -196,7 +196,7 @@ class PredictionMixin:
             return getattr(self, "input_center_", np.zeros(self.n_features_in_))
         return read_vector("baseline", baseline, self.n_features_in_, "one value per feature")
 
-    @np.errstate(over="ignore", invalid="ignore")  # check_finite raises
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
     def _by_chunks(
         self, function: Callable[[Inputs], Array], X: Inputs, shape: Sequence[int], width: int
     ) -> FloatArray:

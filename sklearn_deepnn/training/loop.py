@@ -35,7 +35,7 @@ LARGE_INPUTS = 3.0  # root mean square; inputs of unit variance have 1
 FAR_WORSE = 10.0  # times the cost of uniform probabilities; networks after few updates cost less
 
 
-@np.errstate(over="ignore", invalid="ignore")  # divergence is reported once, in words
+@np.errstate(over="ignore", invalid="ignore", under="ignore")  # divergence is reported once, in words
 def train(
     state: TrainingState,
     examples: Examples,

@@ -1,0 +1,160 @@
+"""A program may make every floating-point error an exception: np.seterr(all="raise"). Underflow is none here."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+import numpy as np
+import pytest
+from estimator_cases import TARGETS, X_VAL, X, Y, net, targets
+from reference import assert_same
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer
+
+from sklearn_deepnn import DeepNNClassifier, check_gradient, train_deep_network
+from sklearn_deepnn.network import (
+    batchnorm_forward,
+    compute_cost,
+    initialize_parameters,
+    model_backward,
+    model_forward,
+)
+from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.losses import LOSSES, log_softmax, softmax
+from sklearn_deepnn.training import OPTIMIZERS, update_parameters
+
+DTYPES = [np.float32, np.float64]
+PREDICTORS = ["predict", "predict_proba", "predict_log_proba", "decision_function", "input_gradients"]
+
+
+@pytest.fixture(autouse=True)
+def _all_errors_raise():
+    with np.errstate(all="raise"):
+        yield
+
+
+@np.errstate(all="ignore")
+def all_sizes(dtype, n_rows=1):
+    """Return numbers of both signs, from subnormal to so large that every exponential underflows."""
+    limits = np.finfo(dtype)
+    sizes = np.concatenate([np.geomspace(float(limits.tiny), 1e4, 199), [float(limits.smallest_subnormal)]])
+    return np.stack([np.roll(np.concatenate([-sizes, sizes]), 7 * row) for row in range(n_rows)]).astype(dtype)
+
+
+@np.errstate(all="ignore")
+def network_of_all_sizes(dtype, **architecture):
+    """Return a network whose weights are of all sizes, and inputs and targets for it."""
+    network = Network((4, 6, 5, 3), **architecture)
+    ensemble_size, batch_norm = network.ensemble_size, network.batch_norm
+    parameters = initialize_parameters(
+        network.layer_dims,
+        batch_norm=batch_norm,
+        ensemble_size=ensemble_size,
+        rng=np.random.default_rng(0),
+        dtype=dtype,
+    )
+    parameters.weights[::2] *= dtype(np.finfo(dtype).tiny) ** dtype(0.75)
+    parameters.weights[1::3] *= 300
+    return parameters, network, all_sizes(dtype, 4), np.eye(3, dtype=dtype)[:, np.arange(400) % 3]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_underflow_in_silence(name, dtype):
+    Z, activation = all_sizes(dtype), ACTIVATIONS[name]
+    A, cache = activation.forward(Z)
+    for dA in (Z[:, ::-1].copy(), np.ones_like(Z)):
+        assert np.isfinite(activation.backward(dA, cache)).all()
+    assert np.isfinite(A).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_links_and_costs_underflow_in_silence(loss, dtype):
+    ZL, Y = all_sizes(dtype, 3), np.eye(3, dtype=dtype)[:, np.arange(400) % 3]
+    AL = LOSSES[loss].link(ZL)
+    assert np.isfinite([compute_cost(AL, Y, loss=loss), compute_cost(AL, Y, ZL=ZL, loss=loss)]).all()
+    assert softmax(ZL).min() == 0
+    assert np.isfinite(log_softmax(ZL)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("architecture", [{}, {"batch_norm": True}, {"ensemble_size": 3}], ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_network_built_by_hand_underflows_in_silence(loss, architecture, dtype):
+    parameters, network, X, Y = network_of_all_sizes(dtype, loss=loss, activation="silu", **architecture)
+    AL, caches = model_forward(X, parameters, network, training=True)
+    grads = model_backward(AL, Y, caches, network, wrt=("parameters", "activations"))
+    stepped = update_parameters(parameters, grads, 1e-300)
+    assert all(np.isfinite(W).all() for W in stepped.values())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_underflow_in_silence(name, dtype):
+    optimizer, parameters, grads = OPTIMIZERS[name](), np.ones(400, dtype), all_sizes(dtype)[0]
+    state = optimizer.init(parameters)
+    for _ in range(3):
+        if optimizer.full_batch:
+            optimizer.update(parameters, grads, state, 1e-3, objective=lambda v: (float(np.vdot(grads, v)), grads))
+        else:
+            optimizer.update(parameters, grads, state, 1e-3)
+    assert np.isfinite(parameters).all()
+
+
+SETTINGS = {
+    "default": {"max_iter": 40},
+    "single precision": {"hidden_layer_dims": (16,), "learning_rate": 0.05, "dtype": "float32"},
+    "many options": {
+        "hidden_layer_dims": (16, 8), "activation": "gelu", "batch_norm": True, "dropout_rate": 0.2,
+        "weight_averaging": 2.0, "max_grad_norm": 1.0, "early_stopping": True, "max_iter": 20, "scoring": "accuracy",
+    },
+    "robust": {"hidden_layer_dims": (8,), "scale_inputs": "robust", "max_iter": 20},
+    **{name: {"hidden_layer_dims": (8,), "optimizer": name, "max_iter": 30} for name in OPTIMIZERS},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_classifier_fits_and_predicts_the_same_as_without(settings):
+    rows, labels = load_breast_cancer(return_X_y=True)
+    rows = np.column_stack([rows, rows[:, 0] * 1e-200, np.ones(len(rows))])
+    single = np.maximum(rows, 1e-30).astype(np.float32)
+    model = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
+    with np.errstate(all="warn", under="ignore"):
+        plain = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
+    assert_same(model.parameters_, plain.parameters_)
+    for predict in PREDICTORS:
+        for inputs in (rows, 1e3 * rows, single):
+            assert len(getattr(model, predict)(inputs)) == len(rows)
+    assert np.isfinite(model.coefs_[0]).all()
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_every_kind_of_input_and_target_is_learned(kind, container):
+    model = net(hidden_layer_dims=(8,), max_iter=30, learning_rate=0.1)
+    model.fit(container(X), targets(kind), X_val=container(X_VAL), y_val=targets(kind))
+    assert model.predict_proba(container(1e3 * X)).shape[0] == len(X)
+    model.integrated_gradients(X, label=model.classes_[0])
+    model.hidden_activations(X)
+
+
+def test_partial_fit_and_the_other_tools_underflow_in_silence():
+    model = DeepNNClassifier((8,), activation="silu", random_state=0)
+    for scale in (1e-150, 1e-3, 1.0):
+        model.partial_fit(scale * X, Y, classes=[0, 1, 2])
+    assert check_gradient(model, X, Y) < 1e-6
+    train_deep_network(30 * X.T, Y[np.newaxis], [4, 6, 3], 0.1, 50, rng=0, activation="sigmoid")
+
+
+def test_threads_that_predict_have_the_state_of_the_caller():
+    model = DeepNNClassifier((8,), max_iter=5, random_state=0).fit(X, Y)
+    many = np.tile(100 * X, (1000, 1))  # more than 8 chunks, which are predicted in a thread pool
+    assert model.predict_proba(many).shape == (90_000, 3)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(copy_context().run, model.predict_proba, X).result().shape == (90, 3)
+
+
+def test_overflow_is_an_error_as_before():
+    with pytest.raises(FloatingPointError, match="overflow"):
+        batchnorm_forward(np.array([[1e300, -1e300]]), np.ones((1, 1)), np.zeros((1, 1)))

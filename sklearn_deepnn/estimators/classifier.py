@@ -131,7 +131,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         add up. MLPClassifier measures from the best value so far, so that there smaller gains never count.
     scoring : str or callable, default="loss"
         What compares epochs on validation data: the cross-entropy, or a scorer (name or callable). Samples are weighted
-        if the scorer takes a `sample_weight`. Each member of an ensemble is scored on its own fold.
+        if the scorer takes a `sample_weight`. Each member of an ensemble is scored on its own fold. Folds that lack a
+        class, on which some scorers are undefined, are left out of the mean; if none is left, the loss compares epochs.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     warm_start : bool, default=False

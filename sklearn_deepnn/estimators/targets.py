@@ -97,6 +97,13 @@ class ClassTargets:
         """Return Y as y: labels, or a matrix of indicators, with a row for each column of Y."""
         return Y.T if self.multilabel else self.classes[Y[0]]
 
+    def lacks_classes(self, Y: Inputs) -> bool:
+        """Say whether some class is in no column of Y, or a label in all columns or in none."""
+        if self.multilabel:
+            n_with_label = np.asarray(Y.sum(axis=1)).ravel()
+            return bool(((n_with_label == 0) | (n_with_label == Y.shape[1])).any())
+        return len(np.unique(Y)) < max(len(self.classes), 2)
+
     def read_validation(self, labels: Labels, sample_weight: Array | None) -> Inputs:
         """Return y_val as columns."""
         check_same_kind("y_val", labels.multilabel, self.multilabel, "like y")

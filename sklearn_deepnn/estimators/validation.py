@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import check_scoring
 
 from ..checks import check_real, naming, warn_user
@@ -17,7 +20,7 @@ from ..network.scaling import fold_scaling
 from ..training.costs import mean_cost
 from ..training.examples import Examples
 from ..training.loop import Validate
-from ..typing import Array, Arrays, BoolArray, Values
+from ..typing import Array, Arrays, BoolArray, Inputs, Values
 from .scaling import on_another_scale
 from .settings import with_attributes
 from .targets import ClassTargets
@@ -85,37 +88,131 @@ def warn_of_another_scale(examples: Examples, validation: Examples) -> None:
         warn_user(f"X_val is on another scale than X: {seen}. {advice}.", UserWarning)
 
 
+class HeldOut(NamedTuple):
+    """The validation data of one network, as a scorer takes them: rows are samples."""
+
+    X: Inputs
+    y: Inputs
+    weights: dict[str, Array]  # {"sample_weight": ...}, or {}
+    lacks_classes: bool
+    member: int | None = None  # of an ensemble whose members have validation data of their own
+
+    def with_all_classes(self, targets: ClassTargets) -> HeldOut:
+        """Return the same samples, repeated if they are few, with labels that take turns through all classes."""
+        rows = np.resize(np.arange(self.X.shape[0]), max(self.X.shape[0], 2 * len(targets.classes)))
+        turns = np.arange(len(rows))
+        if targets.multilabel:
+            y = np.repeat(turns[:, np.newaxis] % 2, len(targets.classes), axis=1)
+        else:
+            y = targets.classes[turns % len(targets.classes)]
+        weights = {name: weight[rows] for name, weight in self.weights.items()}
+        return self._replace(X=self.X[rows], y=y, weights=weights)
+
+
+Score: TypeAlias = Callable[[Arrays, HeldOut], float]  # of parameters for unscaled inputs
+
+
 def validator(
     estimator: Any, validation: Examples | None, network: Network, targets: ClassTargets, initial: Arrays
 ) -> Validate | None:
-    """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters."""
+    """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters.
+
+    A scorer that needs all classes is undefined on data that lack one. Such data are left out of the mean over the
+    members of an ensemble. If the scorer is undefined on all validation data, the loss replaces it, with a warning.
+    """
     if validation is None:
         return None
+
+    def validation_cost(parameters: Arrays) -> Values:
+        return {"validation_cost": mean_cost(validation, parameters, network)}
+
     if estimator.scoring == "loss":
-        return lambda parameters: {"validation_cost": mean_cost(validation, parameters, network)}
-    score = scorer_of_parameters(estimator, validation, network, targets)
+        return validation_cost
+    score, initial = score_of(estimator, validation, network, targets), fold_scaling(initial, validation.scaling)
     suitable = f"a scorer that the validation data suit, got {estimator.scoring!r}"
+    of_all = list(held_out_sets(validation, targets))
     with naming("scoring", suitable):
+        sets = [of_set for of_set in of_all if not needs_classes(score, initial, of_set, targets)]
         try:
-            score(initial)
+            scores = [score(initial, of_set) for of_set in sets]
         except TypeError:  # the scorer takes no sample_weight, or has another fault, which the second try raises
-            score = scorer_of_parameters(estimator, validation._replace(sample_weight=None), network, targets)
-            score(initial)
+            sets = [of_set._replace(weights={}) for of_set in sets]
+            scores = [score(initial, of_set) for of_set in sets]
+    sets = [of_set for of_set, value in zip(sets, scores) if not math.isnan(value)]
+    if not sets:
+        warn_of_undefined(estimator.scoring, any(of_set.lacks_classes for of_set in of_all))
+        return validation_cost
 
     def validate(parameters: Arrays) -> Values:
-        values = {"validation_cost": mean_cost(validation, parameters, network)}
+        values = validation_cost(parameters)
         if math.isfinite(values["validation_cost"]):
+            unscaled = fold_scaling(parameters, validation.scaling)
             with naming("scoring", suitable):
-                values["validation_score"] = check_real("scoring", score(parameters))
+                values["validation_score"] = mean_score(score(unscaled, of_set) for of_set in sets)
         return values
 
     return validate
 
 
-def scorer_of_parameters(
-    estimator: Any, validation: Examples, network: Network, targets: ClassTargets
-) -> Callable[[Arrays], float]:
-    """Return the function of the parameters that applies a scorer to the validation data of each member."""
+def warn_of_undefined(scoring: Any, lacks_classes: bool) -> None:
+    """Warn that a scorer is undefined on all validation data."""
+    why = "which lack a class" if lacks_classes else "where it is nan"
+    message = f"scoring={scoring!r} is undefined on the validation data, {why}. The loss compares epochs instead."
+    warn_user(f"{message} Try a larger validation_fraction, or an X_val with all classes.", UndefinedMetricWarning)
+
+
+def mean_score(scores: Iterable[float]) -> float:
+    """Return the mean of scores that are not nan, or nan if all are."""
+    defined = [check_real("scoring", score) for score in scores if not math.isnan(score)]
+    return math.fsum(defined) / len(defined) if defined else math.nan
+
+
+def needs_classes(score: Score, parameters: Arrays, of_set: HeldOut, targets: ClassTargets) -> bool:
+    """Say whether a scorer is undefined on validation data for lack of a class: with all classes it does better."""
+    if not of_set.lacks_classes:
+        return False
+    has_others = targets.multilabel or len(targets.classes) > 1
+    tries = of_set, of_set._replace(weights={})  # the scorer may take no sample_weight
+    return any(
+        trouble(score, parameters, each)
+        > (trouble(score, parameters, each.with_all_classes(targets)) if has_others else Trouble.NONE)
+        for each in tries
+    )
+
+
+class Trouble(IntEnum):
+    """What a scorer makes of validation data."""
+
+    NONE = 0
+    WARNING = 1  # a UserWarning, as for an average precision without positive samples
+    FAILURE = 2  # an error, or a score that is not finite
+
+
+def trouble(score: Score, parameters: Arrays, of_set: HeldOut) -> Trouble:
+    """Return what a scorer makes of validation data. Versions of scikit-learn raise, return nan or warn alike."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            is_defined = math.isfinite(score(parameters, of_set))
+        except Exception:
+            is_defined = False
+    if not is_defined:
+        return Trouble.FAILURE
+    return Trouble.WARNING if any(issubclass(each.category, UserWarning) for each in caught) else Trouble.NONE
+
+
+def held_out_sets(validation: Examples, targets: ClassTargets) -> Iterator[HeldOut]:
+    """Yield the validation data of each member of an ensemble, or those of all."""
+    of_members, weight = np.ndim(validation.members) == 2, validation.sample_weight
+    for k, columns in enumerate(validation.members if of_members else [validation.members]):
+        Y = validation.Y[:, columns]
+        weights = {} if weight is None else {"sample_weight": weight[columns]}
+        member = k if of_members else None
+        yield HeldOut(validation.X.T[columns], targets.decode(Y), weights, targets.lacks_classes(Y), member)
+
+
+def score_of(estimator: Any, validation: Examples, network: Network, targets: ClassTargets) -> Score:
+    """Return the function that applies the estimator's scorer to parameters, and to validation data for them."""
     scorer, of_members = check_scoring(estimator, scoring=estimator.scoring), np.ndim(validation.members) == 2
     scored_network = replace(network, ensemble_size=1) if of_members else network
     attributes = {
@@ -124,18 +221,11 @@ def scorer_of_parameters(
         "network_": scored_network.to_dict(),
         "n_outputs_": network.layer_dims[-1],
     }
-    sets: list[tuple[Any, Any, dict[str, Array]]] = []
-    for columns in validation.members if of_members else [validation.members]:
-        weight = validation.sample_weight
-        weights = {} if weight is None else {"sample_weight": weight[columns]}
-        sets.append((validation.X.T[columns], targets.decode(validation.Y[:, columns]), weights))
 
-    def score(parameters: Arrays) -> float:
-        parameters, scores = fold_scaling(parameters, validation.scaling), []
-        for k, (X, y, weights) in enumerate(sets):
-            of_set = {name: W[k] if of_members else W for name, W in parameters.items()}
-            scored = with_attributes(estimator, {**attributes, "parameters_": of_set})
-            scores.append(float(scorer(scored, X, y, **weights)))
-        return math.fsum(scores) / len(scores)
+    def score(parameters: Arrays, of_set: HeldOut) -> float:
+        if of_set.member is not None:
+            parameters = {name: W[of_set.member] for name, W in parameters.items()}
+        scored = with_attributes(estimator, {**attributes, "parameters_": parameters})
+        return float(scorer(scored, of_set.X, of_set.y, **of_set.weights))
 
     return score

@@ -1,5 +1,10 @@
 """Held-out rows, validation data, early stopping and scoring."""
 
+import contextlib
+import math
+import re
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -19,7 +24,9 @@ from estimator_cases import (
     with_entry,
 )
 from reference import assert_same
-from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_deepnn.callbacks import EarlyStopping
 
@@ -295,6 +302,112 @@ def test_a_scorer_that_fails_is_named_before_training(earlier, no_training):
     no_training()
     with pytest.raises(ValueError, match="scoring must be a scorer that the validation data suit, got 'f1'"):
         earlier[0].set_params(scoring="f1", early_stopping=True).fit(X, Y)
+    assert_untouched(earlier)
+
+
+# Scorers that are undefined where a class is missing. Versions of scikit-learn raise, return nan or warn.
+
+NEEDS_ALL_CLASSES = {
+    "binary": ["roc_auc", "average_precision", "neg_log_loss", "roc_auc_ovr"],
+    "multiclass": ["roc_auc_ovr", "roc_auc_ovr_weighted", "neg_log_loss", "top_k_accuracy"],
+    "multilabel": ["roc_auc", "average_precision"],
+}
+CASES = [(kind, name) for kind, names in NEEDS_ALL_CLASSES.items() for name in names]
+
+
+def without_a_class(kind):
+    """Return targets for `X` that lack a class, or one of several labels."""
+    y = targets(kind).copy()
+    y[(slice(None), 1) if kind == "multilabel" else y == 1] = 0
+    return y
+
+
+def one_against_all(y_true, y_score):
+    """Return a score that fails for lack of a class as code of users does."""
+    return float(y_score.shape[1] / (1 - np.sign(3 - len(set(y_true)))))
+
+
+@pytest.mark.parametrize(("kind", "scoring"), CASES)
+def test_where_a_scorer_is_undefined_the_loss_decides_and_one_warning_says_so(kind, scoring):
+    y, given = targets(kind), {"X_val": X, "y_val": without_a_class(kind)}
+    settings = {"max_iter": 30, "learning_rate": 0.1, "tol": 0.01}
+    model = net(scoring=scoring, n_iter_no_change=3, **settings)
+    with pytest.warns(UndefinedMetricWarning) as caught:
+        model.fit(X, y, **given)
+    assert len(caught) == 1
+    assert re.match(f"scoring='{scoring}' is undefined on .*lack a class.* The loss", str(caught[0].message))
+    assert caught[0].filename == __file__
+    by_loss = net(n_iter_no_change=3, **settings).fit(X, y, **given)
+    assert_same(model.parameters_, by_loss.parameters_)
+    assert (model.n_iter_, model.best_iter_) == (by_loss.n_iter_, by_loss.best_iter_)
+    assert model.validation_scores_ == by_loss.validation_scores_
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("kind", "scoring"), CASES)
+def test_held_out_rows_that_lack_a_class_are_left_out_of_the_mean(kind, scoring, weighted, columns_trained_on):
+    y = without_a_class(kind)
+    y[::18] = targets(kind)[1]  # a class that is rare
+    rows, weight = X, np.linspace(1, 2, 90) if weighted else None
+    model = net(scoring=scoring, ensemble_size=8, early_stopping=True, max_iter=1).fit(rows, y, weight)
+    (columns,) = columns_trained_on
+    scores = []
+    for of_member, member in zip(columns, members(model)):
+        held_out = np.setdiff1d(np.arange(len(rows)), of_member)
+        weights = {} if weight is None else {"sample_weight": weight[held_out]}
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scores.append(get_scorer(scoring)(member, rows[held_out], y[held_out], **weights))
+    scores = [score for score in scores if np.isfinite(score)]
+    assert 0 < len(scores) < 8
+    assert model.validation_scores_ == [pytest.approx(np.mean(scores))]
+
+
+@pytest.mark.parametrize("scoring", [make_scorer(one_against_all, response_method="predict_proba"), "neg_log_loss"])
+def test_a_rare_class_does_not_lose_the_fits_of_a_cross_validation(scoring):
+    y = np.where(np.arange(90) % 15 == 0, 2, Y % 2)
+    search = GridSearchCV(net(ensemble_size=4, early_stopping=True, scoring=scoring), {"max_iter": [1, 2]}, cv=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        assert np.isfinite(search.fit(X, y).cv_results_["mean_test_score"]).all()
+
+
+def test_a_single_class_leaves_the_loss():
+    with pytest.warns(UndefinedMetricWarning, match="The loss compares epochs"):
+        assert net(scoring="roc_auc", early_stopping=True).fit(X, np.zeros(90)).n_iter_ == 5
+
+
+@pytest.mark.parametrize("monitor", ["auto", "validation_score"])
+def test_early_stopping_by_an_undefined_score_goes_by_the_loss(monitor):
+    model = net(scoring="roc_auc", max_iter=40).set_callbacks(EarlyStopping(monitor, patience=2, min_delta=0.1))
+    with pytest.warns(UndefinedMetricWarning, match="The loss compares epochs"):
+        model.fit(X, targets("binary"), X_val=X, y_val=without_a_class("binary"))
+    assert model.best_iter_ == 1 + np.argmin(model.validation_loss_curve_)
+
+
+def test_a_scorer_that_is_always_nan_leaves_the_loss():
+    scorer = make_scorer(lambda y_true, y_pred: math.nan)
+    with pytest.warns(UndefinedMetricWarning, match="where it is nan"):
+        net(scoring=scorer, early_stopping=True).fit(X, Y)
+
+
+def test_an_epoch_without_a_defined_score_is_not_the_best():
+    values = iter([0.5, 0.7, math.nan, 0.6, math.nan, 0.4])
+    model = net(scoring=make_scorer(lambda y_true, y_pred: next(values)), early_stopping=True).fit(X, Y)
+    np.testing.assert_array_equal(model.validation_scores_, [0.7, math.nan, 0.6, math.nan, 0.4])
+    assert model.best_iter_ == 1
+
+
+def broken(y_true, y_pred):
+    raise KeyError("no such name")
+
+
+@pytest.mark.parametrize("scoring", [make_scorer(broken), "f1", "roc_auc"], ids=["broken", "f1", "roc_auc"])
+def test_a_scorer_that_fails_on_every_data_is_an_error_also_where_a_class_is_missing(earlier, no_training, scoring):
+    rows = np.flatnonzero(Y < 1)
+    no_training()
+    with pytest.raises((ValueError, KeyError), match=r"scoring must be a scorer|no such name"):
+        earlier[0].set_params(scoring=scoring).fit(X, Y, X_val=X[[*rows, 1, 4]], y_val=Y[[*rows, 1, 4]])
     assert_untouched(earlier)
 
 

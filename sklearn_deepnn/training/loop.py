@@ -23,7 +23,7 @@ from .costs import CostMeter, baseline_loss, mean_cost
 from .examples import Batches, Examples
 from .recipe import Recipe
 from .run import Hooks, Watch
-from .state import Best, Call, Monitor, TrainingState
+from .state import Best, Call, Monitor, TrainingState, read_only
 from .steps import GradientStep, LineSearchStep, threads_for
 
 Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the history
@@ -95,12 +95,13 @@ def train(
     Raises
     ------
     ValueError
-        If training diverges to numbers that are not finite, and no best epoch is kept.
+        If training diverges, and no epoch was better than the start or than predicting the class frequencies.
 
     Warns
     -----
     ConvergenceWarning
-        If training diverges, or ends with a cost far above that of uniform probabilities.
+        If training diverges after such an epoch, whose parameters are then kept; or if it ends with a cost that has
+        fallen, but is far above that of uniform probabilities: more epochs may help.
     """
     check_integer("n_epochs", n_epochs, 1)
     keep_freed_memory()
@@ -137,23 +138,30 @@ def train(
                 step.update(learning_rate)
                 state.step += 1
             state.begin_epoch_entry(meter.mean(), learning_rate)
+            last_complete_epoch.compare()
             state.call.stopped_by = end_epoch(state, validate, monitor if keeps_best else None)
             watch.end_epoch()
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
-        failure = find_failure(state, probe, network, recipe, finished=horizon is None)
+        best = last_complete_epoch.lowest if state.best is None else state.best
+        failure = find_failure(state, best, probe, network, recipe, finished=horizon is None)
         report, findings = diagnose(end_training(state, failure))
         watch.tell(findings)
         return report
 
 
 class Rollback:
-    """The state before an epoch, which an error or Ctrl-C during the epoch returns to. A context manager."""
+    """The state before an epoch, which an error or Ctrl-C during the epoch returns to. A context manager.
+
+    Of all these states, that before the epoch of the lowest cost stays, to return to after a divergence.
+    """
 
     def __init__(self, state: TrainingState, *, continues: bool) -> None:
         self.state, self.continues = state, continues
         self.snapshot: dict[str, Any] | None = None
         self.current: Parameters | None = None
+        self.lowest: Best | None = None
+        self.lowest_cost = math.inf
 
     def keep(self) -> None:
         """Take a snapshot of the state."""
@@ -162,6 +170,18 @@ class Rollback:
         self.best, self.lengths = state.best, {name: len(curve) for name, curve in state.history.items()}
         self.snapshot = replace(state, best=None, history={}).to_dict(continues=self.continues)
         self.current = None if self.continues else state.current.copy()
+
+    def compare(self) -> None:
+        """Keep the parameters before the epoch, without a copy, if the epoch had the lowest cost. Sets: lowest."""
+        # the cost of an epoch is that of the parameters which it begins with, until its updates change them
+        state, cost, epoch = self.state, self.state.history["cost"][-1], self.state.epoch - 1
+        if epoch == state.call.first_epoch or (self.lowest is not None and not cost < self.lowest_cost):
+            return
+        before = self.snapshot or {}
+        name = "parameters" if state.average is None else "average"
+        vector = before[name] if self.current is None else self.current.vector
+        values = {name: curve[epoch - 1] for name, curve in state.history.items() if len(curve) >= epoch}
+        self.lowest, self.lowest_cost = Best(epoch, values, read_only(vector)), cost
 
     def drop(self) -> None:
         """Forget the snapshot: the epoch is complete."""
@@ -206,33 +226,48 @@ class Failure(NamedTuple):
     """What went wrong in a training."""
 
     message: str
-    diverged: bool  # whether the cost rose, and did not only stay high
-    is_finite: bool  # whether the parameters can be used at all
+    best: Best | None  # the epoch to return to
+    is_useless: bool  # whether there is none, and the parameters are not worth keeping
 
 
 def find_failure(
-    state: TrainingState, probe: Examples, network: Network, recipe: Recipe, *, finished: bool
+    state: TrainingState, best: Best | None, probe: Examples, network: Network, recipe: Recipe, *, finished: bool
 ) -> Failure | None:
-    """Return what went wrong, with what to try, if training has diverged or ends with a very high cost."""
-    n_outputs = network.layer_dims[-1]
+    """Return what went wrong, with what to try, if training has diverged or ends with a very high cost.
+
+    A training has diverged if it became worse than its start and than predicting the class frequencies, or if it blew
+    up and left a constant network. The best epoch is returned to if it is better than either. A very high cost that has
+    fallen since the start is of a training that has only begun.
+    """
+    n_outputs, first = network.layer_dims[-1], state.call.first_epoch
     uniform = n_outputs * math.log(2) if network.loss == "binary_cross_entropy" else math.log(n_outputs)
     cost = mean_cost(probe, state.parameters, network) if state.is_finite else math.nan
-    start, costs = state.call.start_cost, state.history["cost"][state.call.first_epoch :]
-    peak, level = max([start, *costs]), max(start, uniform)
-    # units that died in the explosion leave a constant network, which costs the baseline loss
-    blown_up = peak > BLOW_UP * level and cost > 0.95 * baseline_loss(probe, network)
-    diverged = not cost <= 1.25 * level or blown_up
+    start, costs = state.call.start_cost, state.history["cost"][first:]
+    level = max(start, uniform)
+
+    def has_diverged(cost: float, costs: list[float]) -> bool:
+        # units that died in an explosion leave a constant network, which costs the baseline loss
+        blown_up = max([start, *costs]) > BLOW_UP * level and cost > 0.95 * baseline_loss(probe, network)
+        return not cost <= 1.25 * level or blown_up
+
+    diverged = has_diverged(cost, costs)
     if not diverged and (cost <= FAR_WORSE * uniform or not finished):
         return None
     if not math.isfinite(cost):
         problem = f"Training diverged: in epoch {state.epoch} the cost or the parameters were no longer finite."
     else:
         verdict = "Training diverged" if diverged else "Training ended with a very high cost"
-        course = f"the cost began at {start:.3g}, reached {max(peak, cost):.3g} and ended at {cost:.3g}"
+        course = f"the cost began at {start:.3g}, reached {max([start, *costs, cost]):.3g} and ended at {cost:.3g}"
         problem = f"{verdict}: {course}; uniform probabilities cost {uniform:.3g}."
-    if diverged and state.best is not None:
-        problem += f" The weights of epoch {state.best.epoch} are kept."
-    return Failure(f"{problem} {remedies(probe, recipe)}", diverged, math.isfinite(cost))
+    if diverged and best is not None:
+        best_cost = mean_cost(probe, state.parameters.with_vector(best.vector.copy()), network)
+        is_better = best_cost < max(start, baseline_loss(probe, network))
+        if is_better and not has_diverged(best_cost, costs[: max(best.epoch - first, 0)]):
+            message = f"{problem} The weights of epoch {best.epoch} are kept. {remedies(probe, recipe)}"
+            return Failure(message, best, is_useless=False)
+    # one costly part of a stream is no error, as long as the cost has not exploded
+    is_useless = diverged and (finished or not cost <= BLOW_UP * level)
+    return Failure(f"{problem} {remedies(probe, recipe)}", None, is_useless)
 
 
 def remedies(probe: Examples, recipe: Recipe) -> str:
@@ -257,12 +292,13 @@ def has_large_inputs(probe: Examples) -> bool:
 
 
 def end_training(state: TrainingState, failure: Failure | None) -> list[str]:
-    """Return to the best epoch after a divergence, and warn; see `train`."""
+    """Return to the best epoch after a divergence, and warn; raise if nothing is worth keeping. See `train`."""
     if failure is None:
         return []
-    if failure.diverged and state.best is not None:
-        state.parameters, state.optimizer_state, state.average = state.kept_parameters(), None, None
-    elif not failure.is_finite:
+    if failure.is_useless:
         raise ValueError(failure.message)
+    if failure.best is not None:
+        state.best = failure.best
+        state.parameters, state.optimizer_state, state.average = state.kept_parameters(), None, None
     warn_user(failure.message, ConvergenceWarning)
     return [failure.message]

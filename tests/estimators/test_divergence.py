@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from estimator_cases import TARGETS, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
 from sklearn.datasets import load_breast_cancer
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_deepnn import DeepNNClassifier
 
@@ -46,13 +47,41 @@ def test_divergence_is_reported_and_never_predicts_nan(seed, kind, validation):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_cost_that_stays_far_above_the_first_is_reported(seed, early_stopping):
+def test_a_cost_that_stays_far_above_the_first_is_an_error(seed, early_stopping):
     model = net(optimizer="sgd", learning_rate=1e4, max_iter=15, batch_size=None, random_state=seed)
-    reports = reports_of(model.set_params(early_stopping=early_stopping), 100 * X, Y)
-    cost = -model.predict_log_proba(100 * X)[np.arange(90), Y].mean()
-    assert cost > 1e6 * model.loss_curve_[0]
-    assert [type(report) for report in reports] == [ConvergenceWarning]
-    assert "diverged" in str(reports[0])
+    (report,) = reports_of(model.set_params(early_stopping=early_stopping), 100 * X, Y)
+    assert isinstance(report, ValueError)
+    began, ended = (float(re.search(rf"{what} at ([\d.e+]+\d)", str(report))[1]) for what in ("began", "ended"))
+    assert ended > 1e6 * began
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("validation", [{}, {"X_val": X_VAL, "y_val": Y_VAL}], ids=["none", "recorded"])
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_after_an_explosion_the_last_good_epoch_is_kept(batch_size, validation, warm_start):
+    n_steps = 6 if batch_size else 1
+    model = net(optimizer="sgd", learning_rate_schedule=lambda step: 0.1 if step < 7 * n_steps else 1e4, max_iter=12)
+    model.set_params(batch_size=batch_size, early_stopping=False, warm_start=warm_start)
+    with pytest.warns(ConvergenceWarning, match=r"diverged.*The weights of epoch (6|7) are kept\. Try") as caught:
+        model.fit(X, Y, **validation)
+    assert len(caught) == 1
+    assert model.n_iter_ == 12
+    alone = net(optimizer="sgd", learning_rate=0.1, max_iter=model.best_iter_, batch_size=batch_size).fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), alone.predict_proba(X))
+    if warm_start:
+        model.set_params(learning_rate_schedule="constant", learning_rate=0.1).fit(X, Y, **validation)
+        assert log_loss(Y, model.predict_proba(X)) < log_loss(Y, alone.predict_proba(X))
+
+
+def test_a_search_over_wild_rates_reports_such_fits_as_failed():
+    grid = {"learning_rate": [0.1, 1e4]}
+    search = GridSearchCV(net(optimizer="sgd", max_iter=30), grid, cv=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, Y)
+    assert any(issubclass(each.category, FitFailedWarning) for each in caught)
+    assert search.best_params_ == {"learning_rate": 0.1}
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True]
 
 
 def test_divergence_keeps_the_earlier_fit(earlier):
@@ -83,13 +112,11 @@ def test_after_divergence_training_continues_from_the_kept_weights():
 
 
 @pytest.mark.parametrize(("optimizer", "learning_rate"), [("sgd", 1.0), ("sgd", 0.1), ("adam", 1.0)])
-def test_divergence_that_leaves_all_units_dead_is_reported(optimizer, learning_rate):
+def test_divergence_that_leaves_all_units_dead_is_an_error(optimizer, learning_rate):
     rows, labels = load_breast_cancer(return_X_y=True)
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "scale_inputs": None, "max_iter": 30}
-    model = DeepNNClassifier((32, 16), random_state=0, **settings)
-    with pytest.warns(ConvergenceWarning, match="Training diverged"):
-        model.fit(rows, labels)
-    assert np.ptp(model.predict_proba(rows), axis=0).max() < 1e-6
+    with pytest.raises(ValueError, match=r"Training diverged: .* ended at 0\.66"):
+        DeepNNClassifier((32, 16), random_state=0, **settings).fit(rows, labels)
 
 
 def test_raw_data_that_are_not_learned_are_reported():
@@ -99,8 +126,9 @@ def test_raw_data_that_are_not_learned_are_reported():
 
 
 def test_a_warning_points_at_the_line_that_called_fit():
+    rows = np.column_stack([X, 1e6 * X[:, 0] + 5e6])
     with pytest.warns(ConvergenceWarning) as caught:
-        net(optimizer="sgd", learning_rate=1e4, batch_size=None, max_iter=15).fit(100 * X, Y)
+        net(max_iter=30, scale_inputs=None).fit(rows, Y)
     assert caught[0].filename == __file__
 
 
@@ -130,6 +158,26 @@ def test_calls_of_partial_fit_whose_weights_grow_are_not_called_divergence():
     model = net().partial_fit(X, Y, classes=[0, 1, 2], sample_weight=np.ones(90))
     model.partial_fit(X, Y, sample_weight=np.full(90, 50.0))
     assert model.loss_ < 2 * model.loss_curve_[0]
+
+
+def test_an_explosion_in_one_part_of_a_stream_leaves_the_earlier_parts():
+    model = net(optimizer="sgd", learning_rate=0.1)
+    for _ in range(20):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="Training diverged"):
+        model.set_params(learning_rate=1e5).partial_fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("settings", [{"max_iter": 1}, {"learning_rate": 1e-6}, {"max_iter": 3}], ids=str)
+def test_a_training_that_has_only_begun_is_not_called_divergence(settings):
+    rare = (np.arange(90) == 0) * 1  # the baseline loss is 0.06
+    for seed in range(5):
+        net(**settings, random_state=seed).fit(X, rare)
+        model = net(**settings, random_state=seed, warm_start=True)
+        for _ in range(4):
+            model.fit(X, rare)
 
 
 def test_a_drift_in_late_calls_of_partial_fit_is_not_called_divergence():

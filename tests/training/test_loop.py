@@ -199,12 +199,20 @@ def test_divergence_after_a_good_epoch_restores_that_epoch_and_warns(examples, n
     assert state.optimizer_state is None
 
 
-def test_a_cost_that_explodes_but_stays_finite_warns(examples):
-    with pytest.warns(
-        ConvergenceWarning, match=r"diverged: the cost began at .*; uniform probabilities cost .*learning_rate"
-    ):
-        state = fit(examples, Network((4, 3)), Recipe(SGD(), learning_rate=1e4, batch_size=5))
-    assert state.is_finite
+def test_a_cost_that_explodes_but_stays_finite_is_an_error(examples):
+    with pytest.raises(ValueError, match=r"diverged: the cost began at .*; uniform probabilities cost .*learning_rate"):
+        fit(examples, Network((4, 3)), Recipe(SGD(), learning_rate=1e4, batch_size=5))
+
+
+@pytest.mark.parametrize("continues", [False, True])
+@pytest.mark.parametrize("averaging_epochs", [0.0, 1.0])
+def test_a_divergence_returns_to_the_parameters_before_it(examples, averaging_epochs, continues):
+    rates = Recipe(SGD(), 0.1, schedule=lambda step: 0.1 if step < 4 else 1e5, averaging_epochs=averaging_epochs)
+    network, wanted = Network((4, 3)), Recipe(SGD(), 0.1, averaging_epochs=averaging_epochs)
+    with pytest.warns(ConvergenceWarning, match="The weights of epoch 4 are kept"):
+        state = fit(examples, network, rates, n_epochs=9, continues=continues)
+    np.testing.assert_array_equal(state.parameters.vector, fit(examples, network, wanted, n_epochs=4).current.vector)
+    assert (state.epoch, state.best_epoch) == (9, 4)
 
 
 def test_clipping_prevents_the_divergence(examples, network):
@@ -218,12 +226,12 @@ def test_noise_that_cannot_be_learned_is_not_called_divergence():
     assert fit(noise, Network((4, 3)), recipe_of("sgd", batch_size=5), n_epochs=50).is_finite
 
 
-@pytest.mark.parametrize(("learning_rate", "n_warnings"), [(1e4, 1), (0.01, 0)])
-def test_train_returns_the_warnings_that_it_issues(examples, learning_rate, n_warnings):
-    state, recipe = initial_state(Network((4, 3))), Recipe(SGD(), learning_rate, batch_size=5)
+@pytest.mark.parametrize(("size", "n_warnings"), [(1e3, 1), (1.0, 0)])
+def test_train_returns_the_warnings_that_it_issues(examples, size, n_warnings):
+    state, recipe = initial_state(Network((4, 3))), Recipe(SGD(), 1e-9, batch_size=5)
     with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
-        returned = train(state, examples, Network((4, 3)), recipe, n_epochs=5)
+        returned = train(state, examples._replace(X=size * examples.X), Network((4, 3)), recipe, n_epochs=5)
     assert returned == [str(warning.message) for warning in issued]
     assert len(returned) == n_warnings
 

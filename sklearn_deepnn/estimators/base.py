@@ -185,7 +185,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         Raises
         ------
         ValueError
-            If a parameter, X, y or a weight breaks its rule, or the training diverges. An earlier fit stays.
+            If a parameter, X, y or a weight breaks its rule; or if the training diverges, and no epoch was better than
+            its start or than predicting the class frequencies. An earlier fit stays.
         KeyboardInterrupt
             After Ctrl-C. If an epoch has ended, the estimator is fitted: with the best epoch's weights where epochs are
             validated, otherwise with those of the last whole epoch.
@@ -196,7 +197,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             If each row of an indicator matrix has exactly one label, or if there are more than half as many classes as
             samples.
         ConvergenceWarning
-            If the training diverges but something is left to keep, or if it has learned nothing; see `report_`.
+            If the training diverges after a good epoch, which is then kept; if it has learned nothing; or if `max_iter`
+            ends it while the loss still falls. See `report_`.
         """
         settings = check_parameters(self)
         validation_data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}

@@ -96,8 +96,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000, and is the whole set with fewer
         than 40 samples and no validation. None, or more than there are, is the whole training set.
     max_iter : int, default=200
-        Most epochs, which are passes over the training set. To use them all is no cause for a warning; more may help if
-        `n_iter_` has reached `max_iter` and `loss_curve_` still falls.
+        Most epochs, which are passes over the training set. A ConvergenceWarning says if all are used up while the
+        loss, on validation data where there are any, still falls by more than 1 % over the last tenth of the epochs.
     weight_decay : "auto" or float, default="auto"
         Strength of the decay of weights (not biases), the same at every batch size. It is decoupled from the gradient,
         as in AdamW: each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS minimises cost +

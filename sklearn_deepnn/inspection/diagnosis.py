@@ -40,7 +40,9 @@ FEW_EPOCHS, MANY_EPOCHS = 5, 50  # that show whether a network learns: where tra
 SQUEEZED = 1e-3  # standard deviations
 WILD = 1000.0  # size of the largest feature over the smallest; size of the largest, or its inverse
 OVERFIT, MEMORISED = 1.5, 0.5  # times the lowest validation cost, times the training cost of that epoch
-UNCHANGED, FALLING = 1e-4, 0.01  # times the baseline loss: over all epochs, over a tenth of them
+UNCHANGED = 1e-4  # times the baseline loss, over all epochs
+FALLING = 0.01  # times the cost, over a tenth of the epochs
+NEGLIGIBLE = 0.02  # times the baseline loss: a cost that is too low to matter
 
 
 def flat_units(A: Array, activation: ActivationLike) -> BoolArray:
@@ -113,6 +115,7 @@ class TrainingFacts:
     is_scaled: bool  # whether the inputs are scaled
     bad_inputs: Sequence[str]  # what `find_bad_inputs` has found
     n_epochs: int  # that this call was allowed, 0 if more calls follow
+    is_used_up: bool  # whether these epochs, and nothing else, ended the call
     costs: Array  # training cost of each epoch of this call
     validation_costs: Array  # validation cost of each epoch, or empty
     best_epoch: int | None  # the one whose weights are kept, if it is not the last
@@ -161,6 +164,7 @@ def gather_facts(
         network=network,
         recipe=recipe,
         n_epochs=n_epochs or 0,
+        is_used_up=state.epoch - first == n_epochs and not state.call.stopped_by,
         costs=np.array(state.history["cost"][first:]),
         validation_costs=np.array(state.history.get("validation_cost", [])[first:]),
         best_epoch=state.best_epoch,
@@ -223,7 +227,8 @@ def diagnose(
     Warns
     -----
     ConvergenceWarning
-        If the fit is useless, unless X and y may be the reason, or `train` has warned already.
+        If the fit is useless, unless X and y may be the reason; or if all epochs were used up while the cost still
+        fell. No second warning follows one of `train`.
     """
     about = {"is_scaled": is_scaled, "bad_inputs": of_inputs}
     facts = gather_facts(state, examples, validation, network, recipe, n_epochs, **about)
@@ -233,6 +238,8 @@ def diagnose(
         for problem in findings(facts, USELESS):
             issue(problem)
             return [problem, *findings(facts, [find_flat_units])]
+    for problem in findings(facts, [find_too_few_epochs]):
+        warn_user(problem, ConvergenceWarning)
     return [*of_inputs, *findings(facts, FINDINGS)]
 
 
@@ -322,18 +329,21 @@ def find_overfitting(facts: TrainingFacts) -> str | None:
 
 
 def find_too_few_epochs(facts: TrainingFacts) -> str | None:
-    """Return a finding if all epochs are used up while the cost still falls."""
+    """Return a finding if all epochs were used up while the cost still fell by more than 1 % in a tenth of them."""
     n_epochs, is_validated = facts.n_epochs, len(facts.validation_costs) == len(facts.costs)
     costs, of = (facts.validation_costs, "validation") if is_validated else (facts.costs, "training")
-    if n_epochs < 2 or len(costs) < n_epochs:
+    if n_epochs < 2 or not facts.is_used_up:
         return None
+    # noise is no fall: means of tenths are compared, of which the last is the lowest, and the last three have fallen
     width = max(n_epochs // 10, 1)
-    before, last = costs[-2 * width : -width].mean(), costs[-width:].mean()
-    # twice the fall for training costs, which fall on where the validation cost does not
-    if not before - last > (2 - is_validated) * FALLING * facts.baseline or last > costs[:-width].min():
+    tenths = costs[n_epochs % width :].reshape(-1, width).mean(axis=1)
+    *_, before, last = tenths
+    is_falling = (-np.diff(tenths[-4:]) > FALLING * tenths[-4:-1]).all()
+    if not is_falling or last > tenths.min() or last < NEGLIGIBLE * facts.baseline:
         return None
     course = f"while the {of} cost still fell, from {before:.3g} to {last:.3g} over the last tenth of the epochs"
-    return f"max_iter={n_epochs} ended training {course}. Try more epochs, or a higher learning_rate."
+    advice = "" if facts.recipe.optimizer.full_batch else f", or {other_rate(facts, 'a higher')}"
+    return f"max_iter={n_epochs} ended training {course}. Try a larger max_iter{advice}."
 
 
 FINDINGS = [find_nothing_learned, find_flat_units, find_overfitting, find_too_few_epochs]

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.inspection.diagnosis import flat_units
 from sklearn_deepnn.network.activations import ACTIVATIONS
 
@@ -26,11 +27,15 @@ def noise(n_samples=400, n_features=5):
 
 
 def report_of(model, X, y, *, warns, **validation):
-    """Fit; check that there was one ConvergenceWarning, which is reported too, or none; return the report."""
+    """Fit; check that there was one ConvergenceWarning, which is reported too, or none; return the report.
+
+    Warnings that the epochs were used up do not count: they have tests of their own, and most tests train briefly.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, y, **validation)
-    caught = [warning for warning in caught if "X_val" not in str(warning.message)]
+    assert all(warning.filename == __file__ for warning in caught)
+    caught = [warning for warning in caught if not re.match("X_val|max_iter=.* ended", str(warning.message))]
     assert [warning.category for warning in caught] == [ConvergenceWarning] * warns
     assert all(str(warning.message) in model.report_ for warning in caught)
     return model.report_
@@ -123,7 +128,7 @@ def test_one_wild_row_that_squeezes_all_features_is_reported():
     X[17] = 1e9
     report = report_of(DeepNNClassifier((32,), random_state=0), X, y, warns=1)
     assert one(report, r"Outliers, such as 1e\+09, .* of feature 0 \(and 29 more\): .*scale_inputs='robust'")
-    assert report_of(DeepNNClassifier((32,), scale_inputs="robust", max_iter=30, random_state=0), X, y, warns=0) == []
+    assert report_of(DeepNNClassifier((32,), scale_inputs="robust", max_iter=600, random_state=0), X, y, warns=0) == []
 
 
 def test_a_blow_up_that_kills_all_units_is_reported_with_its_layers():
@@ -141,9 +146,10 @@ def test_a_training_cost_that_ends_above_the_baseline_loss_is_reported():
 
 
 def test_divergence_is_in_the_report_too():
-    X, y = noise()
-    model = DeepNNClassifier((8,), optimizer="sgd", learning_rate=1e4, batch_size=None, max_iter=15, random_state=0)
-    assert one(report_of(model, 100 * X, y, warns=1), r"diverged: .* Try a lower learning_rate \(it was 10000\)")
+    X, y = WINE
+    model = DeepNNClassifier((8,), optimizer="sgd", learning_rate_schedule=lambda step: 0.1 if step < 9 else 1e4)
+    model.set_params(max_iter=15, random_state=0)
+    assert one(report_of(model, X, y, warns=1), r"diverged: .* The weights of epoch 2 are kept\. Try .* lower rates or")
 
 
 def test_a_warning_of_a_useless_fit_points_at_the_line_that_called_fit():
@@ -265,11 +271,90 @@ def test_overfitting_that_early_stopping_did_not_stop_is_no_lack_of_signal():
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_budget_used_up_too_soon_is_reported(early_stopping):
     model = DeepNNClassifier((16,), max_iter=10, early_stopping=early_stopping, random_state=0)
-    report = report_of(model, *DIGITS, warns=0)
+    with pytest.warns(ConvergenceWarning, match="^max_iter=10 ended training while the") as caught:
+        model.fit(*DIGITS)
+    assert [str(warning.message) for warning in caught] == model.report_
+    assert caught[0].filename == __file__
     curve = model.validation_loss_curve_ if early_stopping else model.loss_curve_
-    found = one(report, r"^max_iter=10 ended training while the (\w+) cost still fell, from (\S+) to (\S+) over")
+    pattern = r"while the (\w+) cost still fell, from (\S+) to (\S+) over .* Try a larger max_iter, or a higher lear"
+    found = one(model.report_, pattern)
     assert found[1] == ("validation" if early_stopping else "training")
     np.testing.assert_allclose([float(found[2]), float(found[3])], curve[-2:], rtol=0.01)
+
+
+USED_UP = {
+    "no hidden layer": (load_iris(return_X_y=True), {"hidden_layer_dims": ()}),
+    "two epochs": (WINE, {"hidden_layer_dims": (16,), "max_iter": 2}),
+    "a scorer": (WINE, {"max_iter": 4, "scoring": "accuracy"}),
+    "L-BFGS": (DIGITS, {"optimizer": "lbfgs", "max_iter": 6}),
+    "resting patience": (DIGITS, {"hidden_layer_dims": (16,), "max_iter": 30, "n_iter_no_change": np.inf}),
+}
+
+
+@pytest.mark.parametrize("case", USED_UP)
+def test_a_cost_that_still_falls_when_the_epochs_are_used_up_is_warned_of(case):
+    (X, y), settings = USED_UP[case]
+    with pytest.warns(ConvergenceWarning) as caught:
+        model = DeepNNClassifier(**settings, random_state=0).fit(X, y)
+    (warning,) = caught
+    pattern = r"max_iter=(\d+) ended training while the \w+ cost still fell, from (\S+) to (\S+) over the last tenth"
+    found = re.match(pattern, str(warning.message))
+    assert int(found[1]) == model.n_iter_
+    assert float(found[3]) < 0.99 * float(found[2])
+    assert str(warning.message) in model.report_
+
+
+def curve_of(*costs):
+    """Return callbacks that replace the costs of the epochs."""
+
+    class Replace(Callback):
+        def on_epoch_end(self, run):
+            run.state.history["cost"][-1] = float(costs[run.state.epoch - run.state.call.first_epoch - 1])
+
+    return [Replace()]
+
+
+NOISE = np.random.default_rng(0).normal(size=(40, 100))
+NOT_FALLING = {
+    "flat": np.ones(100),
+    "slow": 0.9992 ** np.arange(100),
+    "rising": 1 + 0.01 * np.arange(100),
+    "settled": 1 / (1 + np.arange(100.0)) + 0.5,
+    "next to nothing": 0.9 ** np.arange(100.0),
+    "constantly 0": np.zeros(100),
+    **{f"noise {k}": 1 + 0.05 * noise for k, noise in enumerate(NOISE)},
+    **{f"noise of few epochs {k}": 1 + 0.01 * noise[:10] for k, noise in enumerate(NOISE)},
+}
+
+
+@pytest.mark.parametrize("name", NOT_FALLING)
+def test_a_cost_that_falls_no_longer_is_no_cause_for_a_warning(name):
+    costs = NOT_FALLING[name]
+    model = DeepNNClassifier((2,), max_iter=len(costs), n_iter_no_change=np.inf, learning_rate=0.1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_callbacks(*curve_of(*costs)).fit(*WINE)
+    assert not [finding for finding in model.report_ if "max_iter" in finding]
+
+
+@pytest.mark.parametrize("noise", NOISE[:10])
+def test_a_fall_is_found_beneath_noise(noise):
+    model = DeepNNClassifier((2,), max_iter=100, n_iter_no_change=np.inf, learning_rate=0.1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=100 ended training"):
+        model.set_callbacks(*curve_of(*0.99 ** np.arange(100) * (1 + 0.01 * noise))).fit(*WINE)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning_where_more_calls_follow_or_something_else_ended_the_training():
+    X, y = DIGITS
+    model = DeepNNClassifier((16,), max_iter=10, random_state=0).partial_fit(X, y, classes=range(10))
+    model.partial_fit(X, y)
+    stopping = type("Stop", (Callback,), {"on_epoch_end": lambda self, run: run.state.epoch == run.last_epoch})
+    model.set_callbacks(stopping()).fit(X, y)
+    assert (model.n_iter_, model.report_) == (10, [])
+    warm = DeepNNClassifier((16,), max_iter=1, warm_start=True, random_state=0)
+    for _ in range(3):
+        warm.fit(X, y)
 
 
 # What is no finding.
@@ -305,9 +390,8 @@ def test_nothing_is_reported_of_healthy_training(name):
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
 def test_nothing_is_reported_of_unscaled_inputs_of_one_size(scale):
     X, y = StandardScaler().fit_transform(WINE[0]) * scale, WINE[1]
-    assert (
-        report_of(DeepNNClassifier((32,), scale_inputs=None, learning_rate=0.01, random_state=0), X, y, warns=0) == []
-    )
+    model = DeepNNClassifier((32,), scale_inputs=None, learning_rate=0.01, max_iter=600, random_state=0)
+    assert report_of(model, X, y, warns=0) == []
 
 
 def test_nothing_is_reported_of_heavy_tails_rare_events_and_constants():

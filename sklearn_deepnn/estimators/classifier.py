@@ -137,7 +137,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Whether each epoch takes the samples in a new order.
     warm_start : bool, default=False
         Whether `fit` continues the last training, with its weights, optimizer state, random stream and counts, for
-        another `max_iter` epochs. Patience starts anew.
+        another `max_iter` epochs. Patience starts anew. After a fit without it, the optimizer's state starts anew, too.
+        y may lack labels of before: they stay in `classes_`, and their probabilities fall, as nothing shows them any
+        more. (MLPClassifier refuses such y.) Labels that are new are an error.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
         Precision of parameters and computation. "auto": float32 if X is float32, is wide and sparse, or has more
         than 10 000 rows (an ensemble: 1000), unless a feature has a mean of more than 1000 standard deviations, which

@@ -117,6 +117,19 @@ def test_a_warm_start_may_change_the_optimizer():
     assert model.n_iter_ == 5 * (2 + len(OPTIMIZERS))
 
 
+@pytest.mark.parametrize("validation", [{}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_a_class_that_a_warm_start_lacks_stays_and_its_probability_falls(ensemble_size, validation):
+    model = net(warm_start=True, learning_rate=0.05, ensemble_size=ensemble_size, max_iter=20, **validation).fit(X, Y)
+    before, known = model.predict_proba(X), Y < 2
+    model.set_params(class_weight="balanced").fit(X[known], Y[known])
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert model.predict_proba(X)[:, 2].mean() < before[:, 2].mean()
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    with pytest.raises(ValueError, match=r"y must have labels among \[0, 1, 2\], got \[3\]"):
+        model.fit(X, Y + 1)
+
+
 def test_a_warm_start_keeps_its_first_activation():
     model = DeepNNClassifier(optimizer="lbfgs", warm_start=True, max_iter=5, random_state=0).fit(X, Y)
     assert model.set_params(optimizer="adam").fit(X, Y).network_["activation"] == ["relu"]

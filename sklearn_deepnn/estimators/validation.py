@@ -10,7 +10,6 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import check_scoring
 
 from ..checks import check_real, naming, warn_user
@@ -138,10 +137,11 @@ def validator(
         except TypeError:  # the scorer takes no sample_weight, or has another fault, which the second try raises
             sets = [of_set._replace(weights={}) for of_set in sets]
             scores = [score(initial, of_set) for of_set in sets]
+        if not sets:
+            warn_of_undefined(estimator.scoring)
+            return validation_cost
+        mean_score(scores)
     sets = [of_set for of_set, value in zip(sets, scores) if not math.isnan(value)]
-    if not sets:
-        warn_of_undefined(estimator.scoring, any(of_set.lacks_classes for of_set in of_all))
-        return validation_cost
 
     def validate(parameters: Arrays) -> Values:
         values = validation_cost(parameters)
@@ -154,17 +154,18 @@ def validator(
     return validate
 
 
-def warn_of_undefined(scoring: Any, lacks_classes: bool) -> None:
+def warn_of_undefined(scoring: Any) -> None:
     """Warn that a scorer is undefined on all validation data."""
-    why = "which lack a class" if lacks_classes else "where it is nan"
-    message = f"scoring={scoring!r} is undefined on the validation data, {why}. The loss compares epochs instead."
-    warn_user(f"{message} Try a larger validation_fraction, or an X_val with all classes.", UndefinedMetricWarning)
+    problem = f"scoring={scoring!r} is undefined on the validation data, which lack a class"
+    advice = "Try a larger validation_fraction, or an X_val with all classes"
+    warn_user(f"{problem}. The loss compares epochs instead. {advice}.", UserWarning)
 
 
 def mean_score(scores: Iterable[float]) -> float:
-    """Return the mean of scores that are not nan, or nan if all are."""
+    """Return the mean of the scores that are not nan. Raises if all are, or if one is infinite."""
+    scores = list(scores)
     defined = [check_real("scoring", score) for score in scores if not math.isnan(score)]
-    return math.fsum(defined) / len(defined) if defined else math.nan
+    return math.fsum(defined) / len(defined) if defined else check_real("scoring", scores[0])
 
 
 def needs_classes(score: Score, parameters: Arrays, of_set: HeldOut, targets: ClassTargets) -> bool:

@@ -214,8 +214,7 @@ class TrainingState:
     def best_recorded(self, monitor: Monitor) -> tuple[int, Values]:
         """Return the best epoch of the history, counted from 1, and its values; its parameters may not be kept."""
         names = self.newest.keys()
-        monitored = monitored_value({name: np.asarray(self.history[name]) for name in names}, monitor)
-        best = int(np.nan_to_num(monitored, nan=np.inf).argmin())  # a scorer may be undefined in every epoch
+        best = int(np.nanargmin(monitored_value({name: np.asarray(self.history[name]) for name in names}, monitor)))
         return best + 1, {name: self.history[name][best] for name in names}
 
     def adopt(self, optimizer: Optimizer, *, averages: bool) -> None:

@@ -289,10 +289,9 @@ def test_a_bar_of_a_training_that_failed_ends_its_line(error):
 @needs_tqdm
 def test_a_warning_at_the_end_is_not_printed_behind_the_bar(monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", lambda message, category, *_: print(category.__name__))
-    model = net(verbose=1, optimizer="sgd", learning_rate=1e4, batch_size=None, scale_inputs=None, max_iter=15)
     with terminal() as screen, warnings.catch_warnings():
         warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(100 * X, Y)
+        net(verbose=1, weight_init="zeros", max_iter=15).fit(X, Y)
     bar, warning, *_, outcome = lines_on(screen)
     assert bar.startswith("15/15 |#")
     assert warning == "ConvergenceWarning"

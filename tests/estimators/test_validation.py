@@ -24,7 +24,6 @@ from estimator_cases import (
     with_entry,
 )
 from reference import assert_same
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV
 
@@ -332,7 +331,7 @@ def test_where_a_scorer_is_undefined_the_loss_decides_and_one_warning_says_so(ki
     y, given = targets(kind), {"X_val": X, "y_val": without_a_class(kind)}
     settings = {"max_iter": 30, "learning_rate": 0.1, "tol": 0.01}
     model = net(scoring=scoring, n_iter_no_change=3, **settings)
-    with pytest.warns(UndefinedMetricWarning) as caught:
+    with pytest.warns(UserWarning, match="is undefined on") as caught:
         model.fit(X, y, **given)
     assert len(caught) == 1
     assert re.match(f"scoring='{scoring}' is undefined on .*lack a class.* The loss", str(caught[0].message))
@@ -368,34 +367,37 @@ def test_a_rare_class_does_not_lose_the_fits_of_a_cross_validation(scoring):
     y = np.where(np.arange(90) % 15 == 0, 2, Y % 2)
     search = GridSearchCV(net(ensemble_size=4, early_stopping=True, scoring=scoring), {"max_iter": [1, 2]}, cv=3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.simplefilter("ignore", UserWarning)
         assert np.isfinite(search.fit(X, y).cv_results_["mean_test_score"]).all()
 
 
 def test_a_single_class_leaves_the_loss():
-    with pytest.warns(UndefinedMetricWarning, match="The loss compares epochs"):
+    with pytest.warns(UserWarning, match="The loss compares epochs"):
         assert net(scoring="roc_auc", early_stopping=True).fit(X, np.zeros(90)).n_iter_ == 5
 
 
 @pytest.mark.parametrize("monitor", ["auto", "validation_score"])
 def test_early_stopping_by_an_undefined_score_goes_by_the_loss(monitor):
     model = net(scoring="roc_auc", max_iter=40).set_callbacks(EarlyStopping(monitor, patience=2, min_delta=0.1))
-    with pytest.warns(UndefinedMetricWarning, match="The loss compares epochs"):
+    with pytest.warns(UserWarning, match="The loss compares epochs"):
         model.fit(X, targets("binary"), X_val=X, y_val=without_a_class("binary"))
     assert model.best_iter_ == 1 + np.argmin(model.validation_loss_curve_)
 
 
-def test_a_scorer_that_is_always_nan_leaves_the_loss():
+def test_a_scorer_that_is_nan_on_data_with_all_classes_is_an_error_before_training(earlier, no_training):
+    no_training()
     scorer = make_scorer(lambda y_true, y_pred: math.nan)
-    with pytest.warns(UndefinedMetricWarning, match="where it is nan"):
-        net(scoring=scorer, early_stopping=True).fit(X, Y)
+    for y_val in (Y, without_a_class("multiclass")):
+        with pytest.raises(ValueError, match=r"scoring must be a number in .*, got nan"):
+            earlier[0].set_params(scoring=scorer).fit(X, Y, X_val=X, y_val=y_val)
+    assert_untouched(earlier)
 
 
-def test_an_epoch_without_a_defined_score_is_not_the_best():
-    values = iter([0.5, 0.7, math.nan, 0.6, math.nan, 0.4])
-    model = net(scoring=make_scorer(lambda y_true, y_pred: next(values)), early_stopping=True).fit(X, Y)
-    np.testing.assert_array_equal(model.validation_scores_, [0.7, math.nan, 0.6, math.nan, 0.4])
-    assert model.best_iter_ == 1
+def test_a_member_whose_score_is_nan_in_an_epoch_is_left_out_of_its_mean():
+    values = iter([0.5, 0.5, 0.7, math.nan, 0.6, 0.8])
+    settings = {"ensemble_size": 2, "early_stopping": True, "max_iter": 2}
+    model = net(scoring=make_scorer(lambda y_true, y_pred: next(values)), **settings).fit(X, Y)
+    np.testing.assert_allclose(model.validation_scores_, [0.7, 0.7])
 
 
 def broken(y_true, y_pred):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-from .checks import allow_underflow, check_integer, reject
+from .checks import check_integer, reject
 from .estimators.base import BaseDeepNN, starting_point
 from .network.architecture import Network
 from .network.losses import compute_cost
@@ -20,7 +20,6 @@ from .typing import Array, MatrixLike
 STEPS = (1e-5, 1e-6, 1e-7)
 
 
-@allow_underflow
 def check_gradient(
     estimator_or_network: BaseDeepNN | Network,
     X: MatrixLike,

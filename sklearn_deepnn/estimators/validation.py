@@ -114,11 +114,9 @@ Score: TypeAlias = Callable[[Arrays, HeldOut], float]  # of parameters for unsca
 def validator(
     estimator: Any, validation: Examples | None, network: Network, targets: ClassTargets, initial: Arrays
 ) -> Validate | None:
-    """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters.
-
-    A scorer that needs all classes is undefined on data that lack one. Such data are left out of the mean over the
-    members of an ensemble. If the scorer is undefined on all validation data, the loss replaces it, with a warning.
-    """
+    """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters."""
+    # Data without some class, on which the scorer is therefore undefined, are left out of the mean over the members of
+    # an ensemble. Where no data are left, the loss replaces the scorer, with a warning.
     if validation is None:
         return None
 

@@ -151,16 +151,13 @@ def train(
 
 
 class Rollback:
-    """The state before an epoch, which an error or Ctrl-C during the epoch returns to. A context manager.
-
-    Of all these states, that before the epoch of the lowest cost stays, to return to after a divergence.
-    """
+    """The state before an epoch, which an error or Ctrl-C during the epoch returns to. A context manager."""
 
     def __init__(self, state: TrainingState, *, continues: bool) -> None:
         self.state, self.continues = state, continues
         self.snapshot: dict[str, Any] | None = None
         self.current: Parameters | None = None
-        self.lowest: Best | None = None
+        self.lowest: Best | None = None  # the parameters before the epoch of the lowest cost, in case of divergence
         self.lowest_cost = math.inf
 
     def keep(self) -> None:
@@ -233,12 +230,10 @@ class Failure(NamedTuple):
 def find_failure(
     state: TrainingState, best: Best | None, probe: Examples, network: Network, recipe: Recipe, *, finished: bool
 ) -> Failure | None:
-    """Return what went wrong, with what to try, if training has diverged or ends with a very high cost.
-
-    A training has diverged if it became worse than its start and than predicting the class frequencies, or if it blew
-    up and left a constant network. The best epoch is returned to if it is better than either. A very high cost that has
-    fallen since the start is of a training that has only begun.
-    """
+    """Return what went wrong, with what to try, if training has diverged or ends with a very high cost."""
+    # A training has diverged if it became worse than its start and than predicting the class frequencies, or if it blew
+    # up and left a constant network. The best epoch is returned to if it is better than either. A very high cost that
+    # has fallen since the start is of a training that has only begun.
     n_outputs, first = network.layer_dims[-1], state.call.first_epoch
     uniform = n_outputs * math.log(2) if network.loss == "binary_cross_entropy" else math.log(n_outputs)
     cost = mean_cost(probe, state.parameters, network) if state.is_finite else math.nan

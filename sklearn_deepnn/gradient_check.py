@@ -69,30 +69,31 @@ def check_gradient(
         check_integer("max_entries", max_entries, 1)
     if not isinstance(estimator_or_network, (BaseDeepNN, Network)):
         reject("estimator_or_network", "a DeepNNClassifier or a Network", estimator_or_network)
-    network, parameters, batch, weight_decay = problem_of(estimator_or_network, X, y, sample_weight, random_state)
-    grads, weight = parameters.gradients(), batch.sample_weight
+    with np.errstate(under="ignore"):
+        network, parameters, batch, weight_decay = problem_of(estimator_or_network, X, y, sample_weight, random_state)
+        grads, weight = parameters.gradients(), batch.sample_weight
 
-    def forward() -> tuple[Array, list[Any]]:
-        rng = np.random.default_rng(random_state)  # the same units drop out each time
-        return model_forward(batch.A0, parameters, network, training=True, rng=rng, sample_weight=weight)
+        def forward() -> tuple[Array, list[Any]]:
+            rng = np.random.default_rng(random_state)  # the same units drop out each time
+            return model_forward(batch.A0, parameters, network, training=True, rng=rng, sample_weight=weight)
 
-    def cost() -> float:
+        def cost() -> float:
+            AL, caches = forward()
+            cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
+            return cost * network.ensemble_size + l2_penalty(parameters.weights, weight_decay)
+
         AL, caches = forward()
-        cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
-        return cost * network.ensemble_size + l2_penalty(parameters.weights, weight_decay)
-
-    AL, caches = forward()
-    model_backward(AL, batch.Y, caches, network, sample_weight=weight, out=grads)
-    grads.vector[: parameters.weights.size] += l2_gradient(parameters.weights, weight_decay)
-    rng, errors = np.random.default_rng(random_state), []
-    # where the exact gradient is 0 (by symmetry, or under a normalisation), only rounding would be compared
-    floor = max(1e-3 * np.linalg.norm(grads.vector), np.finfo(float).tiny)
-    for name, dW in grads.items():
-        entries, W = rng.permutation(dW.size)[:max_entries], parameters[name.removeprefix("d")].reshape(-1)
-        analytic = dW.ravel()[entries]
-        numeric = np.array([slope(cost, W, i, exact) for i, exact in zip(entries, analytic)])
-        size = np.linalg.norm(numeric) + np.linalg.norm(analytic)
-        errors.append(np.linalg.norm(numeric - analytic) / max(size, floor))
+        model_backward(AL, batch.Y, caches, network, sample_weight=weight, out=grads)
+        grads.vector[: parameters.weights.size] += l2_gradient(parameters.weights, weight_decay)
+        rng, errors = np.random.default_rng(random_state), []
+        # where the exact gradient is 0 (by symmetry, or under a normalisation), only rounding would be compared
+        floor = max(1e-3 * np.linalg.norm(grads.vector), np.finfo(float).tiny)
+        for name, dW in grads.items():
+            entries, W = rng.permutation(dW.size)[:max_entries], parameters[name.removeprefix("d")].reshape(-1)
+            analytic = dW.ravel()[entries]
+            numeric = np.array([slope(cost, W, i, exact) for i, exact in zip(entries, analytic)])
+            size = np.linalg.norm(numeric) + np.linalg.norm(analytic)
+            errors.append(np.linalg.norm(numeric - analytic) / max(size, floor))
     return float(max(errors))
 
 

@@ -239,7 +239,7 @@ def diagnose(
             issue(problem)
             return [problem, *findings(facts, [find_flat_units])]
     for problem in findings(facts, [find_too_few_epochs]):
-        warn_user(problem, ConvergenceWarning)
+        issue(problem)
     return [*of_inputs, *findings(facts, FINDINGS)]
 
 

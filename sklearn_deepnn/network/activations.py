@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.special import expit, ndtr
 
-from ..checks import allow_underflow, check_real, closest_choice, reject
+from ..checks import check_real, closest_choice, reject
 from ..typing import Array
 
 LEAKY_RELU_SLOPE = 0.01
@@ -47,54 +47,46 @@ def relu_backward(dA: Array, cache: Array) -> Array:
     return dZ
 
 
-@allow_underflow
 def leaky_relu(Z: Array) -> tuple[Array, Array]:
     """Rectify with a small negative slope: A = max(Z, 0.01 Z)."""
     A = np.maximum(Z, LEAKY_RELU_SLOPE * Z)
     return A, A
 
 
-@allow_underflow
 def leaky_relu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `leaky_relu`: dZ = dA where A > 0, else 0.01 dA."""
     # sign and maximum are vectorized; np.where takes six times as long
     return dA * np.maximum(np.sign(cache), LEAKY_RELU_SLOPE)
 
 
-@allow_underflow
 def elu(Z: Array) -> tuple[Array, Array]:
     """Apply the exponential linear unit: A = Z where Z > 0, else exp(Z) - 1 (Clevert et al. (2016), ICLR)."""
     A = np.maximum(Z, 0) + np.expm1(np.minimum(Z, 0))
     return A, A
 
 
-@allow_underflow
 def elu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `elu`: dZ = dA where A > 0, else dA (A + 1)."""
     return dA * (np.minimum(cache, 0) + 1)
 
 
-@allow_underflow
 def selu(Z: Array) -> tuple[Array, Array]:
     """Apply the scaled exponential linear unit: A = scale (Z where Z > 0, else alpha (exp(Z) - 1))."""
     A = SELU_SCALE * (np.maximum(Z, 0) + SELU_ALPHA * np.expm1(np.minimum(Z, 0)))
     return A, A
 
 
-@allow_underflow
 def selu_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `selu`: dZ = scale dA where A > 0, else dA (A + scale alpha)."""
     return dA * np.where(cache > 0, SELU_SCALE, cache + SELU_SCALE * SELU_ALPHA)
 
 
-@allow_underflow
 def gelu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Multiply by the normal distribution function: A = Z Phi(Z) (Hendrycks, Gimpel (2016), arXiv:1606.08415)."""
     Phi = ndtr(Z)  # exact, not the tanh approximation
     return Z * Phi, (Z, Phi)
 
 
-@allow_underflow
 def gelu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `gelu`: dZ = dA (Phi(Z) + Z phi(Z))."""
     Z, Phi = cache
@@ -103,7 +95,6 @@ def gelu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     return dA * (Phi + Z * phi)
 
 
-@allow_underflow
 def silu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Multiply by the sigmoid: A = Z sigmoid(Z), also named swish (Ramachandran et al. (2017), arXiv:1710.05941)."""
     half = 0.5 * Z
@@ -112,7 +103,6 @@ def silu(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     return half * T, (half, T)
 
 
-@allow_underflow
 def silu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `silu`: dZ = dA S (1 + Z (1 - S)), S = sigmoid(Z)."""
     half, T = cache
@@ -125,54 +115,46 @@ def silu_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     return slope
 
 
-@allow_underflow
 def mish(Z: Array) -> tuple[Array, tuple[Array, Array]]:
     """Multiply by the tanh of the softplus: A = Z tanh(log(1 + exp(Z))) (Misra (2020), "Mish", BMVC)."""
     T = np.tanh(softplus(Z)[0])
     return Z * T, (Z, T)
 
 
-@allow_underflow
 def mish_backward(dA: Array, cache: tuple[Array, Array]) -> Array:
     """Backpropagate through `mish`: dZ = dA (T + Z (1 - T^2) sigmoid(Z)), T = tanh(softplus(Z))."""
     Z, T = cache
     return dA * (T + Z * (1 - T * T) * expit(Z))
 
 
-@allow_underflow
 def softplus(Z: Array) -> tuple[Array, Array]:
     """Smooth the rectifier: A = log(1 + exp(Z))."""
     A = np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))  # the argument of exp is never positive: no overflow
     return A, A
 
 
-@allow_underflow
 def softplus_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `softplus`: dZ = dA sigmoid(Z) = dA (1 - exp(-A))."""
     return dA * -np.expm1(-cache)
 
 
-@allow_underflow
 def tanh(Z: Array) -> tuple[Array, Array]:
     """Apply the hyperbolic tangent: A = tanh(Z)."""
     A = np.tanh(Z)
     return A, A
 
 
-@allow_underflow
 def tanh_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `tanh`: dZ = dA (1 - A^2)."""
     return dA * (1 - cache * cache)
 
 
-@allow_underflow
 def sigmoid(Z: Array) -> tuple[Array, Array]:
     """Apply the logistic function: A = 1 / (1 + exp(-Z))."""
     A = expit(Z)
     return A, A
 
 
-@allow_underflow
 def sigmoid_backward(dA: Array, cache: Array) -> Array:
     """Backpropagate through `sigmoid`: dZ = dA A (1 - A)."""
     return dA * cache * (1 - cache)

@@ -8,12 +8,10 @@ its probability), 0 for the other outputs. `loss` is a name in `LOSSES`.
 import numpy as np
 from scipy.special import log_expit
 
-from ..checks import allow_underflow
 from ..typing import Array
 from .losses import LOSSES, log_softmax
 
 
-@allow_underflow
 def joint_logits(ZL: Array, loss: str) -> Array:
     """Return the logits (n_L, m) of the members' mean probability (Lakshminarayanan et al. (2017), NeurIPS)."""
     if ZL.ndim == 2:
@@ -30,7 +28,6 @@ def _log_sum(log_P: Array) -> Array:
     return largest + np.log(np.exp(log_P - largest).sum(axis=0))
 
 
-@allow_underflow
 def joint_logits_gradient(ZL: Array, D: Array, loss: str) -> Array:
     """Return the gradient of the selected joint logits with respect to the members' logits."""
     if ZL.ndim == 2:
@@ -46,7 +43,6 @@ def joint_logits_gradient(ZL: Array, D: Array, loss: str) -> Array:
     return weighted_gradient(D) - weighted_gradient(-D) if loss == "binary_cross_entropy" else weighted_gradient(D)
 
 
-@allow_underflow
 def probability_gradient(ZL: Array, D: Array, loss: str) -> Array:
     """Return the gradient of the selected probabilities, or of the members' mean, with respect to the logits."""
     P = np.exp(LOSSES[loss].log_probability(ZL, D))

@@ -324,7 +324,3 @@ def fold_batch_norm(parameters: Arrays) -> Arrays:
         else:
             folded |= {name.W: W, name.b: parameters[name.b]}
     return folded
-
-
-# not decorated above, so that inspect.getsource begins with the function that a student looks for
-model_forward, model_backward = allow_underflow(model_forward), allow_underflow(model_backward)

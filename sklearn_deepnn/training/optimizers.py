@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 
-from ..checks import allow_underflow, argument_names, check_flag, check_integer, check_real
+from ..checks import argument_names, check_flag, check_integer, check_real
 from ..typing import Array, Arrays, State
 
 Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
@@ -126,8 +126,7 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
     """
     if isinstance(parameters, dict):
         trained = {name: W for name, W in parameters.items() if "d" + name in grads}
-        with np.errstate(under="ignore"):
-            stepped = {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in trained.items()}
+        stepped = {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in trained.items()}
         return {**parameters, **stepped}
     return np.subtract(parameters, learning_rate * grads, out=out)
 
@@ -173,7 +172,6 @@ class SGD(Optimizer):
         """Return the state before the first step: {"v"}, or {} without momentum."""
         return {"v": np.zeros_like(parameters)} if self.momentum else {}
 
-    @allow_underflow
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["v"]."""
         direction = grads
@@ -229,7 +227,6 @@ class RMSprop(Optimizer):
         """Return the state before the first step: {"v"}."""
         return {"v": np.zeros_like(parameters)}
 
-    @allow_underflow
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["v"]."""
         v, scale = state["v"], (1 - self.rho) ** 0.5
@@ -281,7 +278,6 @@ class Adam(Optimizer):
         """Return the state before the first step: {"t", "m", "v"}."""
         return {"t": 0, "m": np.zeros_like(parameters), "v": np.zeros_like(parameters)}
 
-    @allow_underflow
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
         size, scale = self.move_averages(grads, state)
@@ -328,7 +324,6 @@ class NAdam(Adam):
     >>> model = DeepNNClassifier((64,), optimizer=NAdam(beta_2=0.99))
     """
 
-    @allow_underflow
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
         size, scale = self.move_averages(grads, state)
@@ -381,7 +376,6 @@ class LBFGS(Optimizer):
         """Return the state before the first step: {"steps", "changes", "converged"}."""
         return {"steps": [], "changes": [], "converged": False}
 
-    @allow_underflow
     def update(
         self, parameters: Array, grads: Array, state: State, learning_rate: float, *, objective: Objective
     ) -> None:

@@ -1,12 +1,13 @@
-"""Learn from a Parquet data set that is never in memory as a whole: row groups, through `partial_fit`.
+"""Learn from a Parquet data set that is never in memory as a whole, by `partial_fit`.
 
-The example writes a synthetic data set of several row groups. The label says whether two of the twenty columns
-lie on the same side of their means; a twentieth of the labels are wrong. One row group is kept for validation. Each
-pass takes the others in a new order, two at a time, which mixes rows that are far apart; `partial_fit` shuffles within
+The example writes a synthetic data set of several row groups. The label says whether
+two of the twenty columns lie on the same side of their means; a twentieth of the labels
+are wrong. One row group is kept for validation. Each pass takes the others in a new
+order, two at a time, which mixes rows that are far apart; `partial_fit` shuffles within
 the two. The pass with the lowest cross-entropy is kept.
 
-    python examples/parquet_stream.py                # 40 row groups of 50 000 rows, half a minute
-    python examples/parquet_stream.py --groups 400   # ten times the data, in the same memory
+    python examples/parquet_stream.py               # 40 row groups, half a minute
+    python examples/parquet_stream.py --groups 400  # ten times the data, same memory
 """
 
 import argparse
@@ -26,10 +27,12 @@ AT_ONCE = 2  # row groups in memory
 
 
 def peak_memory():
-    """Return the peak memory of this process in kB, or None if the system is not Linux."""
+    """Return the peak memory of this process in kB; None if it is not on Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
+    return next(
+        (int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None
+    )
 
 
 def draw_rows(n_rows, rng):
@@ -49,9 +52,14 @@ def write_rows(path, n_groups, n_rows):
 
 
 def labels_in(file):
-    """Return all labels of a file; only the labels of one row group are in memory at a time."""
-    groups = (file.read_row_group(number, columns=["label"]) for number in range(file.num_row_groups))
-    return sorted(set().union(*(group["label"].unique().to_pylist() for group in groups)))
+    """Return all labels of a file, read from one row group at a time."""
+    groups = (
+        file.read_row_group(number, columns=["label"])
+        for number in range(file.num_row_groups)
+    )
+    return sorted(
+        set().union(*(group["label"].unique().to_pylist() for group in groups))
+    )
 
 
 def read_rows(file, numbers):
@@ -61,7 +69,7 @@ def read_rows(file, numbers):
 
 
 def learn(file, model_path, n_passes):
-    """Train on all row groups but the last; save the network of the best pass, and return that pass's number."""
+    """Train on all row groups but the last, save the best pass, return its number."""
     numbers = np.arange(file.num_row_groups - 1)
     n_calls = n_passes * -(-len(numbers) // AT_ONCE)
     network = DeepNNClassifier(
@@ -78,9 +86,16 @@ def learn(file, model_path, n_passes):
     for n in range(1, n_passes + 1):
         order = rng.permutation(numbers)
         for start in range(0, len(order), AT_ONCE):
-            network.partial_fit(*read_rows(file, order[start : start + AT_ONCE].tolist()), classes=classes)
+            network.partial_fit(
+                *read_rows(file, order[start : start + AT_ONCE].tolist()),
+                classes=classes,
+            )
         costs.append(log_loss(y_val, network.predict_proba(X_val)))
-        print(f"pass {n}: validation cost {costs[-1]:.4f}, accuracy {network.score(X_val, y_val):.4f}", flush=True)
+        print(
+            f"pass {n}: validation cost {costs[-1]:.4f}, "
+            f"accuracy {network.score(X_val, y_val):.4f}",
+            flush=True,
+        )
         if costs[-1] == min(costs):
             joblib.dump(network, model_path)
     return int(np.argmin(costs)) + 1
@@ -89,12 +104,16 @@ def learn(file, model_path, n_passes):
 def main():
     """Write the data set, learn from it, and print the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--groups", type=int, default=40, help="row groups to write, at least 2")
+    parser.add_argument(
+        "--groups", type=int, default=40, help="row groups to write, at least 2"
+    )
     parser.add_argument("--rows", type=int, default=50_000, help="rows of each")
     parser.add_argument("--passes", type=int, default=3, help="over the data set")
     arguments = parser.parse_args()
     if arguments.groups < 2:
-        parser.error("--groups: must be at least 2, one to learn from and one to validate")
+        parser.error(
+            "--groups: must be at least 2, one to learn from and one to validate"
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         path, model_path = Path(folder, "rows.parquet"), Path(folder, "best.joblib")
@@ -102,7 +121,8 @@ def main():
         with pq.ParquetFile(path) as file:
             n_bytes = 4 * N_COLUMNS * file.metadata.num_rows
             print(
-                f"{file.metadata.num_rows} rows in {file.num_row_groups} row groups, {n_bytes / 1e6:.0f} MB of numbers"
+                f"{file.metadata.num_rows} rows in {file.num_row_groups} row groups, "
+                f"{n_bytes / 1e6:.0f} MB of numbers"
             )
             best = learn(file, model_path, arguments.passes)
         network = joblib.load(model_path)

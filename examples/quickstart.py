@@ -1,12 +1,13 @@
-"""From two raw tables to a saved model: fit, search, test, save, and load in another process.
+"""From two raw tables to a saved model: fit, search, test, save, load elsewhere.
 
-The data are the breast cancer and the digits data of scikit-learn. The example fits a `DeepNNClassifier` with its
-defaults. Then it searches the hidden layers and the learning rate of a single network, by cross-validation in two
-processes. It tests both models on unseen data. It saves the second with joblib, and another process loads it and
-predicts.
+The data are the breast cancer and the digits data of scikit-learn. The example fits a
+`DeepNNClassifier` with its defaults. Then it searches, by cross-validation in two
+processes, whether a single network of some hidden layers and learning rate is better
+than the defaults. It tests both models on unseen data. It saves the best of the search
+with joblib, and another process loads it and predicts.
 
     python examples/quickstart.py            # both, less than a minute on two cores
-    python examples/quickstart.py --quick    # breast cancer and a small search, a few seconds
+    python examples/quickstart.py --quick    # breast cancer, small search, seconds
 """
 
 import argparse
@@ -38,15 +39,24 @@ np.save(probabilities_file, model.predict_proba(np.load(samples_file)))
 
 
 def search_network(X, y, hidden_layer_dims, learning_rates):
-    """Return a fitted GridSearchCV over networks."""
-    grid = {"hidden_layer_dims": hidden_layer_dims, "learning_rate": learning_rates}
-    return GridSearchCV(DeepNNClassifier(random_state=0), grid, cv=5, n_jobs=2).fit(X, y)
+    """Return a fitted GridSearchCV over the defaults and over single networks."""
+    defaults = {"hidden_layer_dims": ["auto"], "learning_rate": ["auto"]}
+    single = {
+        "hidden_layer_dims": hidden_layer_dims,
+        "learning_rate": learning_rates,
+        "early_stopping": [True],
+    }
+    network = DeepNNClassifier(max_iter=500, random_state=0)
+    return GridSearchCV(network, [defaults, single], cv=5, n_jobs=2).fit(X, y)
 
 
 def print_accuracy(label, model, X, y):
     """Print how many test samples a model classifies correctly."""
     n_right = np.count_nonzero(model.predict(X) == y)
-    print(f"  {label:26}{n_right} of {len(y)} right, accuracy {n_right / len(y):.3f}", flush=True)
+    print(
+        f"  {label:26}{n_right} of {len(y)} right, accuracy {n_right / len(y):.3f}",
+        flush=True,
+    )
 
 
 def print_search(search):
@@ -54,19 +64,33 @@ def print_search(search):
     print("    hidden layers   learning rate   accuracy in CV   fit time")
     tried = search.cv_results_
     for i, setting in enumerate(tried["params"]):
-        dims = ", ".join(map(str, setting["hidden_layer_dims"])) or "none"
-        accuracy = f"{tried['mean_test_score'][i]:.3f} ± {tried['std_test_score'][i]:.3f}"
-        rate, seconds = setting["learning_rate"], tried["mean_fit_time"][i]
+        dims, rate = setting["hidden_layer_dims"], setting["learning_rate"]
+        dims = "the defaults" if dims == "auto" else ", ".join(map(str, dims))
+        rate = "" if rate == "auto" else f"{rate:.3f}"
+        mean, deviation = tried["mean_test_score"][i], tried["std_test_score"][i]
+        seconds = tried["mean_fit_time"][i]
         mark = "   <- best" if i == search.best_index_ else ""
-        print(f"    {dims:13}   {rate:13.3f}   {accuracy:>14}   {seconds:6.2f} s{mark}")
+        print(
+            f"    {dims:13}   {rate:>13}   {mean:6.3f} ± {deviation:5.3f}   "
+            f"{seconds:6.2f} s{mark}"
+        )
 
 
 def predict_in_second_process(model, X, folder):
-    """Save a model, load it in a second process, and return the second process's predictions for X."""
-    model_file, samples_file, probabilities_file = (folder / name for name in ("model.joblib", "X.npy", "proba.npy"))
+    """Return what a second process predicts for X by the saved model, and its size."""
+    model_file, samples_file, probabilities_file = (
+        folder / name for name in ("model.joblib", "X.npy", "proba.npy")
+    )
     joblib.dump(model, model_file)
     np.save(samples_file, X)
-    command = [sys.executable, "-c", SECOND_PROCESS, model_file, samples_file, probabilities_file]
+    command = [
+        sys.executable,
+        "-c",
+        SECOND_PROCESS,
+        model_file,
+        samples_file,
+        probabilities_file,
+    ]
     subprocess.run(command, check=True)
     return np.load(probabilities_file), model_file.stat().st_size
 
@@ -74,14 +98,19 @@ def predict_in_second_process(model, X, folder):
 def run(title, load, hidden_layer_dims, learning_rates):
     """Run all steps for one data set."""
     X, y = load(return_X_y=True)
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
-    n_settings = len(hidden_layer_dims) * len(learning_rates)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.25, stratify=y, random_state=0
+    )
+    n_settings = 1 + len(hidden_layer_dims) * len(learning_rates)
     print(f"\n{title}: {len(X)} samples, {X.shape[1]} features, {len(set(y))} classes")
     start = time.perf_counter()
     default = DeepNNClassifier(random_state=0).fit(X_train, y_train)
     print(f"\n  {'The defaults, fitted in':26}{time.perf_counter() - start:.1f} s")
     print_accuracy("On the test set", default, X_test, y_test)
-    print(f"\n  Searching {n_settings} settings, 5 fits each, in two processes ...\n", flush=True)
+    print(
+        f"\n  Searching {n_settings} settings, 5 fits each, in two processes ...\n",
+        flush=True,
+    )
     start = time.perf_counter()
     search = search_network(X_train, y_train, hidden_layer_dims, learning_rates)
     print_search(search)
@@ -94,21 +123,30 @@ def run(title, load, hidden_layer_dims, learning_rates):
     if not np.array_equal(probabilities, best.predict_proba(X_test)):
         sys.exit("The second process predicts other probabilities than this one.")
     print(f"  {'Saved with joblib':26}{n_bytes / 1000:.0f} kB")
-    print(f"  {'Loaded by a 2nd process':26}the same {probabilities.size} probabilities, to the last bit", flush=True)
+    print(
+        f"  {'Loaded by a 2nd process':26}"
+        f"the same {probabilities.size} probabilities, to the last bit",
+        flush=True,
+    )
 
 
 def main():
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="breast cancer and a small search only")
+    parser.add_argument(
+        "--quick", action="store_true", help="breast cancer and a small search only"
+    )
     quick = parser.parse_args().quick
 
-    print(f"sklearn_deepnn {sklearn_deepnn.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}")
+    print(
+        f"sklearn_deepnn {sklearn_deepnn.__version__}, "
+        f"scikit-learn {sklearn.__version__}, NumPy {np.__version__}"
+    )
     if quick:
-        run("Breast cancer", load_breast_cancer, [(), (32,)], [0.003, 0.01])
+        run("Breast cancer", load_breast_cancer, [(32,)], [0.003, 0.01])
         return
     for title, load in ("Breast cancer", load_breast_cancer), ("Digits", load_digits):
-        run(title, load, [(), (64,), (64, 32)], [0.001, 0.003, 0.01])
+        run(title, load, [(64,), (64, 32)], [0.003, 0.01, 0.03])
 
 
 if __name__ == "__main__":

@@ -87,16 +87,47 @@ def test_quickstart_searches_saves_and_predicts_the_same_in_a_second_process():
 
 
 def test_a_mixed_table_is_refused_as_it_is_and_learned_behind_encoders():
-    output = output_of(run_example("mixed_table.py", "--quick"))
-    assert "442 patients, 10 columns, 121 missing values" in output
-    refused = " ".join(re.search(r"^The table as it is: (.*?)\n ?\n", output, re.MULTILINE | re.DOTALL)[1].split())
-    assert refused.startswith("X must have numbers in every column, got text or categories in columns 'sex', 'weight'")
-    assert "missing values (Input X contains NaN) in columns 'bp', 's5', which SimpleImputer" in refused
-    assert re.search(r"^  hidden_layer_dims +\d+(-\d+)*$", output, re.MULTILINE)
-    cost, area, accuracy = numbers_in(r"^network, searched +([\d.]+) +([\d.]+) +([\d.]+)$", output)[0]
+    output = output_of(run_example("plot_mixed_table.py"))
+    refused, _, table = output.partition(" log loss ")
+    for column in ("sex", "weight", "age", "bp", "s5"):
+        assert f"'{column}'" in refused
+    rows = re.findall(r"^(\w[\w ]*?) {2,}([\d.]+) {2,}([\d.]+) {2,}([\d.]+)$", table, re.MULTILINE)
+    scores = {name: np.array(numbers, float) for name, *numbers in rows}
+    assert scores.keys() == {"network", "logistic regression", "gradient boosting"}
+    cost, area, accuracy = scores["network"]
     assert cost < 0.6
     assert area > 0.75
     assert accuracy > 0.65
+
+
+def test_a_search_does_not_end_below_the_defaults_in_its_grid():
+    output = output_of(run_example("plot_search.py"))
+    tried = re.findall(r"^(auto|\(.*?\)) +\S+ +([\d.]+) ± [\d.]+$", output, re.MULTILINE)
+    assert len(tried) == 7
+    costs = [float(cost) for _, cost in tried]
+    assert costs == sorted(costs)
+    assert costs[0] <= float(dict(tried)["auto"])
+    tested = dict(re.findall(r"^(defaults|best) .* ([\d.]+)$", output, re.MULTILINE))
+    assert float(tested["best"]) < float(tested["defaults"]) < 0.1
+
+
+def test_a_large_table_is_learned_in_little_memory_and_almost_as_well_as_possible():
+    output = output_of(run_example("plot_large_table.py"))
+    rows = re.findall(r"^(float32|float64|best possible) .* ([\d.]+) +([\d.]+)$", output, re.MULTILINE)
+    measured = {name: (float(accuracy), float(cost)) for name, accuracy, cost in rows}
+    accuracy, cost = measured["best possible"]
+    for dtype in ("float32", "float64"):
+        assert accuracy - 0.02 < measured[dtype][0]
+        assert cost < measured[dtype][1] < cost + 0.03
+    assert numbers_in(r"A fit takes (\d+) MB", output)[0] < 20  # as X, of which no copy is made
+
+
+def test_the_probabilities_of_the_defaults_are_the_best_calibrated_on_overlapping_classes():
+    output = output_of(run_example("plot_calibration.py"))
+    rows = re.findall(r"^(\w.*?) {2,}([\d.]+) {2,}([\d.]+) {2,}[\d.]+$", output, re.MULTILINE)
+    costs, errors = ({row[0]: float(row[n]) for row in rows} for n in (1, 2))
+    assert len(rows) == 4
+    assert min(costs, key=costs.get) == min(errors, key=errors.get) == "DeepNNClassifier"
 
 
 def memory_of(name, option, n_parts):
@@ -242,9 +273,12 @@ def test_watching_a_fit_runs_without_matplotlib(without):
     assert "No plot: matplotlib is not installed" in output
 
 
-@pytest.mark.parametrize("name", ["plot_read_an_overfit.py", "plot_what_a_hidden_layer_sees.py"])
+PICTURES = ["calibration", "large_table", "mixed_table", "read_an_overfit", "search", "what_a_hidden_layer_sees"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_examples_that_are_pictures_ask_for_matplotlib_in_a_line(name, without):
-    finished = run_example(name, python_path=[without("matplotlib")])
+    finished = run_example(f"plot_{name}.py", python_path=[without("matplotlib")])
     assert finished.returncode == 1
     assert not finished.stdout
     assert finished.stderr == "This example draws, which needs matplotlib: python -m pip install matplotlib\n"

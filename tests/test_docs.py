@@ -15,6 +15,7 @@ from test_architecture import LEVELS, ORDER
 import sklearn_deepnn
 import sklearn_deepnn.callbacks
 from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.estimators import defaults
 from sklearn_deepnn.training.schedules import inverse_scaling
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -133,11 +134,48 @@ def test_the_course_s_functions_are_all_in_its_table():
 def test_the_first_page_quotes_what_was_measured():
     report = (DOCS / "benchmarks" / "report.md").read_text("utf-8")
     mlp, torch = re.search(r"^\| geometric mean [ |]*([\d.]+) \| ([\d.]+) ", report, re.MULTILINE).groups()
-    assert f"{float(mlp):.1f} times as long to train" in PAGES["index.md"]
-    assert f"{float(torch):.1f} times. [Measured](benchmarks/report.md)" in PAGES["index.md"]
+    first_page = " ".join(PAGES["index.md"].split())
+    assert f"{float(mlp):.1f} times faster than `MLPClassifier`" in first_page
+    assert f"{float(torch):.1f} times faster than torch" in first_page
     row = r"^\| \**{}\** \| [^|]* \| \**(\d\.\d+)\** \|"
     for model in ("`DeepNNClassifier\\(\\)`", "MLPClassifier behind StandardScaler", "HistGradientBoostingClassifier"):
         assert re.search(row.format(model), PAGES["defaults.md"], re.MULTILINE)[1] in PAGES["index.md"]
+
+
+def rows_of_auto(text, edge, cell):
+    """Return the rows of a table of what "auto" stands for, by parameter."""
+    rows = [[part.strip() for part in re.split(cell, row.strip(edge))] for row in text.splitlines()]
+    return {row[0].strip("`"): row[1:] for row in rows if row[0].startswith("`")}
+
+
+AUTO_TABLES = {
+    "docs/defaults.md": rows_of_auto(PAGES["defaults.md"].split("\n## ")[2], "| ", r" \| "),
+    "docstring": rows_of_auto(inspect.getdoc(DeepNNClassifier).partition("Parameters\n---")[0], "", r"\s{2,}"),
+}
+
+
+@pytest.mark.parametrize("rows", AUTO_TABLES.values(), ids=AUTO_TABLES)
+def test_the_tables_of_auto_have_every_parameter_that_may_be_auto_with_its_values(rows):
+    parameters = inspect.signature(DeepNNClassifier).parameters.values()
+    assert rows.keys() == {parameter.name for parameter in parameters if parameter.default == "auto"}
+    for name, values in defaults.AUTO.items():
+        for cell, value in zip(rows[name], values, strict=True):
+            text = re.escape(f'"{value}"' if isinstance(value, str) else f"{value}")
+            assert re.match(rf"{text}(?![\w.])", cell), name
+
+
+def test_the_table_of_auto_tells_the_limits_of_each_rule():
+    rows = {name: " ".join(cells) for name, cells in AUTO_TABLES["docs/defaults.md"].items()}
+    for name, numbers in {
+        "hidden_layer_dims": defaults.LARGE_SAMPLES,
+        "ensemble_size": [defaults.ENSEMBLE_SAMPLES],
+        "batch_size": [defaults.AUTO_BATCH_SIZE, defaults.LARGEST_AUTO_BATCH_SIZE, defaults.FEW_SAMPLES],
+        "weight_averaging": [round(defaults.AVERAGING_EPOCHS)],
+        "early_stopping": [defaults.FEW_SAMPLES, defaults.MANY_SAMPLES],
+        "dtype": [defaults.MANY_SAMPLES // 10, defaults.MANY_SAMPLES],
+    }.items():
+        for number in numbers:
+            assert re.search(rf"\b{number if number < 10_000 else format(number, '_').replace('_', ' ')}\b", rows[name])
 
 
 def test_the_table_of_levels_is_that_of_the_imports():

@@ -50,11 +50,15 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
                          1 000 000 / n_samples
     `scale_inputs`       "standard", for wide sparse X "common"  the same
     `activation`         "silu"                                  "relu"
+    `weight_init`        what suits each layer's activation      the same
     `learning_rate`      0.01                                    0.001
+    `batch_size`         64; up to 512 with more samples         the same
     `weight_decay`       0.1                                     0.0001
+    `weight_averaging`   3 with early stopping, otherwise 0      the same
     `label_smoothing`    0.02; less if a class is rare           0.0
     `early_stopping`     with 40 samples or more                 with more than 10 000
     `n_iter_no_change`   6                                       10
+    `dtype`              float32 with 1000 samples or more       with more than 10 000
     ==================== ======================================= ========================
 
     X is wide and sparse if it is a sparse matrix with more than 200 features, and at most a tenth of its values are not

@@ -90,7 +90,8 @@ model = make_pipeline(numbers_from_table(), DeepNNClassifier(random_state=0))
 # -------------------
 # All models get the same columns, in the same five folds. On few patients and a noisy
 # target, the network is no better than logistic regression: this example shows how to
-# use it on such a table, not that it wins there.
+# use it on such a table, not that it wins there. The last digits vary from run to run,
+# because `TargetEncoder` draws folds at random.
 
 models = {
     "network": model,

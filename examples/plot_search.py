@@ -62,13 +62,12 @@ search = GridSearchCV(
     cv=3,
     n_jobs=2,
 )
-search.fit(X_train, y_train)
+results = search.fit(X_train, y_train).cv_results_
 
 # %%
 # The best setting comes first. After ± is the standard deviation over three folds: a
 # much smaller difference between two settings may be chance.
 
-results = search.cv_results_
 costs, deviations = -results["mean_test_score"], results["std_test_score"]
 print("hidden layers   learning rate    log loss in CV")
 for i in np.argsort(costs):

@@ -149,6 +149,18 @@ class TrainingState:
         The last call of `train`.
     name : str
         What logs and checkpoints call this training. Empty if there are none.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_deepnn import DeepNNClassifier
+    >>> from sklearn_deepnn.callbacks import Callback
+    >>> class Shapes(Callback):
+    ...     def on_train_end(self, run):
+    ...         print({name: array.shape for name, array in run.state.parameters.items()})
+    >>> network = DeepNNClassifier((8,), learning_rate=0.03, early_stopping=True, random_state=0)
+    >>> network = network.set_callbacks(Shapes()).fit(*load_iris(return_X_y=True))
+    {'W1': (8, 4), 'b1': (8, 1), 'W2': (3, 8), 'b2': (3, 1)}
     """
 
     parameters: Parameters = field(metadata=to_continue(restored_parameters))

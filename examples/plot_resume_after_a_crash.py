@@ -38,6 +38,7 @@ network = DeepNNClassifier(
     hidden_layer_dims=(256, 128),
     dropout_rate=0.5,
     weight_decay=3.0,
+    learning_rate=0.003,
     learning_rate_schedule="cosine",
     early_stopping=True,
     n_iter_no_change=45,

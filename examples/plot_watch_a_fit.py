@@ -114,14 +114,16 @@ print(f"accuracy on the test set: {impatient.score(X_test, y_test):.3f}")
 
 folder = tempfile.TemporaryDirectory()
 log = Path(folder.name, "history.csv")
-logged = DeepNNClassifier((64, 32), early_stopping=True, max_iter=20, random_state=0)
+logged = DeepNNClassifier(
+    (64, 32), learning_rate=0.003, early_stopping=True, random_state=0
+)
 logged.set_callbacks(HistoryLogger(log)).fit(X_train, y_train)
 
 with log.open(newline="") as file:
     lines = list(csv.DictReader(file))
 folder.cleanup()
 print("\nepoch   seconds     cost   validation cost")
-for line in lines[::5] + lines[-1:]:
+for line in lines[::10] + lines[-1:]:
     cost, validation_cost = float(line["cost"]), float(line["validation_cost"])
     print(
         f"{line['epoch']:>5}   {float(line['seconds']):7.3f}   "
@@ -172,8 +174,10 @@ for weight_decay in (0.0, 1.0):
     network = DeepNNClassifier(
         (64, 32),
         weight_decay=weight_decay,
-        max_iter=40,
-        n_iter_no_change=40,
+        learning_rate=0.01,
+        early_stopping=True,
+        n_iter_no_change=60,
+        max_iter=60,
         random_state=0,
     )
     network.set_callbacks(own, *([monitor] if monitor else [])).fit(X_train, y_train)

@@ -196,9 +196,10 @@ def test_watching_a_fit_shows_stops_logs_and_calls_back():
     assert re.search(r"^dense 1 +64  relu +4,160", output, re.MULTILINE)
     assert 1 <= numbers_in(r"Stopped after (\d+) of at most 1000 epochs", output)[0] < 1000
     log = numbers_in(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$", output)
-    np.testing.assert_array_equal(log[:, 0], [1, 6, 11, 16, 20])
+    np.testing.assert_array_equal(log[:-1, 0], range(1, int(log[-1, 0]), 10))
     assert (np.diff(log[:, 1]) > 0).all()
-    assert (np.diff(log[:, 2:], axis=0) < 0).all()
+    assert (np.diff(log[:, 2]) < 0).all()
+    assert (log[1:, 3] < log[0, 3]).all()
     (began_without, without_decay), (began_with, with_decay) = numbers_in(r"norm of W1: ([\d.]+) .* ([\d.]+)", output)
     assert with_decay < began_with < began_without < without_decay
     assert "No plot" not in output

@@ -35,7 +35,7 @@ except ImportError:
 # --------------------
 # A reliability curve needs thousands of test samples, so the data are synthetic. The
 # two classes overlap: some samples look like both, and a calibrated model says so.
-# There are 1 500 samples to train on.
+# There are 1500 samples to train on.
 
 X, y = make_classification(
     21_500,
@@ -76,7 +76,7 @@ probabilities = {
 # Reliability curves
 # ------------------
 # The upper plot sorts the test samples by their predicted probability into ten groups
-# of 2 000. Each point is a group: its mean probability, and the fraction of its samples
+# of 2000. Each point is a group: its mean probability, and the fraction of its samples
 # that are positive. Below the diagonal on the right, and above it on the left, a model
 # is too sure. The lower plot shows how often each probability is predicted.
 

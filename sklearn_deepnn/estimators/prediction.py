@@ -112,7 +112,7 @@ class PredictionMixin:
         --------
         >>> from sklearn.datasets import load_iris
         >>> from sklearn_deepnn import DeepNNClassifier
-        >>> model = DeepNNClassifier((16, 8), learning_rate=0.01, max_iter=40, random_state=0)
+        >>> model = DeepNNClassifier((16, 8), learning_rate=0.01, max_iter=200, random_state=0)
         >>> model = model.fit(*load_iris(return_X_y=True))
         >>> print(model.summary())
         DeepNNClassifier: one network, float64
@@ -126,8 +126,8 @@ class PredictionMixin:
         --------------------------------------------------------------
         total                                              243  1.9 kB
         --------------------------------------------------------------
-        Trained by Adam for 40 epochs. Epoch 40 had the lowest
-        training cost; the last weights are kept.
+        Trained by Adam for 90 epochs, stopped by EarlyStopping. Epoch
+        80 had the lowest training cost; the last weights are kept.
         """
         return NetworkSummary.of(self._as_fitted())
 

@@ -281,8 +281,9 @@ def test_a_folder_s_checkpoints_of_other_data_or_parameters_are_ignored(kind, ch
 
 @pytest.mark.parametrize("name", ["", "not-there-yet"])
 def test_a_folder_without_checkpoints_starts_from_the_beginning(name, tmp_path):
-    (tmp_path / "notes.txt").touch()
-    folder = tmp_path / name
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "notes.txt").touch()
+    folder = tmp_path / "alone" / name
     assert newest_checkpoint(folder) is None
     with pytest.raises(FileNotFoundError, match="There is no checkpoint in"):
         load_checkpoint(folder)
@@ -348,11 +349,13 @@ def test_a_verbose_fit_says_whether_it_is_resumed(tmp_path, capsys):
 # Paths.
 
 
-@pytest.mark.parametrize("kind", ["parent is missing", "beside", "in the parent", "below"])
+@pytest.mark.parametrize("kind", ["parent is missing", "beside", "beside, and empty", "in the parent", "below"])
 def test_a_path_that_seems_mistyped_is_a_warning(kind, tmp_path, capsys):
     (tmp_path / "parent" / "below").mkdir(parents=True)
+    if kind == "beside, and empty":
+        (tmp_path / "parent" / "run").mkdir()
     if kind != "parent is missing":
-        folder = {"beside": "parent/below", "in the parent": "parent", "below": "parent/below"}[kind]
+        folder = "parent" if kind == "in the parent" else "parent/below"
         net(max_iter=2).set_callbacks(ModelCheckpoint(tmp_path / folder)).fit(X, Y)
     path = tmp_path / {"parent is missing": "other/run", "below": "parent"}.get(kind, "parent/run")
     problem = "does not exist, nor does" if kind == "parent is missing" else "has no checkpoint, but there is"
@@ -369,7 +372,8 @@ def test_the_first_start_of_a_script_that_resumes_is_silent(tmp_path):
     (tmp_path / "data.csv").touch()
     for folder in ("empty", "missing"):
         net().fit(X, Y, resume_from=tmp_path / folder)
-    net().set_callbacks(ModelCheckpoint(tmp_path / "empty")).fit(X, Y, resume_from=tmp_path / "empty")
+    for folder in ("empty", "missing"):  # checkpoints of other fits lie beside the second
+        net().set_callbacks(ModelCheckpoint(tmp_path / folder)).fit(X, Y, resume_from=tmp_path / folder)
     net(learning_rate=0.5).fit(X, Y, resume_from=tmp_path / "empty")  # fits may share a folder
 
 

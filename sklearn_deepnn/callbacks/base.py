@@ -8,7 +8,7 @@ from ..training.run import Hooks
 
 
 class Callback(Hooks):
-    """What `train` calls, on an estimator. A subclass overrides the hooks that it needs.
+    """Base class of callbacks. A subclass overrides the hooks that it needs.
 
     The hooks get a `Run`: `on_train_begin`, `on_epoch_begin`, `on_epoch_end`, which stops the training if it returns
     True, and `on_train_end`, which is called after an error or Ctrl-C, too.

@@ -109,9 +109,8 @@ def load_checkpoint(path: str | os.PathLike[str], key: str | None = None) -> Bas
 
 
 def nearby_checkpoint(folder: Path) -> Path | None:
-    """Return a checkpoint in a folder or in a folder below it. Look in the parent instead of a missing folder."""
-    base = folder if folder.exists() else folder.parent
-    places = [base, *(path for path in base.glob("*") if path.is_dir())]
+    """Return a checkpoint in a folder, below it, in its parent or in a folder beside it."""
+    places = (place for base in (folder, folder.parent) for place in (base, *base.glob("*/")))
     return next((found[-1] for found in map(checkpoints_in, places) if found), None)
 
 
@@ -199,14 +198,15 @@ class ModelCheckpoint(Callback):
     remembers_for_good = True
 
     def __post_init__(self) -> None:
-        _ = self._folder
+        _ = self.folder
         check_integer("every", self.every, 1)
         if self.keep is not None:
             check_integer("keep", self.keep, 1, otherwise=" or None")
         check_flag("save_best_only", self.save_best_only)
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """The folder, with a leading ~ replaced by the user's home folder."""
         return check_path("path", self.path, "the path of a folder")
 
     def on_train_begin(self, run: Run) -> None:
@@ -214,7 +214,7 @@ class ModelCheckpoint(Callback):
         run.memory.setdefault("saved", 0)
         for name, value in run.settings.items():
             check_saveable(name, value)
-        folder = self._folder
+        folder = self.folder
         if folder.exists() and not folder.is_dir():
             reject("path", "the path of a folder, not of a file", self.path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ class ModelCheckpoint(Callback):
             self._save(run)
 
     def _save(self, run: Run) -> None:
-        folder, memory, epoch = self._folder, run.memory, run.state.epoch
+        folder, memory, epoch = self.folder, run.memory, run.state.epoch
         before, memory["saved"] = memory["saved"], epoch
         try:
             path = folder / f"{run.name}-epoch-{epoch:06d}.joblib"

@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 from scipy.sparse import csr_array
 
-from ..callbacks import EarlyStopping, ReduceLROnPlateau, load_checkpoint
+from ..callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, load_checkpoint
 from ..callbacks.checkpoints import (
     CHECKPOINT_OR_FOLDER,
     has_later_checkpoints,
@@ -131,7 +131,7 @@ def earlier_training(
     """Return the training that `fit` starts from: a checkpoint, with `warm_start` the last fit, or None."""
     checkpoint = None if resume_from is None else checkpoint_of(estimator, resume_from, fingerprint.key)
     if resume_from is None or checkpoint is None:
-        if resume_from is not None and not warn_of_mistyped(resume_from) and estimator.verbose:
+        if resume_from is not None and not warn_of_mistyped(estimator, resume_from) and estimator.verbose:
             print_not_resumed(resume_from)
         return last_fit(estimator) if estimator.warm_start else None
     earlier = Earlier.of(vars(checkpoint), resumes=True, has_later_checkpoints=has_later_checkpoints(resume_from))
@@ -155,11 +155,13 @@ def checkpoint_of(estimator: Any, path: str | os.PathLike[str], key: str) -> Any
     return checkpoint
 
 
-def warn_of_mistyped(resume_from: str | os.PathLike[str]) -> bool:
+def warn_of_mistyped(estimator: Any, resume_from: str | os.PathLike[str]) -> bool:
     """Warn, and return True, if a path without a checkpoint of this fit seems mistyped."""
     path = check_path("resume_from", resume_from)
-    nearby = nearby_checkpoint(path)
-    if nearby is not None and nearby.parent != path:  # fits with other data or parameters may share a folder
+    # a folder that this fit writes to is that of a first start; fits with other data or parameters may share a folder
+    is_written = any(isinstance(each, ModelCheckpoint) and each.folder == path for each in callbacks_of(estimator))
+    nearby = None if is_written else nearby_checkpoint(path)
+    if nearby is not None and nearby.parent != path:
         problem = f"has no checkpoint, but there is {str(nearby)!r}"
     elif not path.parent.exists():
         problem = "does not exist, nor does the folder that it would be in"

@@ -206,7 +206,7 @@ class MLflowLogger(Callback):
     def on_train_end(self, run: Run) -> None:
         """End the run, if this callback started it."""
         if run.memory.get("is_own"):
-            status = "FINISHED" if run.stopped_by or run.state.epoch >= run.last_epoch else "FAILED"
+            status = "FAILED" if run.failed or run.interrupted else "FINISHED"
             self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
 
     @staticmethod

@@ -410,14 +410,9 @@ class Keeper:
         return feature_importances(sample, moments.deviation()[:, 0], fold_batch_norm(parameters), network, outputs)
 
     def diagnosis(self, warnings: list[str], *, n_epochs: int | None) -> tuple[list[str], list[str]]:
-        """Return what went wrong, with the warnings of `train`, and what of it was no warning; see `diagnose`."""
-        start, plan, warned = self.start, self.plan, list(warnings)
-
-        def issue(finding: str) -> None:
-            warned.append(finding)
-            warn_user(finding, ConvergenceWarning)
-
-        report = diagnose(
+        """Warn of what went wrong. Return `report_`, with the warnings of `train`, and what of it was no warning."""
+        start, plan = self.start, self.plan
+        findings = diagnose(
             start.state,
             start.training,
             start.validation,
@@ -426,10 +421,13 @@ class Keeper:
             n_epochs=n_epochs,
             is_scaled=start.preparation.scaling is not None,
             of_inputs=start.findings,
-            warnings=warnings,
-            issue=issue,
+            has_failed=bool(warnings),
         )
-        return report, [finding for finding in report if finding not in warned]
+        for finding in findings:
+            if finding.is_warning:
+                warn_user(finding.text, ConvergenceWarning)
+        texts = [finding.text for finding in findings]
+        return [*warnings, *texts], [finding.text for finding in findings if not finding.is_warning]
 
     def snapshot(self, state: TrainingState | None = None) -> BaseDeepNN:
         """Return the estimator as `fit` would leave it if training stopped now, or in a state, without callbacks."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -106,6 +106,13 @@ def find_squeezed(A0: Inputs, examples: Examples, scaling: Scaling, names: Seque
     )
 
 
+class Finding(NamedTuple):
+    """A sentence of `report_`."""
+
+    text: str
+    is_warning: bool = False  # whether it is worth a ConvergenceWarning
+
+
 @dataclass(frozen=True)
 class TrainingFacts:
     """What the findings about an ended training are based on."""
@@ -152,7 +159,7 @@ def gather_facts(
         sample = sample_of(examples, n, network)
         scored = sample_of(validation, n, network) if validation is not None and is_validated else sample
         if n_epochs is not None:
-            cost, baseline = mean_cost(scored, parameters, network), baseline_loss(scored, network)
+            cost, baseline = mean_cost(scored, parameters, network), baseline_loss(scored, network, sample)
         A0 = draw_batch(sample, sample.members, network, parameters["W1"].dtype).A0
         ZL, caches = logits_forward(A0, parameters, network)
         hidden = zip((cache.linear.A_prev for cache in caches[1:]), network.activation)
@@ -196,9 +203,8 @@ def diagnose(
     n_epochs: int | None,
     is_scaled: bool,
     of_inputs: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-    issue: Callable[[str], None],
-) -> list[str]:
+    has_failed: bool = False,
+) -> list[Finding]:
     """Return what went wrong in the last call of `train`.
 
     Parameters
@@ -214,38 +220,30 @@ def diagnose(
         Whether the network scales its inputs.
     of_inputs : sequence of str
         What `find_bad_inputs` has found.
-    warnings : sequence of str
-        What `train` has warned of.
-    issue : callable
-        Issues a finding as a warning.
+    has_failed : bool, default=False
+        Whether `train` has warned already. Then nothing else is worth a warning.
 
     Returns
     -------
-    list of str
-        Findings; empty if nothing went wrong.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If the fit is useless, unless X and y may be the reason; or if all epochs were used up while the cost still
-        fell. No second warning follows one of `train`.
+    list of Finding
+        Empty if nothing went wrong. A useless fit is worth a warning, unless X and y may be the reason; and so is a fit
+        whose epochs were used up while the cost was still falling.
     """
     about = {"is_scaled": is_scaled, "bad_inputs": of_inputs}
     facts = gather_facts(state, examples, validation, network, recipe, n_epochs, **about)
-    if warnings or n_epochs is None:
-        return [*warnings, *of_inputs, *findings(facts, [find_flat_units])]
+    about_inputs = [Finding(text) for text in of_inputs]
+    if has_failed or n_epochs is None:
+        return [*about_inputs, *findings(facts, [find_flat_units])]
     if not facts.has_learned and not facts.is_blank:
-        for problem in findings(facts, USELESS):
-            issue(problem)
-            return [problem, *findings(facts, [find_flat_units])]
-    for problem in findings(facts, [find_too_few_epochs]):
-        issue(problem)
-    return [*of_inputs, *findings(facts, FINDINGS)]
+        for useless in findings(facts, USELESS):
+            return [useless._replace(is_warning=True), *findings(facts, [find_flat_units])]
+    too_few = [finding._replace(is_warning=True) for finding in findings(facts, [find_too_few_epochs])]
+    return [*about_inputs, *findings(facts, FINDINGS), *too_few]
 
 
-def findings(facts: TrainingFacts, finders: Iterable[Callable[[TrainingFacts], str | None]]) -> Iterator[str]:
+def findings(facts: TrainingFacts, finders: Iterable[Callable[[TrainingFacts], str | None]]) -> Iterator[Finding]:
     """Yield what the functions find, in their order."""
-    return (finding for find in finders if (finding := find(facts)))
+    return (Finding(text) for find in finders if (text := find(facts)))
 
 
 # Findings that make a fit useless. They are looked for where the network is no better than the baseline.
@@ -291,8 +289,8 @@ def find_nothing_learned(facts: TrainingFacts) -> str | None:
     if facts.is_blank:
         return f"{verdict(facts)} No feature of X varies, so that X cannot predict y."
     if facts.is_validated and facts.costs[-1] < LEARNED * facts.baseline:
-        course = f"The training cost fell to {facts.costs[-1]:.3g}, so that the network fits the training set alone."
-        reason = "Either X does not predict y, or the samples are too few, or X_val was not transformed like X."
+        course = f"The training cost fell to {facts.costs[-1]:.3g}: the network fits the training set alone."
+        reason = "Either X does not predict y, or the samples are too few, or an X_val was not transformed like X."
         return f"{verdict(facts)} {course} {reason}"
     advice = f"Try {other_rate(facts, 'another')}, weaker regularization or more epochs"
     return f"{verdict(facts)} Either X does not predict y, or training has not found how. {advice}."
@@ -341,12 +339,15 @@ def find_too_few_epochs(facts: TrainingFacts) -> str | None:
     is_falling = (-np.diff(tenths[-4:]) > FALLING * tenths[-4:-1]).all()
     if not is_falling or last > tenths.min() or last < NEGLIGIBLE * facts.baseline:
         return None
-    course = f"while the {of} cost still fell, from {before:.3g} to {last:.3g} over the last tenth of the epochs"
+    means = f"{last:.3g} on average over the last {width}, {before:.3g} over the {width} before"
+    if width == 1:
+        means = f"{last:.3g} in the last, {before:.3g} in the one before"
+    course = f"while the {of} cost was still falling: {means}"
     advice = "" if facts.recipe.optimizer.full_batch else f", or {other_rate(facts, 'a higher')}"
     return f"max_iter={n_epochs} ended training {course}. Try a larger max_iter{advice}."
 
 
-FINDINGS = [find_nothing_learned, find_flat_units, find_overfitting, find_too_few_epochs]
+FINDINGS = [find_nothing_learned, find_flat_units, find_overfitting]
 
 
 def verdict(facts: TrainingFacts) -> str:
@@ -366,5 +367,5 @@ def other_rate(facts: TrainingFacts, which: Literal["a lower", "a higher", "anot
     if facts.recipe.optimizer.full_batch:
         return "another optimizer"
     if callable(facts.recipe.schedule):
-        return f"{which} learning_rate_schedule"
+        return f"a learning_rate_schedule with {which.removeprefix('a ')} rates"
     return f"{which} learning_rate (it was {facts.recipe.learning_rate:g})"

@@ -92,9 +92,25 @@ def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float
     return total / total_weight
 
 
-def baseline_loss(examples: Examples, network: Network) -> float:
-    """Return the cost of predicting the class frequencies, the weighted mean of Y, for every example."""
+def baseline_loss(examples: Examples, network: Network, training: Examples | None = None) -> float:
+    """Return the cost of predicting the class frequencies, of a training set or of the examples, for every example."""
+    Y, weight = targets_and_weights(examples, network)
+    frequencies = class_frequencies(Y, weight)
+    if training is not None:
+        # a class that a sample of the training set lacks counts as half an example
+        least = 0.5 / training.members.shape[-1]
+        frequencies = class_frequencies(*targets_and_weights(training, network)).clip(least, 1 - least)
+    AL = np.broadcast_to(frequencies, Y.shape)
+    return compute_cost(AL, Y, loss=network.loss, sample_weight=weight[..., 0, :] / weight.mean())
+
+
+def targets_and_weights(examples: Examples, network: Network) -> tuple[Array, Array]:
+    """Return Y (n_L, m) and sample weights (1, m), stacked for members with examples of their own."""
     Y, weight = draw_targets(examples, examples.members, network, np.float64), examples.sample_weight
-    weight = np.ones(Y.shape[-1]) if weight is None else weight[examples.members][..., np.newaxis, :]
-    frequencies = (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
-    return compute_cost(np.broadcast_to(frequencies, Y.shape), Y, loss=network.loss)
+    weight = np.ones_like(Y[..., :1, :]) if weight is None else weight[examples.members][..., np.newaxis, :]
+    return Y, weight
+
+
+def class_frequencies(Y: Array, weight: Array) -> Array:
+    """Return the weighted mean of Y (n_L, 1) over the examples."""
+    return (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)

@@ -476,7 +476,7 @@ def test_a_display_that_fails_for_a_while_goes_on_afterwards():
 
 
 def test_a_missing_checkpoint_that_cannot_be_printed_does_not_end_a_fit(tmp_path):
-    ((category, *_),) = fit_on(Broken(BrokenPipeError()), net(verbose=1), resume_from=tmp_path)
+    ((category, *_),) = fit_on(Broken(BrokenPipeError()), net(verbose=1), resume_from=tmp_path / "here")
     assert category is RuntimeWarning
 
 

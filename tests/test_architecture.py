@@ -34,7 +34,8 @@ ROOMS = {  # a module of a room also imports from those before it in this list
     "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
     "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
     "inspection": "gradients diagnosis summary",
-    "estimators": "inputs scaling settings targets defaults validation resuming starting prediction base classifier",
+    "estimators": "inputs scaling settings targets defaults validation resuming starting keeping prediction base "
+    "classifier",
 }
 ORDER = {room: files.split() for room, files in ROOMS.items()}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -31,7 +31,7 @@ from sklearn.model_selection import GridSearchCV
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier, threads
 from sklearn_deepnn.callbacks import Callback, ModelCheckpoint, load_checkpoint
-from sklearn_deepnn.estimators import base, starting, validation
+from sklearn_deepnn.estimators import base, keeping, starting, validation
 from sklearn_deepnn.training import loop, steps
 from sklearn_deepnn.training.costs import CostMeter
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
@@ -76,9 +76,9 @@ BEFORE_TRAINING = {  # whether a warm start comes there too
 }
 AFTER_TRAINING = {
     "looking for a failure": (loop, "find_failure"),
-    "diagnosing": (base, "diagnose"),
+    "diagnosing": (keeping, "diagnose"),
     "keeping": (base.Keeper, "attributes"),
-    "folding the scaling": (base, "fold_scaling"),
+    "folding the scaling": (keeping, "fold_scaling"),
 }
 
 

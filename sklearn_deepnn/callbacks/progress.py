@@ -31,7 +31,8 @@ def print_outcome(run: Run) -> None:
     if run.failed or (run.is_part and not stopped_by):  # an error speaks for itself; `partial_fit` has not ended
         return
     for finding in run.findings:
-        print_line(f"report_: {finding}")
+        if not finding.is_warning:
+            print_line(f"report_: {finding.text}")
     n_epochs = f"{state.epoch} epoch{'s' * (state.epoch != 1)}"
     kept = "" if state.best_epoch is None else f"; the weights of epoch {state.best_epoch} are kept"
     print_line(f"stopped by {stopped_by or 'max_iter'} after {n_epochs}{kept}")

@@ -6,38 +6,29 @@ are set in one step at the end: a call that fails changes nothing, and other thr
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length
 
 from ..callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
-from ..checks import allow_underflow, naming, reject, warn_user
-from ..inspection.diagnosis import diagnose
-from ..inspection.gradients import feature_importances
-from ..network.losses import LOSSES
-from ..network.model import fold_batch_norm
-from ..network.scaling import fold_scaling
-from ..saving import SavingMixin, fitted_curves
+from ..checks import allow_underflow, naming, reject
+from ..saving import SavingMixin
 from ..training.examples import Examples
 from ..training.loop import train
-from ..training.state import Monitor, TrainingState
-from ..typing import Array, Arrays, Inputs, MatrixLike
+from ..training.state import Monitor
+from ..typing import Array, Inputs, MatrixLike
 from .defaults import Plan
 from .inputs import check_sample_weight, read_inputs
+from .keeping import N_SAMPLED, Keeper
 from .prediction import PredictionMixin
 from .resuming import (
     COMPARING,
@@ -50,9 +41,7 @@ from .resuming import (
     name_of_training,
     warn_of_other_parameters,
 )
-from .scaling import input_moments
 from .settings import (
-    OPTIONAL_ATTRIBUTES,
     REDUCE_ON_PLATEAU,
     Settings,
     check_parameters,
@@ -67,10 +56,6 @@ from .validation import validator
 # (labels, the targets of earlier calls or None) -> the targets that this call starts with, or None
 ChooseTargets = Callable[[Labels, ClassTargets | None], ClassTargets | None]
 
-# most samples that `feature_importances_` is computed on, after `fit` and after `partial_fit`: with one network for the
-# digits, 1000 samples take 0.2 % of the time of a fit, but 21 % of that of a part with 1000 samples
-N_SAMPLED, N_SAMPLED_OF_PART = 1000, 100
-SAMPLED_ELEMENTS = 2**23  # and most of their values
 FEATURE_ATTRIBUTES = "n_features_in_", "feature_names_in_"  # the fitted attributes that tell the features of X
 
 
@@ -133,10 +118,11 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     @property
     def history_(self) -> dict[str, list[float]]:
         """A list by epoch for each value that was recorded; nan stands for epochs without the value."""
-        if "training_state_" not in vars(self):
+        fitted = vars(self)  # a refit by another thread replaces this dict
+        if "training_state_" not in fitted:
             raise AttributeError(f"This {type(self).__name__} is not fitted: it has no history yet.")
-        curves = self.training_state_["history"].items()
-        return {name: [*curve, *[math.nan] * (self.n_iter_ - len(curve))] for name, curve in curves}
+        curves = fitted["training_state_"]["history"].items()
+        return {name: [*curve, *[math.nan] * (fitted["n_iter_"] - len(curve))] for name, curve in curves}
 
     @abstractmethod
     def _read_targets(
@@ -186,7 +172,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         ------
         ValueError
             If a parameter, X, y or a weight breaks its rule; or if the training diverges, and no epoch was better than
-            its start or than predicting the class frequencies. An earlier fit stays.
+            predicting the class frequencies. An earlier fit stays.
         KeyboardInterrupt
             After Ctrl-C. If an epoch has ended, the estimator is fitted: with the best epoch's weights where epochs are
             validated, otherwise with those of the last whole epoch.
@@ -217,7 +203,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
         with keep.after_interrupt(earlier):
-            report = train(
+            findings = train(
                 start.state,
                 start.training,
                 plan.network,
@@ -233,7 +219,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
                 continues=self.warm_start or any(callback.needs_snapshot for callback in callbacks),
                 resume=earlier is not None and earlier.resumes,
             )
-            keep(report, continues=self.warm_start)
+            keep(findings, continues=self.warm_start)
         tasks.end()
         return self
 
@@ -256,7 +242,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         callbacks = [callback for callback in self._own_callbacks(settings) if not isinstance(callback, COMPARING)]
         start.state.name = name_of_training(earlier, KEY_OF_PARTS if callbacks_of(self) else "")
         keep = Keeper(self, table, plan, start)
-        report = train(
+        findings = train(
             start.state,
             start.training,
             plan.network,
@@ -269,7 +255,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             diagnose=partial(keep.diagnosis, n_epochs=None),
             continues=any(callback.needs_snapshot for callback in callbacks),  # a call that fails leaves no state
         )
-        keep(report, continues=True)
+        keep(findings, continues=True)
         return self
 
     def _read(
@@ -340,106 +326,6 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             halved = math.inf if plan.patience == math.inf else max(plan.patience // 2, 1)
             callbacks = [*callbacks, ReduceLROnPlateau(factor=0.2, patience=halved, min_delta=tol)]
         return callbacks, stopping[-1]
-
-
-@dataclass(frozen=True)
-class Keeper:
-    """The fitted attributes that a call of `fit` or `partial_fit` leaves on its estimator."""
-
-    estimator: BaseDeepNN
-    table: Table
-    plan: Plan
-    start: Start
-    monitor: Monitor = "auto"  # what compares epochs
-    data_hash: str = ""  # for checkpoints
-    n_sampled: int = N_SAMPLED_OF_PART  # most samples that `feature_importances_` is computed on
-
-    def __call__(self, report: list[str], *, continues: bool) -> None:
-        """Set the fitted attributes of the estimator, in one step."""
-        fitted = self.attributes(report, continues=continues)
-        # the present attributes are read last, and copied at once: other threads may set parameters meanwhile
-        kept = {name: v for name, v in vars(self.estimator).copy().items() if name not in OPTIONAL_ATTRIBUTES}
-        self.estimator.__dict__ = kept | fitted
-
-    @contextmanager
-    def after_interrupt(self, earlier: Earlier | None) -> Iterator[None]:
-        """Keep the last whole epoch after Ctrl-C, if there is one."""
-        # a checkpoint that is resumed has epochs to keep, even if this call adds none
-        first_epoch = 0 if earlier is not None and earlier.resumes else self.start.state.epoch
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self.start.state.epoch > first_epoch:
-                self(self.start.findings, continues=self.estimator.warm_start)
-            raise
-
-    def attributes(self, report: list[str], *, continues: bool, data_hash: str = "") -> dict[str, Any]:
-        """Return the fitted attributes, if training stops now; with what only a later call needs, or without."""
-        state, network, preparation = self.start.state, self.plan.network, self.start.preparation
-        best_iter, best = (state.best.epoch, state.best.values) if state.best else state.best_recorded(self.monitor)
-        saved, parameters = (
-            state.to_dict(continues=continues),
-            fold_scaling(state.kept_parameters(), preparation.scaling),
-        )
-        return {
-            **self.table.header,
-            **self.table.targets.fitted_attributes(),
-            "network_": network.to_dict(),
-            "n_layers_": network.n_layers + 1,
-            "n_outputs_": network.layer_dims[-1],
-            "out_activation_": LOSSES[network.loss].out_activation,
-            "parameters_": dict(parameters),
-            "feature_importances_": self.feature_importances(parameters),
-            "n_iter_": state.epoch,
-            "loss_": saved["history"]["cost"][-1],
-            "best_iter_": best_iter,
-            "best_loss_": best.get("validation_cost", best["cost"]),
-            **fitted_curves(saved["history"]),
-            "report_": report,
-            "training_state_": {**saved, "preparation": {**preparation.to_dict(), "data_hash": data_hash}},
-        }
-
-    def feature_importances(self, parameters: Arrays) -> Array:
-        """Return the importances (n_0,) of the features to the network with some parameters, for unscaled inputs."""
-        examples, network = self.table.examples, replace(self.plan.network, batch_norm=False)
-        labels = np.eye(network.layer_dims[-1], dtype=self.plan.dtype)[..., np.newaxis]
-        outputs = [*labels] if self.table.targets.multilabel else [None]
-        n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
-        sample = examples.spread_sample(max(n_most, 1))
-        moments = self.start.preparation.moments or input_moments(sample)
-        return feature_importances(sample, moments.deviation()[:, 0], fold_batch_norm(parameters), network, outputs)
-
-    def diagnosis(self, warnings: list[str], *, n_epochs: int | None) -> tuple[list[str], list[str]]:
-        """Warn of what went wrong. Return `report_`, with the warnings of `train`, and what of it was no warning."""
-        start, plan = self.start, self.plan
-        findings = diagnose(
-            start.state,
-            start.training,
-            start.validation,
-            plan.network,
-            plan.recipe,
-            n_epochs=n_epochs,
-            is_scaled=start.preparation.scaling is not None,
-            of_inputs=start.findings,
-            has_failed=bool(warnings),
-        )
-        for finding in findings:
-            if finding.is_warning:
-                warn_user(finding.text, ConvergenceWarning)
-        texts = [finding.text for finding in findings]
-        return [*warnings, *texts], [finding.text for finding in findings if not finding.is_warning]
-
-    def snapshot(self, state: TrainingState | None = None) -> BaseDeepNN:
-        """Return the estimator as `fit` would leave it if training stopped now, or in a state, without callbacks."""
-        keeper = self if state is None else replace(self, start=self.start._replace(state=state))
-        attributes = keeper.attributes(self.start.findings, continues=True, data_hash=self.data_hash)
-        return with_attributes(self.estimator, attributes)
-
-    def copied_attributes(self) -> dict[str, Any]:
-        """Return copies of the fitted attributes, if training stops now. None marks those that this fit removes."""
-        fitted = self.attributes(self.start.findings, continues=False)
-        lost = dict.fromkeys(name for name in OPTIONAL_ATTRIBUTES if name in vars(self.estimator))
-        return copy.deepcopy(lost | fitted)
 
 
 def in_order(callbacks: list[Callback]) -> list[Callback]:

@@ -42,7 +42,13 @@ NOT_FOR_CLASSES = re.compile("error|deviance|r2|explained_variance")  # in names
 SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
 
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
-OPTIONAL_ATTRIBUTES = {"feature_names_in_", "class_weight_", "validation_loss_curve_", "validation_scores_"}
+OPTIONAL_ATTRIBUTES = {
+    "feature_names_in_",
+    "class_weight_",
+    "feature_importances_",
+    "validation_loss_curve_",
+    "validation_scores_",
+}
 
 
 @cache

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import issparse
@@ -25,6 +25,7 @@ from ..network.scaling import Scaling
 from ..training.costs import baseline_loss, mean_cost
 from ..training.examples import Examples, draw_batch
 from ..training.recipe import Recipe
+from ..training.run import Finding
 from ..training.state import TrainingState
 from ..typing import Array, BoolArray, Inputs
 
@@ -104,13 +105,6 @@ def find_squeezed(A0: Inputs, examples: Examples, scaling: Scaling, names: Seque
         f"Outliers, such as {outlier:.3g}, determine the scale of feature {names[i]!r}{n_more}: nine tenths of its "
         f"values are within {extent[i]:.1g} standard deviations. Try scale_inputs='robust', or correct the outliers."
     )
-
-
-class Finding(NamedTuple):
-    """A sentence of `report_`."""
-
-    text: str
-    is_warning: bool = False  # whether it is worth a ConvergenceWarning
 
 
 @dataclass(frozen=True)

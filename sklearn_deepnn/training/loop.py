@@ -22,12 +22,12 @@ from ..typing import Arrays, Values
 from .costs import CostMeter, baseline_loss, mean_cost
 from .examples import Batches, Examples
 from .recipe import Recipe
-from .run import Hooks, Watch
+from .run import Finding, Hooks, Watch
 from .state import Best, Call, Monitor, TrainingState, read_only
 from .steps import GradientStep, LineSearchStep, threads_for
 
 Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the history
-Diagnose: TypeAlias = Callable[[list[str]], tuple[list[str], list[str]]]  # warnings to report and findings; see `train`
+Diagnose: TypeAlias = Callable[[list[Finding]], list[Finding]]  # what `train` has found to all that went wrong
 
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
 BLOW_UP = 10.0  # times the first cost, or that of uniform probabilities; noise raises a healthy cost by less
@@ -50,10 +50,10 @@ def train(
     callbacks: Sequence[Hooks] = (),
     settings: dict[str, Any] | None = None,
     snapshot: Callable[[], Any] | None = None,
-    diagnose: Diagnose = lambda warnings: (warnings, []),
+    diagnose: Diagnose = list,
     continues: bool = True,
     resume: bool = False,
-) -> list[str]:
+) -> list[Finding]:
     """Train a network: repeat forward, cost, backward, update over the batches of every epoch.
 
     Training stops early if a callback says so, if the optimizer has converged, or if the cost or a parameter is no
@@ -80,7 +80,7 @@ def train(
     settings, snapshot
         For the callbacks; see `Run`.
     diagnose : callable, optional
-        Takes the warnings of `train` and returns the report on the training, and what of it only callbacks tell.
+        Takes the findings of `train`, one or none, and returns all findings.
     continues : bool, default=True
         Whether the state must be complete after an error, for later calls or for snapshots. Otherwise only the
         parameters then return to the last complete epoch, which saves the time and memory of copies.
@@ -89,13 +89,13 @@ def train(
 
     Returns
     -------
-    report : list of str
-        What `diagnose` has returned; by default the warnings that were issued, one or none.
+    list of Finding
+        What went wrong.
 
     Raises
     ------
     ValueError
-        If training diverges, and no epoch was better than the start or than predicting the class frequencies.
+        If training diverges, and no epoch was better than predicting the class frequencies.
 
     Warns
     -----
@@ -115,11 +115,13 @@ def train(
     last_epoch = state.call.first_epoch + n_epochs
     schedule = recipe.schedule_over((horizon or last_epoch) * len(batches))
     make_step = LineSearchStep if recipe.optimizer.full_batch else GradientStep
+    is_part = horizon is not None
     about = {"last_epoch": last_epoch, "validates": validate is not None, "monitor": monitor, "keeps_best": keeps_best}
-    about["is_part"] = horizon is not None
     last_complete_epoch = Rollback(state, continues=continues)
     with (
-        Watch(callbacks, state, resume=resume, settings=settings or {}, snapshot=snapshot, **about) as watch,
+        Watch(
+            callbacks, state, resume=resume, settings=settings or {}, snapshot=snapshot, is_part=is_part, **about
+        ) as watch,
         last_complete_epoch,
         threads_for(network, batches, state.parameters) as pool,
     ):
@@ -144,10 +146,10 @@ def train(
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
         best = last_complete_epoch.lowest if state.best is None else state.best
-        failure = find_failure(state, best, probe, network, recipe, finished=horizon is None)
-        report, findings = diagnose(end_training(state, failure))
+        failure = find_failure(state, best, probe, network, recipe, finished=not is_part)
+        findings = diagnose(end_training(state, failure))
         watch.tell(findings)
-        return report
+        return warn_of(findings)
 
 
 class Rollback:
@@ -232,8 +234,9 @@ def find_failure(
 ) -> Failure | None:
     """Return what went wrong, with what to try, if training has diverged or ends with a very high cost."""
     # A training has diverged if it became worse than its start and than predicting the class frequencies, or if it blew
-    # up and left a constant network. The best epoch is returned to if it is better than either. A very high cost that
-    # has fallen since the start is of a training that has only begun.
+    # up and left a constant network. The best epoch is returned to if it is better than predicting the class
+    # frequencies; one that validation has chosen, also if it is better than the start. A very high cost that has fallen
+    # since the start is of a training that has only begun.
     n_outputs, first = network.layer_dims[-1], state.call.first_epoch
     uniform = n_outputs * math.log(2) if network.loss == "binary_cross_entropy" else math.log(n_outputs)
     cost = mean_cost(probe, state.parameters, network) if state.is_finite else math.nan
@@ -256,7 +259,8 @@ def find_failure(
         problem = f"{verdict}: {course}; uniform probabilities cost {uniform:.3g}."
     if diverged and best is not None:
         best_cost = mean_cost(probe, state.parameters.with_vector(best.vector.copy()), network)
-        is_better = best_cost < max(start, baseline_loss(probe, network))
+        baseline = baseline_loss(probe, network)
+        is_better = best_cost < (baseline if state.best is None else max(start, baseline))
         if is_better and not has_diverged(best_cost, costs[: max(best.epoch - first, 0)]):
             message = f"{problem} The weights of epoch {best.epoch} are kept. {remedies(probe, recipe)}"
             return Failure(message, best, is_useless=False)
@@ -282,12 +286,13 @@ def has_large_inputs(probe: Examples) -> bool:
     """Say whether the network gets inputs far larger than inputs of unit variance."""
     if probe.scaling is not None:
         return False
-    A0 = take_columns(probe.X, probe.columns, np.float64)
+    # the examples of all members of an ensemble together
+    A0 = take_columns(probe.X, None if probe.columns is None else probe.columns.ravel(), np.float64)
     return bool(np.sqrt(np.mean(np.square(A0.data if issparse(A0) else A0))) > LARGE_INPUTS)
 
 
-def end_training(state: TrainingState, failure: Failure | None) -> list[str]:
-    """Return to the best epoch after a divergence, and warn; raise if nothing is worth keeping. See `train`."""
+def end_training(state: TrainingState, failure: Failure | None) -> list[Finding]:
+    """Return to the best epoch after a divergence; raise if nothing is worth keeping. See `train`."""
     if failure is None:
         return []
     if failure.is_useless:
@@ -295,5 +300,12 @@ def end_training(state: TrainingState, failure: Failure | None) -> list[str]:
     if failure.best is not None:
         state.best = failure.best
         state.parameters, state.optimizer_state, state.average = state.kept_parameters(), None, None
-    warn_user(failure.message, ConvergenceWarning)
-    return [failure.message]
+    return [Finding(failure.message, is_warning=True)]
+
+
+def warn_of(findings: list[Finding]) -> list[Finding]:
+    """Issue the warnings among findings, and return all."""
+    for finding in findings:
+        if finding.is_warning:
+            warn_user(finding.text, ConvergenceWarning)
+    return findings

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ..checks import InvalidParameterError, warn_user
 from .state import Monitor, TrainingState, monitored_value
+
+
+class Finding(NamedTuple):
+    """A sentence of `report_`: what went wrong in a training."""
+
+    text: str
+    is_warning: bool = False  # whether it is worth a ConvergenceWarning
 
 
 class Hooks:
     """What `train` calls, and what every callback is. These hooks do nothing."""
 
     shown_name = ""  # what messages call the callback; by default the name of its class
-    only_watches = False  # whether it only displays or logs: its errors are warnings, and training goes on
+    only_watches = False  # whether it only displays or logs: its errors are warnings, and training continues
     measures: tuple[str, ...] = ()  # the values that it adds to the history of an epoch: it is then called first
     needs_snapshot = False  # whether the callback uses `Run.snapshot`: it is then called after all others
     remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`
@@ -71,8 +78,8 @@ class Run:
         Whether Ctrl-C has ended the call.
     is_part : bool
         Whether the call is `partial_fit`, which others follow.
-    findings : list of str
-        At the end: what `report_` will say, except what was a warning.
+    findings : list of Finding
+        At the end: what went wrong, as `report_` will say it.
     resumed : bool
         Whether this call resumes a training from a checkpoint.
 
@@ -102,7 +109,7 @@ class Run:
     failed: bool = False
     interrupted: bool = False
     is_part: bool = False
-    findings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     resumed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,8 +148,7 @@ class Watch:
     """The callbacks of one call of `train`. A context manager, which ends those that have begun."""
 
     # What only displays or logs never ends a training: the first error of such a callback is a warning, and its further
-    # errors in the same call are silent. The same holds for errors of all callbacks in `on_train_end`, which must
-    # neither lose a training nor hide the error that ended it.
+    # errors in the same call are silent.
 
     def __init__(
         self,
@@ -154,7 +160,7 @@ class Watch:
     ) -> None:
         self.runs: list[tuple[Hooks, Run]] = []
         self._n_begun = 0
-        self._excused: set[str] = set()  # the callbacks whose errors have been warned of
+        self._failed: set[str] = set()  # the callbacks whose errors have been warned of
         n_of_class: Counter[str] = Counter()
         callbacks = list(callbacks)
         about["measured"] = tuple(name for callback in callbacks for name in callback.measures)
@@ -187,50 +193,52 @@ class Watch:
     def begin(self) -> None:
         """Call `on_train_begin` of all callbacks."""
         for callback, run in self.runs:
-            with self._going_on("before the first epoch", callback, run, unless=MISTAKES):
-                callback.on_train_begin(run)
+            self._call(callback.on_train_begin, "before the first epoch", callback, run, unless=MISTAKES)
             self._n_begun += 1
 
     def begin_epoch(self) -> None:
         """Call `on_epoch_begin` of all callbacks."""
         for callback, run in self.runs:
-            with self._going_on(f"before epoch {run.state.epoch + 1}", callback, run):
-                callback.on_epoch_begin(run)
+            self._call(callback.on_epoch_begin, "after epoch {}, before the next", callback, run)
 
     def end_epoch(self) -> None:
         """Call `on_epoch_end` of all callbacks. Sets: state.call.stopped_by, to the first that wants to stop."""
         for callback, run in self.runs:
-            with self._going_on(f"after epoch {run.state.epoch}", callback, run):
-                if callback.on_epoch_end(run) and not run.stopped_by:
-                    run.state.call.stopped_by = name_of(callback)
+            if self._call(callback.on_epoch_end, "after epoch {}", callback, run) and not run.stopped_by:
+                run.state.call.stopped_by = name_of(callback)
 
-    def tell(self, findings: list[str]) -> None:
-        """Tell all callbacks what is found out about the training. Sets: run.findings."""
+    def tell(self, findings: list[Finding]) -> None:
+        """Tell all callbacks what went wrong. Sets: run.findings."""
         for _, run in self.runs:
             run.findings = findings
 
     def _end(self, callback: Hooks, run: Run) -> None:
-        """Call `on_train_end`."""
+        """Call `on_train_end`. An error there must neither lose a training nor hide the error that ended it."""
         try:
             callback.on_train_end(run)
         except Exception as error:
-            self._excuse("at the end of training", callback, run, error)
+            self._warn_once("at the end of training", error, callback, run)
 
-    @contextmanager
-    def _going_on(
-        self, when: str, callback: Hooks, run: Run, *, unless: tuple[type[Exception], ...] = ()
-    ) -> Iterator[None]:
-        """Excuse errors in a with block, if the callback only displays or logs."""
+    def _call(
+        self,
+        hook: Callable[[Run], bool | None],
+        when: str,
+        callback: Hooks,
+        run: Run,
+        *,
+        unless: tuple[type[Exception], ...] = (),
+    ) -> bool | None:
+        """Call a hook. Warn of its error instead of raising it, if the callback only displays or logs."""
         try:
-            yield
+            return hook(run)
         except Exception as error:
             if not callback.only_watches or isinstance(error, unless):
                 raise
-            self._excuse(f"{when}, and training goes on", callback, run, error)
+            self._warn_once(f"{when.format(run.state.epoch)}, and training continues", error, callback, run)
+            return None
 
-    def _excuse(self, when: str, callback: Hooks, run: Run, error: Exception) -> None:
-        """Warn of an error, once for each callback."""
-        if run.callback not in self._excused:
-            self._excused.add(run.callback)
-            what = f"{type(error).__name__}: {error}"
-            warn_user(f"{name_of(callback)} failed {when}: {what}", RuntimeWarning)
+    def _warn_once(self, when: str, error: Exception, callback: Hooks, run: Run) -> None:
+        """Warn of the first error of a callback."""
+        if run.callback not in self._failed:
+            self._failed.add(run.callback)
+            warn_user(f"{name_of(callback)} failed {when}: {type(error).__name__}: {error}", RuntimeWarning)

@@ -199,7 +199,7 @@ def test_a_file_that_can_no_longer_be_written_is_a_warning(tmp_path):
         model.fit(X, Y)
     ((category, message, filename),) = [(w.category, str(w.message), w.filename) for w in caught]
     assert (category, filename) == (RuntimeWarning, __file__)
-    assert message.startswith("HistoryLogger failed after epoch 3, and training goes on: IsADirectoryError")
+    assert message.startswith("HistoryLogger failed after epoch 3, and training continues: IsADirectoryError")
     assert str(path) in message
     assert model.n_iter_ == 6
     assert [entry["epoch"] for entry in entries(folder.rename(tmp_path / "first.csv"))] == ["1", "2"]
@@ -324,7 +324,7 @@ def test_a_server_that_fails_meanwhile_is_a_warning(mlflow, monkeypatch):
         warnings.simplefilter("always")
         model.fit(X, Y)
     (message,) = [str(warning.message) for warning in caught]
-    assert message == "MLflowLogger failed after epoch 2, and training goes on: MlflowException: no connection"
+    assert message == "MLflowLogger failed after epoch 2, and training continues: MlflowException: no connection"
     assert np.isfinite(model.predict_proba(X)).all()
 
 

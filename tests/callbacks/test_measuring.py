@@ -93,7 +93,7 @@ def test_other_scorers_are_an_error(scoring):
 def test_a_scorer_that_fails_is_one_warning(scoring):
     n_features = 2 if scoring == "accuracy" else 4
     model = net().set_callbacks(EpochScoring(scoring, X_VAL[:, :n_features], Y_VAL))
-    with pytest.warns(RuntimeWarning, match="EpochScoring failed after epoch 1, and training goes on") as caught:
+    with pytest.warns(RuntimeWarning, match="EpochScoring failed after epoch 1, and training continues") as caught:
         model.fit(X, Y)
     assert len(caught) == 1
     assert list(model.history_) == ["cost", "learning_rate"]

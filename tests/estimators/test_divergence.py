@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 from estimator_cases import TARGETS, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
-from sklearn.datasets import load_breast_cancer
+from scipy.sparse import csr_array
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
@@ -117,6 +118,25 @@ def test_divergence_that_leaves_all_units_dead_is_an_error(optimizer, learning_r
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "scale_inputs": None, "max_iter": 30}
     with pytest.raises(ValueError, match=r"Training diverged: .* ended at 0\.66"):
         DeepNNClassifier((32, 16), random_state=0, **settings).fit(rows, labels)
+
+
+def test_a_divergence_without_an_epoch_better_than_the_class_frequencies_is_an_error():
+    def rate(step):
+        return 1e-4 if step < 10 else 1e9
+
+    settings = {"optimizer": "sgd", "learning_rate_schedule": rate, "early_stopping": False, "max_iter": 20}
+    with pytest.raises(ValueError, match="Training diverged"):
+        DeepNNClassifier((4,), random_state=2, **settings).fit(*load_iris(return_X_y=True))
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 12])
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_a_divergence_is_named_whatever_X_is(container, ensemble_size):
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(300, 500)) * (rng.random((300, 500)) < 0.02), rng.integers(2, size=300)
+    model = DeepNNClassifier(max_iter=5, optimizer="sgd", learning_rate=1e6, ensemble_size=ensemble_size)
+    with pytest.raises(ValueError, match="Training diverged"):
+        model.set_params(random_state=0).fit(container(rows), labels)
 
 
 def test_raw_data_that_are_not_learned_are_reported():

@@ -207,8 +207,8 @@ def test_a_cost_that_explodes_but_stays_finite_is_an_error(examples):
 @pytest.mark.parametrize("continues", [False, True])
 @pytest.mark.parametrize("averaging_epochs", [0.0, 1.0])
 def test_a_divergence_returns_to_the_parameters_before_it(examples, averaging_epochs, continues):
-    rates = Recipe(SGD(), 0.1, schedule=lambda step: 0.1 if step < 4 else 1e5, averaging_epochs=averaging_epochs)
-    network, wanted = Network((4, 3)), Recipe(SGD(), 0.1, averaging_epochs=averaging_epochs)
+    rates = Recipe(SGD(), 1.0, schedule=lambda step: 1.0 if step < 4 else 1e6, averaging_epochs=averaging_epochs)
+    network, wanted = Network((4, 3)), Recipe(SGD(), 1.0, averaging_epochs=averaging_epochs)
     with pytest.warns(ConvergenceWarning, match="The weights of epoch 4 are kept"):
         state = fit(examples, network, rates, n_epochs=9, continues=continues)
     np.testing.assert_array_equal(state.parameters.vector, fit(examples, network, wanted, n_epochs=4).current.vector)
@@ -232,7 +232,7 @@ def test_train_returns_the_warnings_that_it_issues(examples, size, n_warnings):
     with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
         returned = train(state, examples._replace(X=size * examples.X), Network((4, 3)), recipe, n_epochs=5)
-    assert returned == [str(warning.message) for warning in issued]
+    assert [finding.text for finding in returned] == [str(warning.message) for warning in issued]
     assert len(returned) == n_warnings
 
 

@@ -61,8 +61,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `dtype`              float32 with 1000 samples or more       with more than 10 000
     ==================== ======================================= ========================
 
-    X is wide and sparse if it is a sparse matrix with more than 200 features, and at most a tenth of its values are not
-    0, as counts of words and one-hot categories are.
+    X is wide and sparse if it is a sparse matrix with more than 200 features and at least nine tenths zeros, such as
+    counts of words or one-hot categories.
 
     Parameters
     ----------
@@ -79,15 +79,15 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         or more by one number, the typical size of their other values, and scales the rest as "standard" does: rare
         words and categories do not weigh more than frequent ones. If the size of such a feature is not typical, its
         scale is within a factor of 10 of its size. Constant features are ignored. Sparse X stays sparse. `partial_fit`
-        updates the scaling, and takes no "robust".
+        updates the scaling, and takes no "robust". None leaves X as it is.
     weight_init : str or dict, default="auto"
         How weights are drawn, a name in `sklearn_deepnn.network.INITIALIZERS`; "auto" takes the initializer of each
         layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance such as
         ``Adam(beta_1=0.95)``. Searches set the settings by names such as ``optimizer__beta_1``. L-BFGS takes the whole
-        training set in each step and finds its step length by a line search: it ignores `batch_size`, `learning_rate`,
-        its schedule, `max_grad_norm` and `weight_averaging`.
+        training set in each update and finds its step length by a line search: it ignores `batch_size`,
+        `learning_rate`, its schedule, `max_grad_norm` and `weight_averaging`.
     learning_rate : "auto" or float, default="auto"
         The rate at which the schedule starts, or its highest rate.
     learning_rate_schedule : str or callable, default="constant"
@@ -100,11 +100,11 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000, and is the whole set with fewer
         than 40 samples and no validation. None, or more than there are, is the whole training set.
     max_iter : int, default=200
-        Most epochs, which are passes over the training set. A ConvergenceWarning says if all are used up while the
-        loss, on validation data where there are any, still falls by more than 1 % over the last tenth of the epochs.
+        The largest number of epochs (passes over the training set). A ConvergenceWarning says if all are used up while
+        the cost, on validation data if there are any, still falls by more than 1 % over the last tenth of the epochs.
     weight_decay : "auto" or float, default="auto"
         Strength of the decay of weights (not biases), the same at every batch size. It is decoupled from the gradient,
-        as in AdamW: each step multiplies weights by 1 - learning_rate * weight_decay. L-BFGS minimises cost +
+        as in AdamW: each update multiplies weights by 1 - learning_rate * weight_decay. L-BFGS minimises cost +
         weight_decay / 2 * sum(W^2), which is the same for plain gradient descent.
     weight_averaging : "auto" or float, default="auto"
         Time constant, in epochs, of an exponential moving average of the weights [2]_; it is shorter at the beginning.
@@ -114,16 +114,16 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     batch_norm : bool, default=False
         Whether hidden layers normalise over the batch, between their linear part and their activation.
     label_smoothing : "auto" or float, default="auto"
-        Fraction of each target that is spread evenly over the classes. "auto" in the automatic network: a rare class
-        gets at most a tenth of its frequency in addition; none for several labels at once.
+        Fraction of each target that is spread evenly over the classes. "auto" without `hidden_layer_dims`: 0.02, or
+        less if a class is rare: smoothing adds at most a tenth of a class's frequency. 0 for several labels at once.
     max_grad_norm : float or None, default=None
         Gradients with a larger norm, over all parameters, are scaled down to this norm.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out part of the training set, validate every epoch, keep the best epoch's weights and stop when
-        nothing improves. "auto": with more than 10 000 samples, with `X_val`, or in the automatic network and in
-        ensembles with 40 samples or more. Without validation, the training cost must improve, and the last epoch's
+        nothing improves. "auto": with more than 10 000 samples, with `X_val`, or, without `hidden_layer_dims` and in
+        ensembles, with 40 samples or more. Without validation, the training cost must improve, and the last epoch's
         weights are kept. With False, an `X_val` is only recorded.
     validation_fraction : float, default=0.1
         Fraction of the training set to hold out if there is no `X_val`.
@@ -131,10 +131,10 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Epochs in a row without improvement until training stops; np.inf never stops. An `EarlyStopping` in
         `set_callbacks` replaces this and `tol`.
     tol : float, default=0.0001
-        The cost or score must improve by more than this, measured from its value at the last improvement: smaller gains
-        add up. MLPClassifier measures from the best value so far, so that there smaller gains never count.
+        The cost or score must improve by more than this, measured from its value at the last improvement. Here several
+        small gains together count as an improvement. In MLPClassifier they do not.
     scoring : str or callable, default="loss"
-        What compares epochs on validation data: the cross-entropy, or a scorer (name or callable). Samples are weighted
+        What compares epochs on validation data: the cost ("loss"), or a scorer (name or callable). Samples are weighted
         if the scorer takes a `sample_weight`. Each member of an ensemble is scored on its own fold. Folds that lack a
         class, on which some scorers are undefined, are left out of the mean; if none is left, the loss compares epochs.
     shuffle : bool, default=True
@@ -142,8 +142,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     warm_start : bool, default=False
         Whether `fit` continues the last training, with its weights, optimizer state, random stream and counts, for
         another `max_iter` epochs. Patience starts anew. After a fit without it, the optimizer's state starts anew, too.
-        y may lack labels of before: they stay in `classes_`, and their probabilities fall, as nothing shows them any
-        more. (MLPClassifier refuses such y.) Labels that are new are an error.
+        y need not contain every earlier label. Missing labels stay in `classes_`, but their probabilities fall.
+        (MLPClassifier refuses such y.) New labels are an error.
     dtype : {"auto", "float32", "float64"} or dtype, default="auto"
         Precision of parameters and computation. "auto": float32 if X is float32, is wide and sparse, or has more
         than 10 000 rows (an ensemble: 1000), unless a feature has a mean of more than 1000 standard deviations, which
@@ -151,7 +151,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     verbose : int, default=0
         1 shows a progress bar if tqdm is installed, otherwise prints lines for some of the epochs, at least every 10 s
         unless an epoch takes longer; 2 prints a line for each epoch. At the end, both print the findings of `report_`
-        that were no warnings; the last line says what stopped training, and which epoch is kept.
+        that were no warnings; the last line says what stopped training, and which weights are kept.
     random_state : int, RandomState or None, default=None
         Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights
         bit for bit, on the same number of threads. Another number of threads drops other units of large batches.
@@ -170,7 +170,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         How much a change of each feature by a standard deviation changes the predicted probability: its mean absolute
         gradient on at most 1000 training samples (of several labels, the mean over the labels), scaled to sum 1. After
-        `partial_fit` on at most 100 samples of the last part. It tells what the network reacts to, for `RFE` and
+        `partial_fit` on at most 100 samples of the last chunk. It tells what the network reacts to, for `RFE` and
         `SelectFromModel`, at no cost. It has no sign, sees no jumps, and splits the importance of correlated features.
         What the accuracy depends on is measured by `sklearn.inspection.permutation_importance` on held-out samples.
         Zeros if no feature matters.
@@ -207,7 +207,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     best_loss_ : float
         Cross-entropy of that epoch, on the validation data if there are any.
     learning_rate_curve_ : list of float
-        Learning rate of the last step of every epoch.
+        Learning rate of the last update of every epoch.
     report_ : list of str
         What went wrong in the last call, with numbers and advice; empty if nothing did. It tells of divergence, dead or
         saturated units, inputs of very different sizes, overfitting, nothing learned beyond the class frequencies, and
@@ -329,12 +329,12 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     def partial_fit(
         self, X: MatrixLike, y: MatrixLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one epoch on this part of the data, and continue the training of the calls before.
+        """Train for one epoch on this chunk of the data, and continue the training of the earlier calls.
 
         The random stream, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts
         continue from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops
         early. Nothing is held out. Sample weights are relative to the mean weight of the first call. `EarlyStopping`
-        and `ReduceLROnPlateau` are ignored: costs of different parts cannot be compared.
+        and `ReduceLROnPlateau` are ignored: costs of different chunks cannot be compared.
 
         Parameters
         ----------

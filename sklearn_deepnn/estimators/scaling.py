@@ -141,8 +141,9 @@ def common_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling
     filled = input_moments(examples._replace(X=examples.X != 0)).mean
     moments = input_moments(examples)._replace(filled=filled).after(earlier)
     filled = np.asarray(moments.filled)
-    standard, is_sparse, occurs = moments.scaling(), filled <= MOST_FILLED, filled > 0
-    size = np.sqrt((moments.variance + moments.mean**2) / np.where(occurs, filled, np.inf))
+    standard, is_sparse = moments.scaling(), filled <= MOST_FILLED
+    size = np.sqrt((moments.variance + moments.mean**2) / np.where(filled, filled, np.inf))
+    occurs = size > 0  # squares of values below 1e-162 underflow: such a feature counts as 0
     common = np.median(size[is_sparse & occurs]) if (is_sparse & occurs).any() else 1.0
     scale = np.where(occurs, np.clip(common, size / FAR_FROM_COMMON, size * FAR_FROM_COMMON), np.inf)
     return Scaling(np.where(is_sparse, 0.0, standard.center), np.where(is_sparse, scale, standard.scale)), moments

@@ -222,6 +222,17 @@ def test_features_of_other_sizes_than_words_are_scaled_by_their_own():
     assert model.input_scale_[UNSEEN] == np.inf
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e-310])
+def test_a_feature_whose_squares_underflow_counts_as_0(factor):
+    texts, y = words()
+    tiny, empty = texts.toarray(), texts.toarray()
+    tiny[:, [SMALL, 0]] *= factor
+    empty[:, [SMALL, 0]] = 0
+    of_tiny, of_empty = (net(scale_inputs="common").fit(sp.csr_array(rows), y) for rows in (tiny, empty))
+    np.testing.assert_array_equal(of_tiny.input_scale_, of_empty.input_scale_)
+    np.testing.assert_array_equal(of_tiny.predict_proba(texts), of_empty.predict_proba(texts))
+
+
 def test_auto_gives_wide_sparse_x_a_common_scale():
     texts, y = words()
     automatic = DeepNNClassifier(random_state=0, max_iter=2).fit(texts, y)

@@ -65,9 +65,9 @@ def linear_forward(A_prev: Inputs, W: Array, b: Array | None) -> tuple[Array, Li
         if b is not None:
             Z += b
     except ValueError as error:
-        wanted = f"({W.shape[-1]}, m) and b ({W.shape[-2]}, 1), for W of shape {W.shape}"
-        given = f"{np.shape(A_prev)} and {None if b is None else b.shape}"
-        raise ValueError(f"A_prev must have shape {wanted}, got {given}.") from error
+        rule = "A_prev, W and b must have shapes (n_in, m), (n_out, n_in) and (n_out, 1)"
+        given = f"{np.shape(A_prev)}, {W.shape} and {None if b is None else b.shape}"
+        raise ValueError(f"{rule}, got {given}.") from error
     return Z, LinearCache(A_prev, W, b)
 
 

@@ -181,12 +181,14 @@ def test_single_precision_stays(layer, dZ, container):
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("wrong", ["A_prev", "A_prev without columns", "b"])
+@pytest.mark.parametrize("wrong", ["A_prev", "A_prev without columns", "b", "W"])
 def test_shapes_that_do_not_fit_are_named(layer, wrong):
     A_prev, W, b = layer
     A_prev = {"A_prev": A_prev.T, "A_prev without columns": A_prev[:, 0]}.get(wrong, A_prev)
     b = b.T if wrong == "b" else b
-    message = f"A_prev must have shape (4, m) and b (3, 1), for W of shape (3, 4), got {A_prev.shape} and {b.shape}."
+    W = W[0] if wrong == "W" else W
+    rule = "A_prev, W and b must have shapes (n_in, m), (n_out, n_in) and (n_out, 1)"
+    message = f"{rule}, got {A_prev.shape}, {W.shape} and {b.shape}."
     for call in (linear_forward, lambda *layer: linear_activation_forward(*layer, "relu")):
         with pytest.raises(ValueError, match=re.escape(message)):
             call(A_prev, W, b)

@@ -6,7 +6,6 @@ networks, or a list with one array for each.
 """
 
 from dataclasses import dataclass
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -76,13 +75,16 @@ def _product_of_members(A: Array, X: Inputs, out: Array | None = None) -> Array:
     """Return A X of a matrix, or of a stack of matrices with one sparse X for all or a list with one for each."""
     # SciPy's products are F-ordered, and mixed orders slow every later line down. Copied one member at a time, they
     # need little memory
-    of_members = X if isinstance(X, list) else repeat(X)
-    first = X[0] if isinstance(X, list) else X
+    if A.ndim == 2:
+        if out is None:
+            return np.ascontiguousarray(A @ X)
+        out[...] = A @ X
+        return out
+    of_members = X if isinstance(X, list) else [X] * len(A)
     if out is None:
-        out = np.empty((*A.shape[:-1], first.shape[1]), np.result_type(A.dtype, first.dtype))
-    stack = ((out, A, first),) if A.ndim == 2 else zip(out, A, of_members)
-    for out_k, A_k, X_k in stack:
-        out_k[...] = A_k @ X_k
+        out = np.empty((*A.shape[:-1], of_members[0].shape[1]), np.result_type(A.dtype, of_members[0].dtype))
+    for A_k, X_k, out_k in zip(A, of_members, out):
+        _product_of_members(A_k, X_k, out_k)
     return out
 
 

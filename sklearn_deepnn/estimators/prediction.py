@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,28 +22,10 @@ from ..typing import Array, Arrays, FloatArray, Inputs, MatrixLike
 from .inputs import is_single, read_inputs, read_vector
 
 
-class MissingAttribute:
-    """A class attribute that says why an estimator lacks a fitted attribute, which takes precedence where it is set."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-    def __get__(self, estimator: object, owner: type) -> Self:
-        if estimator is None:
-            return self
-        raise AttributeError(f"This {owner.__name__} {self.reason}")
-
-
 class PredictionMixin:
     """Predict with the fitted attributes of an estimator."""
 
-    if TYPE_CHECKING:
-        feature_importances_: FloatArray
-    else:
-        feature_importances_ = MissingAttribute(
-            "has no feature_importances_: it is not fitted, or was saved before version 0.1.0. Fit it."
-        )
-
+    feature_importances_: FloatArray
     network_: dict[str, Any]
     parameters_: Arrays
     n_features_in_: int

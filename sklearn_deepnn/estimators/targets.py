@@ -268,8 +268,8 @@ def class_numbers(y: Array, classes: Array, name: str) -> Array:
 
 
 def totals_by_class(numbers: Array, sample_weight: Array | None, n_classes: int = 0) -> Array:
-    """Return the number of samples of each class, or the sum of their weights times a power of two."""
-    if sample_weight is not None:  # the power loses nothing, and sums cannot overflow
+    """Return the number of samples of each class, or the sum of their weights. Only ratios of these sums are used."""
+    if sample_weight is not None:  # divided by a power of two, which loses nothing, so that sums cannot overflow
         sample_weight = np.ldexp(sample_weight, -np.frexp(sample_weight.max())[1])
     return np.bincount(numbers, sample_weight, minlength=n_classes)
 

@@ -169,7 +169,7 @@ def check_dtype(name: str, value: Any) -> Any:
     except TypeError:
         dtype = None
     if value is None or dtype not in (np.float32, np.float64):
-        reject(name, "'auto', float32 or float64", value)
+        check_choice(name, value, ["auto", "float32", "float64"], synonyms={"float16": "float32"})
     return dtype
 
 

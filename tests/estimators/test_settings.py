@@ -386,6 +386,8 @@ MEANT = {  # name and value of a parameter: what the message suggests
     ("weight_init", "HeNormal"): "'he_normal'",
     ("scale_inputs", "StandardScaler"): "'standard'",
     ("class_weight", "Balanced"): "'balanced'",
+    ("dtype", "Float32"): "'float32'",
+    ("dtype", "float16"): "'float32'",
     ("early_stopping", "Auto"): "'auto'",
     ("scoring", "auc"): "'roc_auc'",
     ("scoring", "acuracy"): "'accuracy'",

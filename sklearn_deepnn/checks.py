@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,7 +23,6 @@ INTERNAL_PACKAGES = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "cont
 
 VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
 
-NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 SIMILAR = 0.7  # least similarity of a misspelt name to the name that is suggested, by `difflib`
 
 # decorates functions whose mathematics underflows: exp(-1000) is 0, also after a program's np.seterr(all="raise")
@@ -150,7 +148,7 @@ def check_flag(name: str, value: Any) -> Any:
 
 
 def check_choice(
-    name: str, value: Any, choices: Iterable[str], *, otherwise: str = "", synonyms: Mapping[str, str] = NO_SYNONYMS
+    name: str, value: Any, choices: Iterable[str], *, otherwise: str = "", synonyms: Mapping[str, str] | tuple[()] = ()
 ) -> str:
     """Return `value` if it is one of `choices`. For other names, the error suggests the closest of them."""
     choices = list(choices)
@@ -161,11 +159,11 @@ def check_choice(
     return value
 
 
-def closest_choice(value: Any, choices: Iterable[str], synonyms: Mapping[str, str] = NO_SYNONYMS) -> str | None:
+def closest_choice(value: Any, choices: Iterable[str], synonyms: Mapping[str, str] | tuple[()] = ()) -> str | None:
     """Return the choice that a name stands for or resembles, or None. Case, spaces and punctuation do not count."""
     if not isinstance(value, str):
         return None
-    known = {bare(name): choice for name, choice in {**synonyms, **{choice: choice for choice in choices}}.items()}
+    known = {bare(name): choice for name, choice in (dict(synonyms) | {choice: choice for choice in choices}).items()}
     close = get_close_matches(bare(value), known, n=1, cutoff=SIMILAR)
     return known[close[0]] if close else None
 

@@ -101,9 +101,9 @@ def epochs_in(folder):
     return [epoch_of(path) for path in checkpoints_in(Path(folder))]
 
 
-def write_second_checkpoint(folder):
+def write_second_checkpoint(folder, **parameters):
     """Write the checkpoint of the second of six epochs to a folder that has no other, and return its path."""
-    net().set_callbacks(ModelCheckpoint(folder, keep=None)).fit(X, Y)
+    net(**parameters).set_callbacks(ModelCheckpoint(folder, keep=None)).fit(X, Y)
     paths = checkpoints_in(folder)
     for path in paths[:1] + paths[2:]:
         path.unlink()

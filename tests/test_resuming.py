@@ -38,6 +38,7 @@ from sklearn_deepnn.callbacks import (
     load_checkpoint,
 )
 from sklearn_deepnn.callbacks.checkpoints import checkpoints_in, epoch_of, newest_checkpoint
+from sklearn_deepnn.training.optimizers import Optimizer
 from sklearn_deepnn.training.schedules import inverse_scaling
 
 
@@ -326,6 +327,28 @@ def test_the_hash_of_wide_sparse_inputs_needs_little_memory(peak_bytes):
 def test_resuming_with_other_parameters_warns(parameters, seen, checkpoint):
     with pytest.warns(UserWarning, match=f"The checkpoint in resume_from is of a fit with other parameters.*{seen}"):
         net(**parameters).fit(X, Y, resume_from=checkpoint)
+
+
+class Scaled(Optimizer):
+    """An optimizer of a user, with a constructor of its own."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def init(self, parameters):
+        return {}
+
+    def update(self, parameters, grads, state, learning_rate):
+        parameters -= learning_rate * np.mean(self.scale) * grads
+
+
+@pytest.mark.parametrize("scale", [0.5, np.array([0.5, 1.5])], ids=["number", "array"])
+def test_resuming_with_an_equal_optimizer_of_the_user_does_not_warn(scale, tmp_path):
+    checkpoint = write_second_checkpoint(tmp_path / "run", optimizer=Scaled(scale))
+    assert net(optimizer=Scaled(scale)).fit(X, Y, resume_from=checkpoint).n_iter_ == 6
+    if np.ndim(scale) == 0:
+        with pytest.warns(UserWarning, match=r"Changed: optimizer from Scaled\(scale=0.5\) to Scaled\(scale=2.0\)"):
+            net(optimizer=Scaled(2.0)).fit(X, Y, resume_from=checkpoint)
 
 
 @pytest.mark.parametrize("parameters", [{"verbose": 2}, {"warm_start": True}, {"max_iter": 20}])

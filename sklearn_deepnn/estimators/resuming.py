@@ -197,9 +197,11 @@ def warn_of_other_parameters(earlier: Earlier | None, estimator: Any) -> None:
 
 def can_compare(value: object) -> bool:
     """Say whether two values of a parameter can be compared by ==, before and after they were saved."""
+    if isinstance(value, Optimizer):
+        return all(map(can_compare, vars(value).values()))
     if isinstance(value, (list, tuple)):
         return all(map(can_compare, value))
-    return value is None or isinstance(value, (str, Number, Optimizer))
+    return value is None or isinstance(value, (str, Number))
 
 
 def as_lists(value: Any) -> Any:

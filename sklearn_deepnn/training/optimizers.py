@@ -30,6 +30,8 @@ class Optimizer(ABC):
     """Base class of optimizers: hyper-parameters, which scikit-learn's searches can set; `init` and `update`.
 
     A subclass is a frozen dataclass, or names its hyper-parameters in its constructor and stores each under its name.
+    Optimizers of one class are equal if all that they store is equal. They have no hash, which `set_params` would
+    change: a dataclass takes both from here with ``eq=False``.
 
     Examples
     --------
@@ -51,6 +53,12 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         self.check()
+
+    def __eq__(self, other: object) -> bool:  # without a __hash__ beside it, which makes instances unhashable
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
 
     def __sklearn_clone__(self) -> Self:
         return copy.deepcopy(self)  # scikit-learn would call the constructor, which refuses what `set_params` takes
@@ -131,7 +139,7 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
     return np.subtract(parameters, learning_rate * grads, out=out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SGD(Optimizer):
     """Gradient descent, with or without momentum: parameters -= learning_rate * direction.
 
@@ -160,7 +168,6 @@ class SGD(Optimizer):
 
     momentum: float = 0.0
     nesterov: bool = False
-    full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -190,7 +197,7 @@ def root_plus(v: Array, epsilon: float) -> Array:
     return root
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RMSprop(Optimizer):
     """Divide the gradient by its root mean square: parameters -= learning_rate * grads / (sqrt(v) + epsilon).
 
@@ -215,7 +222,6 @@ class RMSprop(Optimizer):
 
     rho: float = 0.9
     epsilon: float = 1e-8
-    full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -237,7 +243,7 @@ class RMSprop(Optimizer):
         update_parameters(parameters, direction, learning_rate / scale, out=parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adam(Optimizer):
     """Divide the mean of the gradient by its root mean square; both are moving averages, corrected for their bias.
 
@@ -265,7 +271,6 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
-    full_batch: ClassVar[bool] = False
     elementwise: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -299,7 +304,7 @@ class Adam(Optimizer):
         return root_plus(v, self.epsilon * scale), scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NAdam(Adam):
     """Adam with Nesterov's momentum.
 
@@ -333,7 +338,7 @@ class NAdam(Adam):
         update_parameters(parameters, direction, learning_rate * scale * (1 - self.beta_1), out=parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LBFGS(Optimizer):
     """Limited-memory BFGS: parameters += length * direction, with direction = -H grads and length from a line search.
 
@@ -364,7 +369,6 @@ class LBFGS(Optimizer):
     max_line_search: int = 30
     gradient_tolerance: float = 1e-5
     full_batch: ClassVar[bool] = True
-    elementwise: ClassVar[bool] = False
 
     def check(self) -> None:
         """Raise an `InvalidParameterError` if a hyper-parameter breaks its rule."""

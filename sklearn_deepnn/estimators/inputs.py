@@ -16,7 +16,7 @@ from sklearn import config_context
 from sklearn.utils.validation import check_array, validate_data
 
 from ..checks import InvalidParameterError, naming
-from ..typing import Array, BoolArray
+from ..typing import Array, BoolArray, Inputs
 
 NOT_A_NUMBER = "argument must be a string or a real number"  # what scikit-learn says, as do the other brackets below
 PROBLEMS = {  # in this order: a column is listed under the first problem that it has
@@ -215,17 +215,20 @@ def is_missing(value: object) -> bool:
     return is_comparable and value != value  # NaN and NaT do not equal themselves
 
 
-def check_none_missing(name: str, values: Array) -> None:
+def check_none_missing(name: str, values: Inputs) -> None:
     """Raise if a value is missing."""
-    missing = find_missing(values)
+    missing = find_missing(values.data if issparse(values) else values)
     if missing.any():
         what = f"missing values (Input {name} contains NaN)"
         raise ValueError(f"{name} must have no {what}, got {first_where(missing, values)}.")
 
 
-def first_where(wrong: BoolArray, values: Array) -> str:
-    """Return the first value where `wrong` is true, and its position, for messages."""
-    position = tuple(np.argwhere(wrong)[0].tolist())
+def first_where(wrong: BoolArray, values: Inputs) -> str:
+    """Return the first value where `wrong` is true, and its position, for messages. It tells of `data` if values are sparse."""
+    if issparse(values):
+        position = min(zip(*(coordinates[wrong].tolist() for coordinates in values.tocoo().coords)))
+    else:
+        position = tuple(np.argwhere(wrong)[0].tolist())
     value = values[position]
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates of NumPy are shown best by NumPy
         value = value.item()

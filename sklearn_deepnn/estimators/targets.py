@@ -184,8 +184,8 @@ def read_labels(y: Any, name: str) -> Labels:
     """Return y as labels, which keep their type. An error names y, the rule and the first value that breaks it."""
     if issparse(y) and y.ndim == 2 and y.shape[1] > 1:
         y = csr_array(y)
-        check_none_missing(name, y.data)
-        check_indicators(name, y.data)
+        check_none_missing(name, y)
+        check_indicators(name, y)
         return Labels(y, True)
     y = as_labels(name, y.toarray() if issparse(y) else y)
     if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
@@ -203,8 +203,8 @@ def as_labels(name: str, y: Any) -> Array:
         raise ValueError(f"A classifier requires {name} to be passed, but the target {name} is None.")
     try:
         array = as_array(y)
-        is_text = array.ndim == 1 and array.dtype.kind in "US" and isinstance(y, (list, tuple))
-        if is_text and not all(isinstance(label, str) for label in y):  # NumPy has made text of numbers and NaN
+        is_list = isinstance(y, (list, tuple)) and array.ndim == 1
+        if is_list and len(set(map(kind_of, set(map(type, y))))) > 1:  # NumPy has made one kind of several
             array = np.array(y, dtype=object)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of different lengths, tensors of another device
         raise ValueError(f"{name} must have one label per sample: {error}") from error
@@ -217,18 +217,26 @@ def as_labels(name: str, y: Any) -> Array:
     return of_one_kind(name, array) if array.dtype.kind == "O" else array
 
 
+def kind_of(label_type: type) -> str:
+    """Return the kind of the labels of a type: "text", "bools", "numbers", or "" if its values are no labels."""
+    kinds: dict[str, Any] = {"text": str, "bools": (bool, np.bool_), "numbers": Real}  # in this order: a bool is a Real
+    return next((kind for kind, types in kinds.items() if issubclass(label_type, types)), "")
+
+
 def of_one_kind(name: str, objects: Array) -> Array:
     """Return objects as they are if they are text, otherwise as an array of bools or numbers."""
     if not objects.size:
         return objects
-    first = objects.flat[0]
-    kind = str if isinstance(first, str) else (Real, np.bool_)
-    if not all(issubclass(each, kind) for each in types_of(objects)):
-        is_wrong = np.array([not isinstance(label, kind) for label in objects.flat]).reshape(objects.shape)
-        others = "" if is_wrong.flat[0] else f" after {first!r}"
+    first, kinds = objects.flat[0], {each: kind_of(each) for each in types_of(objects)}
+    if objects.size > len(objects):  # a table of indicators may have columns of bools beside columns of numbers
+        kinds = {each: kind.replace("bools", "numbers") for each, kind in kinds.items()}
+    kind = kinds[type(first)]
+    if not kind or len(set(kinds.values())) > 1:
+        is_wrong = np.array([not kind or kinds[type(label)] != kind for label in objects.flat]).reshape(objects.shape)
+        others = f" after {first!r}" if kind else ""
         rule, advice = "labels of one kind, all text, all integers or all bools", "astype(str) makes all of them text."
         raise ValueError(f"{name} must have {rule}, got {first_where(is_wrong, objects)}{others}. {advice}")
-    if kind is str:
+    if kind == "text":
         return objects
     numbers = np.array(objects.tolist())
     is_lost = numbers != objects
@@ -249,9 +257,10 @@ def check_discrete(name: str, y: Array) -> None:
         raise ValueError(f"Unknown label type: {found}. {rule}, got {first_where(is_wrong, y)}.")
 
 
-def check_indicators(name: str, y: Array) -> None:
+def check_indicators(name: str, y: Inputs) -> None:
     """Raise if indicators are not zeros and ones."""
-    is_wrong = (y != 0) & (y != 1) if y.dtype.kind in "biuf" else np.ones(y.shape, bool)
+    values = y.data if issparse(y) else y
+    is_wrong = (values != 0) & (values != 1) if y.dtype.kind in "biuf" else np.ones(values.shape, bool)
     if is_wrong.any():
         rule = f"{name} must have one label per sample or, for several labels at once, zeros and ones"
         raise ValueError(f"Unknown label type: several columns. {rule}, got {first_where(is_wrong, y)}.")

@@ -52,7 +52,9 @@ TYPES = {  # y, and the dtype of the labels
     "objects of floats": (lambda: Y.astype(float).astype(object), np.float64),
     "objects of bools": (lambda: (Y > 0).astype(object), np.bool_),
     "objects of NumPy's ints": (lambda: np.array([np.int64(y) for y in Y], dtype=object), np.int64),
-    "objects of ints and bools": (lambda: np.array([True, *Y[1:]], dtype=object), np.int64),
+    "ints and floats": (lambda: [0, *(Y[1:] * 1.0)], np.float64),
+    "objects of ints and floats": (lambda: np.array([0, *(Y[1:] * 1.0)], dtype=object), np.float64),
+    "bools of Python and NumPy": (lambda: [False, *(Y[1:] > 0)], np.bool_),
     "a column of objects": (lambda: pd.DataFrame({"y": Y.astype(object)})["y"], np.int64),
     "StringDType": (lambda: np.array(list("abc"))[Y].astype(np.dtypes.StringDType()), object),
     "Int64": (lambda: pd.Series(Y, dtype="Int64"), np.int64),
@@ -83,6 +85,13 @@ def with_gap(gap, labels=("a", "b", "c")):
     return [gap if i == 3 else labels[y] for i, y in enumerate(Y)]
 
 
+def sparse_with(value):
+    """Return sparse indicators, two of which have another value."""
+    indicators = sp.lil_array(targets("multilabel") * (1 if value == 7 else 1.0))
+    indicators[[2, 5], 1] = value
+    return indicators.tocsc()
+
+
 MISSING, KIND, DISCRETE = "no missing values", "labels of one kind", "text, integers or bools as labels"
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
 UNUSABLE = {  # y, the rule and the value that an error names
@@ -108,6 +117,16 @@ UNUSABLE = {  # y, the rule and the value that an error names
     "an int among text": (lambda: with_gap(7), KIND, "7 at position 3 after 'a'"),
     "text among ints": (lambda: np.array(with_gap("x", (0, 1, 2)), dtype=object), KIND, "'x' at position 3 after 0"),
     "text among bools": (lambda: with_gap("x", (True, False, True)), KIND, "'x' at position 3 after True"),
+    "a bool among ints": (lambda: with_gap(True, (0, 1, 2)), KIND, "True at position 3 after 0"),
+    "NumPy's bool among ints": (lambda: with_gap(np.True_, (0, 1, 2)), KIND, "True at position 3 after 0"),
+    "an int among bools": (lambda: with_gap(2, (True, False, True)), KIND, "2 at position 3 after True"),
+    "a float among bools": (lambda: with_gap(2.0, (True, False, True)), KIND, "2.0 at position 3 after True"),
+    "a bool among objects": (lambda: np.array(with_gap(True, (0, 1, 2)), object), KIND, "True at position 3 after 0"),
+    "a bool in a column": (
+        lambda: pd.DataFrame({"y": with_gap(True, (0, 1, 2))}, dtype=object),
+        KIND,
+        r"True at position \(3, 0\) after 0",
+    ),
     "intervals": (lambda: pd.Series(pd.cut(X[:, 0], 3)), KIND, r"Interval\(.*\) at position 0"),
     "dates in objects": (lambda: with_gap(DAYS[0], DAYS), KIND, r"datetime\.date\(2024, 1, 1\) at position 0"),
     "decimals": (lambda: with_gap(Decimal(1), (Decimal(0), Decimal(1), Decimal(2))), KIND, "Decimal.* at position 0"),
@@ -126,6 +145,8 @@ UNUSABLE = {  # y, the rule and the value that an error names
         "one label per sample or, for several labels at once, zeros and ones",
         r"-1 at position \(0, 1\)",
     ),
+    "a sparse 7": (lambda: sparse_with(7), "one label per sample or, for several", r"7 at position \(2, 1\)"),
+    "a sparse NaN": (lambda: sparse_with(np.nan), MISSING, r"nan at position \(2, 1\)"),
     "NaN for several labels": (lambda: np.where(X[:, :3] > 3, np.nan, 1), MISSING, r"nan at position \("),
     "a scalar": (lambda: 3, "an array or a list of labels", "3"),
     "a word": (lambda: "red", "an array or a list of labels", "'red'"),
@@ -167,6 +188,13 @@ def test_one_hot_labels_are_learned_as_several_labels_with_a_warning(container, 
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert model.multilabel_
+
+
+def test_indicators_may_have_columns_of_bools_beside_columns_of_numbers():
+    y = pd.DataFrame({"a": Y == 0, "b": Y % 2, "c": 1.0 * (Y > 0)})
+    assert np.asarray(y).dtype == object
+    np.testing.assert_array_equal(net().fit(X, y).predict(X), net().fit(X, y.to_numpy(int)).predict(X))
+    assert net().fit(X[:2], [[True, 0], [1, True]]).multilabel_
 
 
 @pytest.mark.parametrize("y", [[[1, 0, 1], [0, 1, 0]], [[1, 0, 0], [0, 0, 0]], [[0, 1, 0]]], ids=str)

@@ -4,7 +4,8 @@ Rows are samples here. Frames of pandas, polars and pyarrow are recognised by th
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Set, Sized
+from contextlib import nullcontext
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Number, Real
@@ -48,10 +49,15 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
     if not are_numbers:
         check_columns(X, name)
     dtype = np.float64 if others and are_numbers else "numeric"  # which leaves decimals of pyarrow as they are
+    # tensors are taken as arrays, even if scikit-learn dispatches to their package
+    no_dispatch = nullcontext() if isinstance(X, np.ndarray) else config_context(array_api_dispatch=False)
     try:
-        with config_context(array_api_dispatch=False):  # which takes tensors as arrays
+        with no_dispatch:
             checked = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=reset)
     except (TypeError, ValueError, OverflowError) as error:
+        # pandas makes a SciPy matrix of a frame whose columns are all sparse, if all are filled with 0
+        if hasattr(X, "sparse") and any(dtype.fill_value != 0 for dtype in X.dtypes):
+            return read_inputs(estimator, X.sparse.to_dense(), name=name, reset=reset)
         if "feature names" not in str(error):
             check_columns(X, name, error)
         raise
@@ -110,10 +116,14 @@ def check_columns(X: Any, name: str, error: Exception | None = None) -> None:
 
 
 def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (label or number, values) for each column of a frame, array or sparse matrix."""
+    """Yield (label or number, values) for each column of a frame or array, or of a sparse matrix that may be wrong."""
     if issparse(X) and X.ndim == 2:
         X = X.tocsc()
-        yield from enumerate(np.split(X.data, X.indptr[1:-1]))
+        labels = np.arange(X.shape[1])
+        if X.dtype.kind in "biuf":  # of many thousand columns of numbers, few have one that is not finite
+            labels = np.unique(X.tocoo().col[~are_finite(X.data)])
+            X = X[:, labels]
+        yield from zip(labels.tolist(), np.split(X.data, X.indptr[1:-1]))
     elif hasattr(X, "columns") and hasattr(X, "items"):  # pandas
         yield from X.items()
     elif hasattr(X, "column_names"):  # pyarrow
@@ -142,7 +152,10 @@ def problem_of_column(column: Any) -> str | None:
         return min(found, key=list(PROBLEMS).index)
     if missing.any():
         return "missing"
-    return None if are_finite(present) else "infinite"
+    try:
+        return None if are_finite(present).all() else "infinite"
+    except OverflowError:  # an integer too large for a float
+        return "infinite"
 
 
 def problem_of_type(kind: type) -> str | None:
@@ -159,7 +172,7 @@ def problem_of_type(kind: type) -> str | None:
         return "intervals"
     if issubclass(kind, Number):
         return "complex"
-    return "sequences" if issubclass(kind, Sized) else "objects"
+    return "sequences" if issubclass(kind, Sized) and not issubclass(kind, (Set, np.void)) else "objects"
 
 
 def are_numerals(values: Array) -> bool:
@@ -171,13 +184,10 @@ def are_numerals(values: Array) -> bool:
     return True
 
 
-def are_finite(numbers: Array) -> bool:
-    """Say whether numbers, maybe as objects, are finite as float64."""
-    try:
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(numbers.astype(np.float64)).all())
-    except OverflowError:  # an integer too large for a float
-        return False
+def are_finite(numbers: Array) -> BoolArray:
+    """Return which numbers, maybe objects, are finite as float64. Integers too large for it raise OverflowError."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(numbers.astype(np.float64))
 
 
 def dtype_name(column: Any) -> str:
@@ -211,6 +221,8 @@ def is_missing(value: object) -> bool:
     """Say whether an object stands for a missing value."""
     if type(value).__name__ in MISSING_TYPES:
         return True
+    if isinstance(value, Decimal):  # a signaling NaN cannot be compared
+        return value.is_nan()
     is_comparable = isinstance(value, (Number, np.datetime64, np.timedelta64))
     return is_comparable and value != value  # NaN and NaT do not equal themselves
 
@@ -224,7 +236,8 @@ def check_none_missing(name: str, values: Inputs) -> None:
 
 
 def first_where(wrong: BoolArray, values: Inputs) -> str:
-    """Return the first value where `wrong` is true, and its position, for messages. It tells of `data` if values are sparse."""
+    """Return the first value where `wrong` is true, and its position, for messages."""
+    # of sparse values, `wrong` tells which of the stored ones are wrong
     if issparse(values):
         position = min(zip(*(coordinates[wrong].tolist() for coordinates in values.tocoo().coords)))
     else:

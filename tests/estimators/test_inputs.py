@@ -41,6 +41,10 @@ def pandas_with(column):
     return pd.DataFrame({"a": A, "b": column})
 
 
+def sparse_frame(*columns, fill):
+    return pd.DataFrame({name: pd.arrays.SparseArray(column, fill_value=fill) for name, column in zip("ab", columns)})
+
+
 def polars_with(column, dtype=None):
     return pl.DataFrame({"a": A, "b": pl.Series(column, dtype=dtype)})
 
@@ -97,6 +101,16 @@ def test_frames_of_numbers_fit_and_predict_as_arrays_do(kind):
     # a frame's columns lie together, which changes the rounding of their means
     np.testing.assert_allclose(model.predict_proba(X), net().fit(array, Y).predict_proba(array), rtol=1e-5)
     np.testing.assert_array_equal(getattr(model, "feature_names_in_", None), names_seen(X))
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0, np.nan])
+def test_frames_of_sparse_columns_alone_may_have_any_fill_value(fill):
+    X, array = sparse_frame(A, NUMBERS * 1.0, fill=fill), np.column_stack([A, NUMBERS])
+    model = net().fit(X, Y)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_allclose(model.predict_proba(X), net().fit(array, Y).predict_proba(array), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"^X must have numbers .* missing values .* in column 'b',"):
+        model.predict(sparse_frame(A, with_gap(A, np.nan), fill=fill))
 
 
 def test_float32_frames_stay_float32():
@@ -173,6 +187,9 @@ REFUSED = {
     "pandas intervals": (lambda: pandas_with(pd.arrays.IntervalArray.from_breaks(range(N + 1))), INTERVALS),
     "pandas complex numbers": (lambda: pandas_with(A + 1j), COMPLEX),
     "pandas other objects": (lambda: pandas_with([object()] * N), OBJECTS),
+    "pandas sets": (lambda: pandas_with([{1, 2}] * N), OBJECTS),
+    "pandas records of NumPy": (lambda: pandas_with(list(np.zeros(N, "i4, f8"))), OBJECTS),
+    "pandas sparse text": (lambda: sparse_frame(A.astype(object), np.array(COLOURS, object), fill="red"), TEXT),
     "polars objects": (lambda: polars_with([object()] * N, pl.Object), OBJECTS),
     "pandas infinity": (lambda: pandas_with(with_gap(A, np.inf)), INFINITE),
     "pandas integers too large": (lambda: pandas_with(with_gap(NUMBERS, 10**400)), INFINITE),
@@ -302,6 +319,9 @@ def test_at_most_five_columns_are_listed():
         ([[np.datetime64("2024-01-01")] * 2] * 2, "dates or times in columns 0, 1,"),
         (np.array([[1.0, np.float32("nan")], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
         (np.array([[1.0, Decimal("NaN")], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
+        (np.array([[1.0, Decimal("sNaN")], [2.0, 3.0]], dtype=object), "missing values .* in column 1,"),
+        (np.array([[1.0, Decimal("-Infinity")], [2.0, 3.0]], dtype=object), "infinite .* in column 1,"),
+        (np.array([[1.0, Decimal("1e400")], [2.0, 3.0]], dtype=object), "infinite .* in column 1,"),
         (np.full((2, 2), np.timedelta64(1, "D")), "dates or times in columns 0, 1,"),
         (np.array([[1.0, np.timedelta64(1)], [2.0, np.timedelta64(2)]], dtype=object), "dates or times in column 1,"),
         (np.ma.array(np.eye(2), mask=[[0, 0], [0, 1]]), "missing values .* in column 1,"),
@@ -312,6 +332,8 @@ def test_at_most_five_columns_are_listed():
         (np.array([[1.0, [1, 2]], [2.0, [3, 4]]], dtype=object), "lists or arrays in column 1,"),
         (np.array([[1.0, 2j], [2.0, 3.0]]), r"complex numbers \(Complex data not supported\) in columns 0, 1,"),
         (np.array([[1.0, 2j], [2.0, 3.0]], dtype=object), "complex numbers .* in column 1,"),
+        (sp.csr_array([[1.0, np.inf], [0.0, np.inf]]), "infinite .* in column 1,"),
+        (sp.coo_array([[1.0, np.nan], [np.inf, 0.0]]), "missing .* in column 1, .* infinite .* in column 0,"),
         (sp.csr_array([[1.0, 0.0], [0.0, 2j]]), "complex numbers .* in columns 0, 1,"),
         (np.array([[1.0, pd.Interval(0, 1)], [2.0, pd.Interval(1, 2)]], dtype=object), "intervals in column 1,"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), r"infinite .* \(Input X contains infinity\) in column 1,"),
@@ -441,6 +463,31 @@ def test_objects_of_numbers_become_float64():
         np.testing.assert_array_equal(read, [[1, 1], [0.5, 2]])
 
 
+def test_an_error_about_wide_sparse_inputs_looks_at_wrong_columns_only(monkeypatch):
+    looked_at = []
+
+    def problem_of_column(column):
+        looked_at.append(column.tolist())
+        return "missing"
+
+    monkeypatch.setattr("sklearn_deepnn.estimators.inputs.problem_of_column", problem_of_column)
+    wide = sp.random(60, 200_000, density=1e-4, format="lil", random_state=0)
+    wide[:, 150_000] = 0
+    wide[[3, 7], 150_000] = 2, np.nan
+    with pytest.raises(ValueError, match=r"missing values .* in column 150000,"):
+        read_inputs(net(), wide.tocsr(), reset=True)
+    np.testing.assert_array_equal(looked_at, [[2, np.nan]])
+
+
+def test_arrays_and_lists_do_not_wait_for_a_context_of_scikit_learn(monkeypatch):
+    def never(**options):
+        raise AssertionError
+
+    monkeypatch.setattr("sklearn_deepnn.estimators.inputs.config_context", never)
+    for X in (np.eye(2), np.eye(2, dtype=int), np.eye(2).tolist()):
+        np.testing.assert_array_equal(read_inputs(net(), X, reset=True), np.eye(2))
+
+
 def test_objects_of_numbers_are_checked_in_one_pass_over_their_types(monkeypatch):
     def never(*args):
         raise AssertionError
@@ -477,6 +524,7 @@ def test_tensors_are_taken_as_arrays_whether_scikit_learn_dispatches_or_not(monk
     with config_context(array_api_dispatch=dispatches):
         model = net().fit(Tensor(X), Tensor(Y), Tensor(weight), X_val=Tensor(X), y_val=Tensor(Y))
         np.testing.assert_array_equal(model.predict_proba(Tensor(X)), expected.predict_proba(X))
+        np.testing.assert_array_equal(model.predict_proba(X.tolist()), expected.predict_proba(X))
         assert model.score(Tensor(X), Tensor(Y), Tensor(weight)) == expected.score(X, Y, weight)
 
 

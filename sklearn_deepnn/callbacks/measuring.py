@@ -1,7 +1,9 @@
 """Callbacks that add values to the history of each epoch."""
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +15,16 @@ from .base import Callback
 
 SCORERS = "the name of a scorer, a callable, a list of names, or a dict of those by name"
 TAKEN = {"run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate", "duration"}
+NO_POSITIVE = "No positive class found in y_true"  # scikit-learn's warning where average_precision returns 0.0
+
+
+@contextmanager
+def undefined_raises() -> Iterator[None]:
+    """Have scores that are undefined be nan or an error in a with block, as scikit-learn has most, and no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", NO_POSITIVE)
+        yield
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from sklearn.metrics import check_scoring
 
+from ..callbacks.measuring import undefined_raises
 from ..checks import check_real, naming, warn_user
 from ..network.architecture import Network
 from ..network.prediction import take_columns
@@ -27,6 +26,7 @@ from .targets import ClassTargets
 N_COMPARED = 1000  # samples that tell X_val from X
 COMPARED_ELEMENTS = 2**22  # and at most so many of their values: 32 MB
 FEW_COMPARED = 40
+N_TRIED = 10  # classes that a scorer which is undefined on the initial predictions is tried on
 
 
 def hold_out(
@@ -126,27 +126,22 @@ def validator(
     if estimator.scoring == "loss":
         return validation_cost
     score, initial = score_of(estimator, validation, network, targets), fold_scaling(initial, validation.scaling)
-    suitable = f"a scorer that the validation data suit, got {estimator.scoring!r}"
-    of_all = list(held_out_sets(validation, targets))
-    with naming("scoring", suitable):
-        sets = [of_set for of_set in of_all if not needs_classes(score, initial, of_set, targets)]
-        try:
-            scores = [score(initial, of_set) for of_set in sets]
-        except TypeError:  # the scorer takes no sample_weight, or has another fault, which the second try raises
-            sets = [of_set._replace(weights={}) for of_set in sets]
-            scores = [score(initial, of_set) for of_set in sets]
-        if not sets:
-            warn_of_undefined(estimator.scoring)
-            return validation_cost
-        mean_score(scores)
-    sets = [of_set for of_set, value in zip(sets, scores) if not math.isnan(value)]
+    with naming("scoring", f"a scorer that the validation data suit, got {estimator.scoring!r}"):
+        sets = with_weights_taken(score, initial, list(held_out_sets(validation, targets)))
+        sets = [of_set for of_set in sets if is_suitable(of_set, score, initial, network, targets)]
+    if not sets:
+        warn_of_undefined(estimator.scoring)
+        return validation_cost
+    has_warned = False
 
     def validate(parameters: Arrays) -> Values:
+        nonlocal has_warned
         values = validation_cost(parameters)
         if math.isfinite(values["validation_cost"]):
-            unscaled = fold_scaling(parameters, validation.scaling)
-            with naming("scoring", suitable):
-                values["validation_score"] = mean_score(score(unscaled, of_set) for of_set in sets)
+            values["validation_score"], reason = mean_score(score, fold_scaling(parameters, validation.scaling), sets)
+            if reason and not has_warned:
+                has_warned = True
+                warn_of_undefined_epoch(estimator.scoring, reason)
         return values
 
     return validate
@@ -159,45 +154,63 @@ def warn_of_undefined(scoring: Any) -> None:
     warn_user(f"{problem}. The loss compares epochs instead. {advice}.", UserWarning)
 
 
-def mean_score(scores: Iterable[float]) -> float:
-    """Return the mean of the scores that are not nan. Raises if all are, or if one is infinite."""
-    scores = list(scores)
-    defined = [check_real("scoring", score) for score in scores if not math.isnan(score)]
-    return math.fsum(defined) / len(defined) if defined else check_real("scoring", scores[0])
+def warn_of_undefined_epoch(scoring: Any, reason: str) -> None:
+    """Warn that a scorer is undefined on the predictions of an epoch."""
+    outcome = "Such epochs have the validation score nan, and count as no improvement"
+    warn_user(f"scoring={scoring!r} is undefined after an epoch: the scorer {reason}. {outcome}.", UserWarning)
 
 
-def needs_classes(score: Score, parameters: Arrays, of_set: HeldOut, targets: ClassTargets) -> bool:
-    """Say whether a scorer is undefined on validation data for lack of a class: with all classes it does better."""
-    if not of_set.lacks_classes:
-        return False
-    has_others = targets.multilabel or len(targets.classes) > 1
-    tries = of_set, of_set._replace(weights={})  # the scorer may take no sample_weight
-    return any(
-        trouble(score, parameters, each)
-        > (trouble(score, parameters, each.with_all_classes(targets)) if has_others else Trouble.NONE)
-        for each in tries
-    )
+def mean_score(score: Score, parameters: Arrays, sets: list[HeldOut]) -> tuple[float, str]:
+    """Return the mean of the scores, and why it is nan if it is. Raises if it is infinite."""
+    try:
+        mean = math.fsum(score(parameters, of_set) for of_set in sets) / len(sets)
+    except Exception as error:
+        return math.nan, f"raised {type(error).__name__}: {error}"
+    return (mean, "returned nan") if math.isnan(mean) else (check_real("scoring", mean), "")
 
 
-class Trouble(IntEnum):
-    """What a scorer makes of validation data."""
+def with_weights_taken(score: Score, parameters: Arrays, sets: list[HeldOut]) -> list[HeldOut]:
+    """Return validation data without their weights, if the scorer takes none."""
+    try:
+        if sets[0].weights:
+            with undefined_raises():
+                score(parameters, sets[0])
+    except TypeError:
+        return [of_set._replace(weights={}) for of_set in sets]
+    except Exception:  # `is_suitable` looks for the reason
+        pass
+    return sets
 
-    NONE = 0
-    WARNING = 1  # a UserWarning, as for an average precision without positive samples
-    FAILURE = 2  # an error, or a score that is not finite
+
+def is_suitable(of_set: HeldOut, score: Score, initial: Arrays, network: Network, targets: ClassTargets) -> bool:
+    """Say whether a scorer is defined on validation data. Raises if it is not, even on labels of all classes."""
+    complete = of_set.with_all_classes(targets) if of_set.lacks_classes else of_set
+    is_only_class = not targets.multilabel and len(targets.classes) == 1
+    if not is_only_class and not is_defined(score, complete, initial, network):
+        check_real("scoring", score(initial, complete))
+    return complete is of_set or is_defined(score, of_set, initial, network)
 
 
-def trouble(score: Score, parameters: Arrays, of_set: HeldOut) -> Trouble:
-    """Return what a scorer makes of validation data. Versions of scikit-learn raise, return nan or warn alike."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+def is_defined(score: Score, of_set: HeldOut, initial: Arrays, network: Network) -> bool:
+    """Say whether a score is defined for some predictions: those of the initial parameters alone may not suffice."""
+
+    def is_finite(parameters: Arrays) -> bool:
         try:
-            is_defined = math.isfinite(score(parameters, of_set))
+            with undefined_raises():
+                return math.isfinite(score(parameters, of_set))
         except Exception:
-            is_defined = False
-    if not is_defined:
-        return Trouble.FAILURE
-    return Trouble.WARNING if any(issubclass(each.category, UserWarning) for each in caught) else Trouble.NONE
+            return False
+
+    return is_finite(initial) or any(map(is_finite, constant_networks(initial, network)))
+
+
+def constant_networks(parameters: Arrays, network: Network) -> Iterator[Arrays]:
+    """Yield the parameters of networks that predict the same for all samples: one class alone, or all others."""
+    W, b, n_outputs = f"W{network.n_layers}", f"b{network.n_layers}", network.layer_dims[-1]
+    for k in range(min(n_outputs, N_TRIED)):
+        ZL = np.where(np.arange(n_outputs) == k, 1, -1)[:, np.newaxis].astype(parameters[b].dtype)
+        for sign in (1, -1):
+            yield {**parameters, W: 0 * parameters[W], b: 0 * parameters[b] + sign * ZL}
 
 
 def held_out_sets(validation: Examples, targets: ClassTargets) -> Iterator[HeldOut]:

@@ -226,7 +226,11 @@ class TrainingState:
     def best_recorded(self, monitor: Monitor) -> tuple[int, Values]:
         """Return the best epoch of the history, counted from 1, and its values; its parameters may not be kept."""
         names = self.newest.keys()
-        best = int(np.nanargmin(monitored_value({name: np.asarray(self.history[name]) for name in names}, monitor)))
+        curves = {name: np.asarray(self.history[name]) for name in names}
+        values = monitored_value(curves, monitor)
+        if np.isnan(values).all():  # a score that is undefined in all epochs
+            values = monitored_value(curves, "validation_cost")
+        best = int(np.nanargmin(values))
         return best + 1, {name: self.history[name][best] for name in names}
 
     def adopt(self, optimizer: Optimizer, *, averages: bool) -> None:

@@ -20,18 +20,18 @@ from sklearn_deepnn.callbacks import Callback, ModelCheckpoint
 
 
 class Failing:
-    """A scorer that returns 0, and fails at one of its calls. The first call comes before the first epoch."""
+    """A scorer that returns 0, but at one of its calls infinity. The first call comes before the first epoch."""
 
-    def __init__(self, at_call, error=None):
-        self.at_call, self.error, self.n_calls = at_call, error, 0
+    def __init__(self, at_call):
+        self.at_call, self.n_calls = at_call, 0
 
     def __call__(self, estimator, X, y):
         self.n_calls += 1
-        if self.n_calls == self.at_call:
-            if self.error is None:
-                return np.nan
-            raise self.error
-        return 0.0
+        return np.inf if self.n_calls == self.at_call else 0.0
+
+
+def scorer_that_fails(estimator, X, y):
+    raise LookupError("scored")
 
 
 def rate_that_fails(step):
@@ -67,10 +67,9 @@ FAILURES_OF_FIT = {
         "early_stopping=True needs",
     ),
     "resume_from that is no path": ({}, {"resume_from": 3}, "resume_from must be"),
-    "a scorer that fails before training": ({"scoring": Failing(1, LookupError("scored"))}, VALIDATION, "scored"),
-    "a scorer that fails after the first epoch": ({"scoring": Failing(2, LookupError("scored"))}, VALIDATION, "scored"),
-    "a scorer that fails later": ({"scoring": Failing(4, LookupError("scored"))}, VALIDATION, "scored"),
-    "a scorer that returns NaN": ({"scoring": Failing(3)}, VALIDATION, "scoring must be"),
+    "a scorer that fails before training": ({"scoring": scorer_that_fails}, VALIDATION, "scored"),
+    "a scorer that fails after the first epoch": ({"scoring": Failing(2)}, VALIDATION, "scoring must be"),
+    "a scorer that fails later": ({"scoring": Failing(4)}, VALIDATION, "scoring must be"),
     "training that diverges to the first epoch": (DIVERGING, VALIDATION, "Training diverged"),
 }
 FAILURES_OF_PARTIAL_FIT = {

@@ -24,7 +24,7 @@ from estimator_cases import (
     with_entry,
 )
 from reference import assert_same
-from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer
+from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer, precision_score
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_deepnn.callbacks import EarlyStopping
@@ -393,11 +393,84 @@ def test_a_scorer_that_is_nan_on_data_with_all_classes_is_an_error_before_traini
     assert_untouched(earlier)
 
 
-def test_a_member_whose_score_is_nan_in_an_epoch_is_left_out_of_its_mean():
+@pytest.mark.parametrize("scoring", ["balanced_accuracy", "recall_macro"])
+def test_a_score_that_is_defined_without_a_class_is_obeyed_whatever_the_initial_weights(scoring):
+    given = {"X_val": X[Y < 2], "y_val": Y[Y < 2]}
+    for random_state in range(6):
+        model = net(scoring=scoring, max_iter=2, random_state=random_state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, Y, **given)
+            assert model.validation_scores_[model.best_iter_ - 1] == get_scorer(scoring)(model, *given.values())
+
+
+# Scorers that are undefined in some epochs.
+
+
+class Undefined:
+    """A scorer that returns 1, 2, 3 and so on, but returns or raises something else at some calls after the trial."""
+
+    def __init__(self, outcome, at_calls):
+        self.outcome, self.at_calls, self.n_calls = outcome, at_calls, -1
+
+    def __call__(self, estimator, X, y):
+        self.n_calls += 1
+        if self.n_calls not in self.at_calls:
+            return float(self.n_calls)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [(math.nan, "returned nan"), (ZeroDivisionError("no positives"), "raised ZeroDivisionError: no positives")],
+    ids=["nan", "error"],
+)
+def test_an_epoch_without_a_score_is_no_improvement_and_one_warning_says_so(outcome, reason):
+    model = net(scoring=Undefined(outcome, at_calls=(1, 4, 5)), learning_rate=0.05)
+    with pytest.warns(UserWarning, match=f"is undefined after an epoch: the scorer {reason}") as caught:
+        model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    (filename,) = (warning.filename for warning in caught if str(warning.message).startswith("scoring="))
+    assert filename == __file__
+    np.testing.assert_equal(model.validation_scores_, [math.nan, 2.0, 3.0, math.nan, math.nan])
+    assert model.best_iter_ == 3
+
+
+@pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
+def test_early_stopping_waits_through_epochs_without_a_score():
+    scorer = Undefined(math.nan, at_calls=range(3, 99))
+    model = net(scoring=scorer, max_iter=20, n_iter_no_change=4, learning_rate=0.05)
+    assert model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL).n_iter_ == 6
+
+
+@pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
+def test_a_score_that_no_epoch_has_leaves_a_network():
+    model = net(scoring=Undefined(math.nan, at_calls=range(1, 99))).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert np.isnan(model.validation_scores_).all()
+    assert model.best_loss_ == min(model.validation_loss_curve_)
+
+
+@pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
+def test_a_score_that_needs_predictions_of_a_rare_class_does_not_lose_a_training():
+    scorer, y = make_scorer(precision_score, zero_division=np.nan), (np.arange(90) % 10 == 0).astype(int)
+    for random_state in range(8):
+        model = net(scoring=scorer, early_stopping=True, random_state=random_state).fit(X, y)
+        assert len(model.validation_scores_) == model.n_iter_ == 5
+
+
+@pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
+def test_the_mean_over_members_is_undefined_where_one_of_them_is():
     values = iter([0.5, 0.5, 0.7, math.nan, 0.6, 0.8])
     settings = {"ensemble_size": 2, "early_stopping": True, "max_iter": 2}
     model = net(scoring=make_scorer(lambda y_true, y_pred: next(values)), **settings).fit(X, Y)
-    np.testing.assert_allclose(model.validation_scores_, [0.7, 0.7])
+    np.testing.assert_allclose(model.validation_scores_, [math.nan, 0.7])
+
+
+def test_ctrl_c_passes_a_scorer_and_an_infinite_score_is_an_error():
+    for outcome, error in ((KeyboardInterrupt(), KeyboardInterrupt), (math.inf, ValueError)):
+        with pytest.raises(error):
+            net(scoring=Undefined(outcome, at_calls=(3,))).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
 
 
 def broken(y_true, y_pred):

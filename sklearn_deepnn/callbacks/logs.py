@@ -20,6 +20,7 @@ from .base import Callback
 
 FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
 LOG_FILE = "the path of a file ending in .csv or .jsonl"
+TRAINING_TAG = "sklearn_deepnn.training"  # of a run of MLflow: the name of the training that it has
 UNFINISHED_SECONDS = 0.1  # after which an incomplete line is that of a process that died
 FITTING_ONCE = ["base"], ["pipeline"], ["callback"]  # modules of scikit-learn that only pass a call of `fit` on
 
@@ -190,11 +191,12 @@ class MLflowLogger(Callback):
         """Find the run, or start one, and log the parameters."""
         mlflow = self._mlflow()
         active, memory, client = mlflow.active_run(), run.memory, mlflow.MlflowClient()
-        if active is not None and self._may_use(client.get_run(active.info.run_id), memory):
+        if active is not None and self._may_use(client.get_run(active.info.run_id), run):
             memory |= {"run": active.info.run_id, "is_own": False}
         elif "run" not in memory:
             memory |= {"run": mlflow.start_run(nested=True).info.run_id, "is_own": True}
             mlflow.end_run("RUNNING")
+        client.set_tag(memory["run"], TRAINING_TAG, run.name)
         known = client.get_run(memory["run"]).data.params
         new = [mlflow.entities.Param(name, str(v)) for name, v in run.settings.items() if name not in known]
         client.log_batch(memory["run"], params=new)
@@ -210,10 +212,10 @@ class MLflowLogger(Callback):
             self._mlflow().MlflowClient().set_terminated(run.memory["run"], status)
 
     @staticmethod
-    def _may_use(active: Any, memory: dict[str, Any]) -> bool:
+    def _may_use(active: Any, run: Run) -> bool:
         """Say whether a training may log to the active run: there is no other training in the run."""
-        has_training = "cost" in active.data.metrics
-        return memory.get("run") == active.info.run_id or not (has_training or is_one_of_many_fits())
+        is_free = active.data.tags.get(TRAINING_TAG, run.name) == run.name
+        return run.memory.get("run") == active.info.run_id or (is_free and not is_one_of_many_fits())
 
     @staticmethod
     def _mlflow() -> Any:

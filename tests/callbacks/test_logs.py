@@ -403,6 +403,23 @@ def test_of_two_fits_in_an_active_run_the_second_is_a_run_below_it(mlflow):
     assert logged(mlflow, parent.info.run_id, "cost")[0] == [1, 2, 3, 4]
 
 
+def test_a_metric_of_the_user_does_not_take_the_active_run(mlflow):
+    with mlflow.start_run() as run:
+        mlflow.log_metric("cost", 7.0, step=0)
+        model = net(max_iter=2).set_callbacks(MLflowLogger()).fit(X, Y)
+    (run,) = runs_of(mlflow)
+    assert logged(mlflow, run.info.run_id, "cost") == ([0, 1, 2], [7.0, *model.loss_curve_])
+    assert run.data.tags["sklearn_deepnn.training"]
+
+
+def test_a_training_takes_the_active_run_before_its_first_epoch(mlflow):
+    with mlflow.start_run():
+        inner = Calling(lambda run: None)
+        inner.on_train_begin = lambda run: net(max_iter=2).set_callbacks(MLflowLogger()).fit(X, Y)
+        net(max_iter=3).set_callbacks(MLflowLogger(), inner).fit(X, Y)
+    assert sorted(logged(mlflow, run.info.run_id, "cost")[0] for run in runs_of(mlflow)) == [[1, 2], [1, 2, 3]]
+
+
 def test_parts_stay_in_the_active_run(mlflow):
     with mlflow.start_run() as run:
         model = net().set_callbacks(MLflowLogger())

@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_path, reject
+from ..checks import check_path, reject, warn_user
 from ..training.run import Run
 from .base import Callback
 
@@ -57,9 +57,9 @@ class HistoryLogger(Callback):
 
     The fields are `run` (the name of the training), `epoch`, `time` (UTC), `seconds` (the duration of the training so
     far), `cost`, `validation_cost` and `validation_score` where they exist, `learning_rate`, and what callbacks such as
-    `EpochScoring` add. A .csv that exists keeps its fields. Each line is written
-    in one operation: several trainings, in several processes too, may write to one file. A resumed training does not
-    write an epoch again.
+    `EpochScoring` add. A .csv that exists keeps its fields; a warning names those that it leaves out. Each line is
+    written in one operation: several trainings, in several processes too, may write to one file. A resumed training
+    does not write an epoch again.
 
     If a line cannot be written, training goes on, with one warning for each fit. Only a path that cannot be that of a
     file is an error, before the first epoch.
@@ -105,8 +105,6 @@ class HistoryLogger(Callback):
         heading = self._csv_line([*FIELDS, *run.measured]) if self._is_csv else ""
         memory |= {"began": time.perf_counter() - memory["seconds"], "logged": 0, "heading": heading}
         path.parent.mkdir(parents=True, exist_ok=True)
-        if heading and not path.exists():
-            create_file(path, heading)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if text and not text.endswith("\n"):  # another process may be writing a line at this moment
             time.sleep(UNFINISHED_SECONDS)
@@ -115,8 +113,9 @@ class HistoryLogger(Callback):
             epochs = (epoch for of_run, epoch in self._entries(text) if of_run == run.name)
             memory["logged"] = max(epochs, default=0)
         if text.startswith("run,"):  # the fields of a file stay
-            memory["heading"] = text.partition("\n")[0]
-        self._append("" if text.endswith("\n") else "\n" if text else heading)
+            memory["heading"] = text.splitlines(keepends=True)[0]
+            self._warn_of_left_out(heading, memory["heading"])
+        self._append("\n" if text and not text.endswith("\n") else "", memory["heading"])
 
     def on_epoch_end(self, run: Run) -> None:
         """Write the line of the epoch."""
@@ -126,15 +125,26 @@ class HistoryLogger(Callback):
             return
         now, seconds = datetime.now(UTC).isoformat(timespec="milliseconds"), round(memory["seconds"], 6)
         entry = {"run": run.name, "epoch": state.epoch, "time": now, "seconds": seconds} | state.newest
-        self._append(self._line(entry, memory["heading"]))
+        self._append(self._line(entry, memory["heading"]), memory["heading"])
 
-    def _append(self, text: str) -> None:
-        """Append in one system call, so that lines of other processes cannot get in between."""
+    def _append(self, text: str, heading: str) -> None:
+        """Append in one system call, so that lines of other processes cannot get in between. Begin with the heading."""
+        if heading and not self._file.exists():
+            create_file(self._file, heading)
         file = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            os.write(file, text.encode())
+            is_empty = os.fstat(file).st_size == 0
+            os.write(file, f"{heading if is_empty else ''}{text}".encode())
         finally:
             os.close(file)
+
+    def _warn_of_left_out(self, wanted: str, heading: str) -> None:
+        """Warn of values that a .csv which exists has no column for."""
+        columns = next(csv.reader([heading]))
+        left_out = [name for name in next(csv.reader([wanted])) if name not in columns]
+        if left_out:
+            problem = f"{str(self._file)!r} was begun without the columns {left_out}, and leaves them out"
+            warn_user(f"HistoryLogger: {problem}. Another file, or a .jsonl, would have them.", UserWarning)
 
     def _line(self, entry: dict[str, Any], heading: str) -> str:
         """Return an epoch as a line of the file, which has a heading if it is a .csv."""

@@ -203,7 +203,7 @@ def test_a_file_that_can_no_longer_be_written_is_a_warning(tmp_path):
     assert str(path) in message
     assert model.n_iter_ == 6
     assert [entry["epoch"] for entry in entries(folder.rename(tmp_path / "first.csv"))] == ["1", "2"]
-    assert [line.split(",")[1] for line in path.read_text().splitlines()] == ["5", "6"]
+    assert [entry["epoch"] for entry in entries(path)] == ["5", "6"]
 
 
 def test_a_full_disk_is_one_warning_before_and_during_training(tmp_path, monkeypatch):
@@ -215,6 +215,17 @@ def test_a_full_disk_is_one_warning_before_and_during_training(tmp_path, monkeyp
         model = net().set_callbacks(HistoryLogger(tmp_path / "history.csv")).fit(X, Y)
     assert len(caught) == 1
     assert model.n_iter_ == 4
+
+
+def test_a_csv_that_could_not_be_begun_gets_its_heading_later(tmp_path, monkeypatch):
+    def fail_once(*_):
+        monkeypatch.undo()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sklearn_deepnn.callbacks.logs.create_file", fail_once)
+    with pytest.warns(RuntimeWarning, match="HistoryLogger failed before the first epoch, .*No space left"):
+        net().set_callbacks(HistoryLogger(tmp_path / "history.csv")).fit(X, Y)
+    assert [entry["epoch"] for entry in entries(tmp_path / "history.csv")] == ["1", "2", "3", "4"]
 
 
 def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):

@@ -111,10 +111,12 @@ def test_the_values_are_in_lines_and_logs_of_their_epoch(tmp_path, capsys):
     np.testing.assert_allclose(np.array(printed, float)[:, 0], model.history_["accuracy"], rtol=1e-3)
 
 
-def test_a_csv_keeps_its_fields(tmp_path):
+def test_a_csv_keeps_its_fields_and_a_warning_names_those_that_it_leaves_out(tmp_path):
     logger = HistoryLogger(tmp_path / "log.csv")
-    for callbacks in ([], [EpochTimer()]):
-        net().set_callbacks(logger, *callbacks).fit(X, Y)
+    net().set_callbacks(logger).fit(X, Y)
+    with pytest.warns(UserWarning, match=r"log\.csv' was begun without the columns \['duration'\]") as caught:
+        net().set_callbacks(logger, EpochTimer()).fit(X, Y)
+    assert [w.filename for w in caught if "columns" in str(w.message)] == [__file__]
     frame = pd.read_csv(tmp_path / "log.csv")
     assert "duration" not in frame
     assert list(frame["epoch"]) == [1, 2, 3, 4] * 2

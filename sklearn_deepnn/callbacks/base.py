@@ -22,7 +22,8 @@ class Callback(Hooks):
         The names of the values that the callback adds to the history, by `run.state.add_to_epoch`. Such callbacks are
         called before all others, so that lines and logs have the values.
     needs_snapshot : bool, default=False
-        Whether the callback uses `Run.snapshot`. Such callbacks are called after all others.
+        Whether the callback saves `Run.snapshot` for training to continue from. Such callbacks are called after all
+        others. Any callback may predict by a snapshot.
     remembers_for_good : bool, default=False
         Whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit` to continue with.
 

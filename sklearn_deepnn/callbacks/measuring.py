@@ -1,5 +1,6 @@
 """Callbacks that add values to the history of each epoch."""
 
+import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -7,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.metrics import check_scoring, get_scorer_names
 
-from ..checks import naming, reject
+from ..checks import closest_choice, reject
 from ..training.run import Run
 from .base import Callback
 
@@ -60,7 +61,8 @@ class EpochScoring(Callback):
     """Score the network after each epoch by one or several scorers: a curve of `history_` for each.
 
     The scores are only recorded. What stops the training, and which epoch is kept, the parameter `scoring` decides. A
-    score is that of the epoch's own weights, not of the best epoch so far.
+    score is that of the epoch's own weights, not of the best epoch so far. A score that is undefined or fails is
+    nan, with one warning for each fit.
 
     Parameters
     ----------
@@ -97,8 +99,9 @@ class EpochScoring(Callback):
         for name, scorer in self._scorers.items():
             if not isinstance(name, str) or name in TAKEN:
                 reject("scoring", f"a dict whose keys are names other than {sorted(TAKEN)}", self.scoring)
-            with naming("scoring", "names of scorers or callables"):
-                get_scorer(scorer)
+            if not callable(scorer) and scorer not in get_scorer_names():
+                meant = closest_choice(scorer, get_scorer_names())
+                reject("scoring", SCORERS, self.scoring, f"Did you mean {meant!r}?" if meant else "")
 
     @property
     def _scorers(self) -> dict[Any, Any]:
@@ -121,5 +124,11 @@ class EpochScoring(Callback):
         """Record the scores of the epoch."""
         if run.state.is_finite:
             model = run.snapshot(replace(run.state, best=None))
-            scores = check_scoring(model, scoring=self._scorers)(model, self.X, self.y)
-            run.state.add_to_epoch({name: float(score) for name, score in scores.items()})
+            with undefined_raises():
+                # of a scorer that raises, this returns the traceback
+                scores = check_scoring(model, scoring=self._scorers, raise_exc=False)(model, self.X, self.y)
+            values = {name: math.nan if isinstance(score, str) else float(score) for name, score in scores.items()}
+            run.state.add_to_epoch(values)
+            reasons = {name: str(scores[name]).splitlines()[-1] for name, value in values.items() if math.isnan(value)}
+            if reasons:  # which is a warning, once for each fit
+                raise ValueError(f"undefined scores are recorded as nan: {reasons}")

@@ -25,7 +25,7 @@ class Hooks:
     shown_name = ""  # what messages call the callback; by default the name of its class
     only_watches = False  # whether it only displays or logs: its errors are warnings, and training continues
     measures: tuple[str, ...] = ()  # the values that it adds to the history of an epoch: it is then called first
-    needs_snapshot = False  # whether the callback uses `Run.snapshot`: it is then called after all others
+    needs_snapshot = False  # whether the callback saves `Run.snapshot`, to continue from: it is then called last
     remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`
 
     def on_train_begin(self, run: Run) -> None:
@@ -65,9 +65,10 @@ class Run:
     settings : dict
         The parameters of the estimator.
     snapshot : callable or None
-        Returns a fitted estimator, as `fit` would leave it if training stopped now, with all that training continues
-        from; from the end of the first epoch on. Save the estimator at once: it shares memory with the training. Takes
-        another state optionally: `snapshot(replace(state, best=None))` has the weights of the last epoch, not the best.
+        Returns a fitted estimator, as `fit` would leave it if training stopped now, from the end of the first epoch on;
+        with all that training continues from, if a callback `needs_snapshot`. Save the estimator at once: it shares
+        memory with the training. Takes another state optionally: `snapshot(replace(state, best=None))` has the weights
+        of the last epoch, not the best.
     measured : tuple of str
         The values that callbacks add to the history.
     callback : str

@@ -1,5 +1,6 @@
 """Callbacks that add values to the history: durations and scores."""
 
+import math
 import pickle
 import re
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from recording import X_VAL, Y_VAL, Calling, X, Y, net
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, f1_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -82,11 +84,23 @@ def test_scorers_are_names_or_callables(scoring, names):
     ids=str,
 )
 def test_other_scorers_are_an_error(scoring):
-    with pytest.raises(ValueError, match="scoring"):
+    with pytest.raises(InvalidParameterError, match=f"scoring must be .*, got {re.escape(repr(scoring))}"):
         EpochScoring(scoring, X_VAL, Y_VAL)
-    if not isinstance(scoring, (str, dict)):
-        with pytest.raises(InvalidParameterError, match=r"scoring must be .*got"):
-            EpochScoring(scoring, X_VAL, Y_VAL)
+
+
+def test_a_misspelt_scorer_is_corrected():
+    with pytest.raises(InvalidParameterError, match=r"got \['acuracy'\]\. Did you mean 'accuracy'\?"):
+        EpochScoring(["acuracy"], X_VAL, Y_VAL)
+
+
+@pytest.mark.parametrize("scoring", ["average_precision", "roc_auc", "neg_log_loss"])
+def test_undefined_scores_are_nan_and_one_warning_says_so(scoring):
+    alone = EpochScoring(["accuracy", scoring], X_VAL[Y_VAL == 0], Y_VAL[Y_VAL == 0])
+    with pytest.warns(RuntimeWarning, match=f"undefined scores are recorded as nan: {{'{scoring}'") as caught:
+        model = net().set_callbacks(alone).fit(X[Y < 2], Y[Y < 2])
+    assert len([warning for warning in caught if warning.category is not ConvergenceWarning]) == 1
+    assert np.isnan(model.history_[scoring]).tolist() == [True] * 4
+    assert np.isfinite(model.history_["accuracy"]).all()
 
 
 @pytest.mark.parametrize("scoring", ["accuracy", lambda *_: {"a": 1.0}], ids=["data", "scorer"])
@@ -96,7 +110,7 @@ def test_a_scorer_that_fails_is_one_warning(scoring):
     with pytest.warns(RuntimeWarning, match="EpochScoring failed after epoch 1, and training continues") as caught:
         model.fit(X, Y)
     assert len(caught) == 1
-    assert list(model.history_) == ["cost", "learning_rate"]
+    assert np.isnan(model.history_.get("accuracy", math.nan)).all()
     pickle.loads(pickle.dumps(model.set_callbacks()))
 
 

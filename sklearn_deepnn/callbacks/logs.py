@@ -16,9 +16,9 @@ from typing import Any
 
 from ..checks import check_path, reject, warn_user
 from ..training.run import Run
+from ..training.state import FIELDS
 from .base import Callback
 
-FIELDS = ("run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate")
 LOG_FILE = "the path of a file ending in .csv or .jsonl"
 TRAINING_TAG = "sklearn_deepnn.training"  # of a run of MLflow: the name of the training that it has
 UNFINISHED_SECONDS = 0.1  # after which an incomplete line is that of a process that died

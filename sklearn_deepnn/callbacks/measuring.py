@@ -15,7 +15,6 @@ from ..training.run import Run
 from .base import Callback
 
 SCORERS = "the name of a scorer, a callable, a list of names, or a dict of those by name"
-TAKEN = {"run", "epoch", "time", "seconds", "cost", "validation_cost", "validation_score", "learning_rate", "duration"}
 NO_POSITIVE = "No positive class found in y_true"  # scikit-learn's warning where average_precision returns 0.0
 
 
@@ -68,7 +67,7 @@ class EpochScoring(Callback):
     ----------
     scoring : str, callable, list of str, or dict
         A scorer, as for `cross_validate`; or several: names, or a dict of names and callables by the names of their
-        curves.
+        curves, which no other value of the history may have.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples to score on, such as `X_val`, as the network takes them: a Pipeline does not transform them.
     y : array-like of shape (n_samples,) or (n_samples, n_labels)
@@ -97,9 +96,7 @@ class EpochScoring(Callback):
         if not self._scorers:
             reject("scoring", SCORERS, self.scoring)
         for name, scorer in self._scorers.items():
-            if not isinstance(name, str) or name in TAKEN:
-                reject("scoring", f"a dict whose keys are names other than {sorted(TAKEN)}", self.scoring)
-            if not callable(scorer) and scorer not in get_scorer_names():
+            if not isinstance(name, str) or not (callable(scorer) or scorer in get_scorer_names()):
                 meant = closest_choice(scorer, get_scorer_names())
                 reject("scoring", SCORERS, self.scoring, f"Did you mean {meant!r}?" if meant else "")
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from ..checks import print_line
 from ..training.run import Run
+from ..training.state import RECORDED
 from ..typing import Values
 from .base import Callback
 
 STEPS = (1, 2, 5)  # lines are printed for the epochs 1, 2, 5, 10, 20, 50, ...
-SHORT = {"cost": "cost", "validation_cost": "validation", "validation_score": "score", "learning_rate": "rate"}
+SHORT = dict(zip(RECORDED, ("cost", "validation", "score", "rate")))
 LONGEST_SILENCE = 10.0  # seconds between two lines, unless an epoch takes longer
 BAR_COLUMNS = 22  # columns of a line before the costs: "100/200 |     | 00:31, "
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from ..checks import InvalidParameterError, warn_user
-from .state import Monitor, TrainingState, monitored_value
+from ..checks import InvalidParameterError, reject, warn_user
+from .state import FIELDS, Monitor, TrainingState, monitored_value
 
 
 class Finding(NamedTuple):
@@ -44,6 +44,18 @@ class Hooks:
 def name_of(callback: Hooks) -> str:
     """Return what messages call a callback that stops a training, or fails."""
     return callback.shown_name or type(callback).__name__
+
+
+def measured_by(callbacks: Iterable[Hooks]) -> tuple[str, ...]:
+    """Return the values that callbacks add to the history. Raises if a value has the name of another."""
+    measured: list[str] = []
+    for callback in callbacks:
+        for name in callback.measures:
+            if name in (*FIELDS, *measured):
+                rule = f"names that no other callback measures, other than {', '.join(FIELDS)}"
+                reject(f"The measures of {name_of(callback)}", rule, callback.measures)
+            measured.append(name)
+    return tuple(measured)
 
 
 @dataclass
@@ -164,7 +176,7 @@ class Watch:
         self._failed: set[str] = set()  # the callbacks whose errors have been warned of
         n_of_class: Counter[str] = Counter()
         callbacks = list(callbacks)
-        about["measured"] = tuple(name for callback in callbacks for name in callback.measures)
+        about["measured"] = measured_by(callbacks)
         for callback in callbacks:
             name = type(callback).__name__
             n_of_class[name] += 1

@@ -20,6 +20,8 @@ from ..typing import Array, History, State, Values
 from .optimizers import Optimizer
 
 Monitor: TypeAlias = Literal["auto", "cost", "validation_cost", "validation_score"]
+RECORDED = "cost", "validation_cost", "validation_score", "learning_rate"  # what training records of an epoch
+FIELDS = "run", "epoch", "time", "seconds", *RECORDED  # of an epoch in logs: callbacks measure values of other names
 MONITORS: tuple[Monitor, ...] = get_args(Monitor)
 
 

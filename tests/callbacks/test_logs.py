@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn.callbacks import HistoryLogger, MLflowLogger, Run
-from sklearn_deepnn.callbacks.logs import FIELDS, create_file
+from sklearn_deepnn.callbacks.logs import create_file
 from sklearn_deepnn.checks import InvalidParameterError
-from sklearn_deepnn.training.state import TrainingState
+from sklearn_deepnn.training.state import FIELDS, TrainingState
 
 SUFFIXES = [".csv", ".jsonl"]
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sklearn_deepnn.callbacks import (
+    Callback,
     EarlyStopping,
     EpochScoring,
     EpochTimer,
@@ -80,7 +81,7 @@ def test_scorers_are_names_or_callables(scoring, names):
 
 @pytest.mark.parametrize(
     "scoring",
-    ["acuracy", 3, None, [], {}, ["accuracy", 3], {"cost": "accuracy"}, {3: "accuracy"}, {"a": "b"}, {"a": 3}],
+    ["acuracy", 3, None, [], {}, ["accuracy", 3], {3: "accuracy"}, {"a": "b"}, {"a": 3}],
     ids=str,
 )
 def test_other_scorers_are_an_error(scoring):
@@ -138,7 +139,7 @@ def test_a_csv_keeps_its_fields_and_a_warning_names_those_that_it_leaves_out(tmp
 
 def test_a_history_has_nan_for_epochs_without_a_value():
     model, scoring = net(max_iter=2, warm_start=True), EpochScoring("accuracy", X_VAL, Y_VAL)
-    for callbacks in ([], [scoring, scoring], []):
+    for callbacks in ([], [scoring], []):
         model.set_callbacks(*callbacks).fit(X, Y)
     frame = pd.DataFrame(model.history_)
     assert frame["accuracy"].isna().tolist() == [True, True, False, False, True, True]
@@ -147,6 +148,30 @@ def test_a_history_has_nan_for_epochs_without_a_value():
     np.testing.assert_equal(loaded.history_, model.history_)
     with pytest.raises(AttributeError, match="not fitted"):
         _ = net().history_
+
+
+class Costing(Callback):
+    measures = ("cost",)
+
+
+SCORING = EpochScoring("accuracy", X_VAL, Y_VAL)
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "named"),
+    [
+        ([SCORING, EpochScoring(["f1_macro", "accuracy"], X, Y)], r"EpochScoring .*got \('f1_macro', 'accuracy'\)"),
+        ([EpochTimer(), EpochScoring({"duration": "accuracy"}, X, Y)], r"EpochScoring .*got \('duration',\)"),
+        ([Costing()], r"Costing .*got \('cost',\)"),
+        ([EpochScoring({"epoch": "accuracy"}, X, Y)], r"EpochScoring .*got \('epoch',\)"),
+    ],
+    ids=["of two scorings", "of a timer", "of training", "of logs"],
+)
+def test_a_value_by_the_name_of_another_is_an_error_before_training(callbacks, named):
+    model = net().set_callbacks(*callbacks)
+    with pytest.raises(InvalidParameterError, match=f"^The measures of {named}"):
+        model.fit(X, Y)
+    assert not hasattr(model, "n_iter_")
 
 
 def test_a_resumed_fit_has_all_scores(tmp_path):

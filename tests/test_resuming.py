@@ -400,6 +400,14 @@ def test_the_first_start_of_a_script_that_resumes_is_silent(tmp_path):
     net(learning_rate=0.5).fit(X, Y, resume_from=tmp_path / "empty")  # fits may share a folder
 
 
+def test_the_first_start_is_silent_however_the_folder_is_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net().set_callbacks(ModelCheckpoint("runs/beside")).fit(X, Y)
+    spellings = "runs/a", tmp_path / "runs/b", "runs/beside/../c"
+    for written, resumed in zip(spellings, (tmp_path / "runs/a", "runs/b", "runs/c")):
+        net().set_callbacks(ModelCheckpoint(written)).fit(X, Y, resume_from=resumed)
+
+
 @pytest.mark.parametrize("kind", [str, Path])
 def test_the_home_folder_is_found_in_every_path(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))

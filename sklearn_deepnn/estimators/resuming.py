@@ -159,8 +159,8 @@ def warn_of_mistyped(estimator: Any, resume_from: str | os.PathLike[str]) -> boo
     """Warn, and return True, if a path without a checkpoint of this fit seems mistyped."""
     path = check_path("resume_from", resume_from)
     # a folder that this fit writes to is that of a first start; fits with other data or parameters may share a folder
-    is_written = any(isinstance(each, ModelCheckpoint) and each.folder == path for each in callbacks_of(estimator))
-    nearby = None if is_written else nearby_checkpoint(path)
+    folders = [each.folder.resolve() for each in callbacks_of(estimator) if isinstance(each, ModelCheckpoint)]
+    nearby = None if path.resolve() in folders else nearby_checkpoint(path)
     if nearby is not None and nearby.parent != path:
         problem = f"has no checkpoint, but there is {str(nearby)!r}"
     elif not path.parent.exists():

@@ -61,7 +61,7 @@ class HistoryLogger(Callback):
     written in one operation: several trainings, in several processes too, may write to one file. A resumed training
     does not write an epoch again.
 
-    If a line cannot be written, training goes on, with one warning for each fit. Only a path that cannot be that of a
+    If a line cannot be written, training continues, with one warning for each fit. Only a path that cannot be that of a
     file is an error, before the first epoch.
 
     Parameters

@@ -151,7 +151,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     verbose : int, default=0
         1 shows a progress bar if tqdm is installed, otherwise prints lines for some of the epochs, at least every 10 s
         unless an epoch takes longer; 2 prints a line for each epoch. At the end, both print the findings of `report_`
-        that were no warnings; the last line says what stopped training, and which weights are kept.
+        that were no warnings; the last line says what stopped training, and, if epochs are compared, which epoch's
+        weights are kept.
     random_state : int, RandomState or None, default=None
         Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights
         bit for bit, on the same number of threads. Another number of threads drops other units of large batches.

@@ -158,10 +158,11 @@ def checkpoint_of(estimator: Any, path: str | os.PathLike[str], key: str) -> Any
 def warn_of_mistyped(estimator: Any, resume_from: str | os.PathLike[str]) -> bool:
     """Warn, and return True, if a path without a checkpoint of this fit seems mistyped."""
     path = check_path("resume_from", resume_from)
-    # a folder that this fit writes to is that of a first start; fits with other data or parameters may share a folder
-    folders = [each.folder.resolve() for each in callbacks_of(estimator) if isinstance(each, ModelCheckpoint)]
-    nearby = None if path.resolve() in folders else nearby_checkpoint(path)
-    if nearby is not None and nearby.parent != path:
+    written = [each.folder.resolve() for each in callbacks_of(estimator) if isinstance(each, ModelCheckpoint)]
+    if path.resolve() in written:  # the first start of a script that resumes
+        return False
+    nearby = nearby_checkpoint(path)
+    if nearby is not None and nearby.parent != path:  # fits with other data or parameters may share a folder
         problem = f"has no checkpoint, but there is {str(nearby)!r}"
     elif not path.parent.exists():
         problem = "does not exist, nor does the folder that it would be in"

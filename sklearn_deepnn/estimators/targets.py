@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import column_or_1d
 
-from ..checks import check_real, reject, warn_user
+from ..checks import check_real, naming, reject, warn_user
 from ..training.examples import Examples
 from ..typing import Array, Inputs
 from .inputs import as_array, check_none_missing, first_where, types_of
@@ -269,6 +269,9 @@ def check_indicators(name: str, y: Inputs) -> None:
 def class_numbers(y: Array, classes: Array, name: str) -> Array:
     """Return the position of each label in `classes`."""
     labels, numbers = np.unique(y, return_inverse=True)
+    if classes.dtype.kind in "mM" and classes.dtype.kind == labels.dtype.kind:  # dates may have different units
+        unit = np.promote_types(classes.dtype, labels.dtype)
+        labels, classes = labels.astype(unit), classes.astype(unit)
     positions = {label: position for position, label in enumerate(classes.tolist())}
     unknown = [label for label in labels.tolist() if label not in positions]
     if unknown:
@@ -302,6 +305,10 @@ def weights_by_class(class_weight: Any, classes: Array, numbers: Array, sample_w
         return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1)), 0)
     for label, weight in class_weight.items():
         check_real(f"class_weight[{label!r}]", weight, 0)
+    if classes.dtype.kind in "mM":  # dates of NumPy, Python and text, which hash differently
+        with naming("class_weight", f"a dict whose keys are dates like {classes[0]}"):
+            labels = np.array(list(class_weight), dtype=classes.dtype).tolist()
+        class_weight = dict(zip(labels, class_weight.values()))
     unknown = [label for label in class_weight if label not in classes.tolist()]
     if unknown:
         raise ValueError(f"class_weight must have labels among {classes.tolist()}, got {unknown}.")

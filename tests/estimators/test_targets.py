@@ -356,6 +356,19 @@ def test_bad_labels_at_a_later_partial_fit_are_named(earlier, no_training, argum
 # Class weights.
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_dates_are_the_same_labels_in_every_unit(unit):
+    days = np.array(["2024-01-01", "2024-01-02", "2024-01-03"], dtype="datetime64[D]")
+    plain = net(class_weight={0: 5, 1: 1, 2: 2}).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    labels, weights = days.astype(f"datetime64[{unit}]"), dict(zip(days, [5, 1, 2]))
+    model = net(class_weight=weights).fit(X, labels[Y], X_val=X_VAL, y_val=days[Y_VAL])
+    np.testing.assert_array_equal(model.class_weight_, plain.class_weight_)
+    np.testing.assert_array_equal(model.predict(X), labels[plain.predict(X)])
+    assert model.score(X, days[Y]) == plain.score(X, Y)
+    with pytest.raises(ValueError, match="class_weight must be a dict whose keys are dates"):
+        net(class_weight={"first": 2}).fit(X, labels[Y])
+
+
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 3, 2: 0.5}, {0: 5, 1: 1, 2: 1}], ids=str)
 def test_class_weights_equal_sample_weights(class_weight):
     rows = np.r_[:90, :90:3]  # class 0 twice

@@ -137,6 +137,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         What compares epochs on validation data: the cost ("loss"), or a scorer (name or callable). Samples are weighted
         if the scorer takes a `sample_weight`. Each member of an ensemble is scored on its own fold. Folds that lack a
         class, on which some scorers are undefined, are left out of the mean; if none is left, the loss compares epochs.
+        An epoch on whose predictions the scorer fails or returns nan counts as no improvement, with one warning.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     warm_start : bool, default=False

@@ -1,16 +1,10 @@
-"""Checks of single values that users pass, and what users are told: errors, warnings, lines.
+"""Checks of single values that users pass. Every message names the parameter, the rule and the value."""
 
-Every message of an error names the parameter, the rule and the value.
-"""
-
-import atexit
 import inspect
 import math
 import os
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,15 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-# warnings point past the frames of these packages, at the user's code
-INTERNAL_PACKAGES = {__name__.split(".")[0], "sklearn", "joblib", "numpy", "contextlib"}
-
 VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD  # *args and **kwargs
 
 SIMILAR = 0.7  # least similarity of a misspelt name to the name that is suggested, by `difflib`
-
-# decorates functions whose mathematics underflows: exp(-1000) is 0, also after a program's np.seterr(all="raise")
-allow_underflow = np.errstate(under="ignore")
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -36,39 +24,6 @@ class InvalidParameterError(ValueError, TypeError):
 def reject(name: str, rule: str, value: object, hint: str = "") -> NoReturn:
     """Raise an `InvalidParameterError`: {name} must be {rule}, got {value}. A hint may follow."""
     raise InvalidParameterError(f"{name} must be {rule}, got {value!r}. {hint}".rstrip())
-
-
-def warn_user(message: str, category: type[Warning]) -> None:
-    """Issue a warning that points at the user's line that called this package or scikit-learn."""
-    frame, level = sys._getframe(1), 2  # the caller of this function
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in INTERNAL_PACKAGES:
-        frame, level = frame.f_back, level + 1
-    try:
-        warnings.warn(message, category, stacklevel=level)
-    except Warning:  # a filter turns warnings into errors
-        raise
-    except Exception:  # stderr is closed, or another stream that cannot be written
-        return
-
-
-def print_line(text: str) -> None:
-    """Print a line at once."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        atexit.unregister(drop_unwritten)
-        atexit.register(drop_unwritten)
-        raise
-
-
-def drop_unwritten() -> None:
-    """Drop what stdout and stderr hold if it cannot be written. Otherwise, Python complains when it exits."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            with suppress(Exception):  # a stream may have no file
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_path(name: str, path: Any, rule: str = "the path of a file or folder") -> Path:

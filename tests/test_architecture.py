@@ -18,7 +18,7 @@ from sklearn_deepnn import DeepNNClassifier
 ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own
     ["typing"],
-    ["checks"],
+    ["messages", "checks"],
     ["threads", "saving"],
     ["network"],
     ["training"],
@@ -241,12 +241,12 @@ def test_warnings_point_at_the_user_s_line_and_are_of_scikit_learn_s_categories(
     warned = [arguments[-1] for _, call, arguments in found if call == "warn_user"]
     assert len(warned) > 5
     assert set(warned) <= {"ConvergenceWarning", "UserWarning", "RuntimeWarning"}
-    assert [name for name, call, _ in found if call.endswith("warn")] == ["checks.py"]
+    assert [name for name, call, _ in found if call.endswith("warn")] == ["messages.py"]
 
 
 def test_nothing_is_logged_or_printed_but_by_what_is_asked_to():
     found = {(path.name, call) for path in FILES for call, _ in calls(path)}
-    assert {name for name, call in found if call == "print"} == {"checks.py"}
+    assert {name for name, call in found if call == "print"} == {"messages.py"}
     assert {name for name, call in found if call == "print_line"} == {"progress.py", "course.py"}
     assert not [name for name, call in found if call.startswith("logging.") and call != "logging.getLogger"]
 

@@ -14,7 +14,8 @@ from typing import BinaryIO
 import joblib
 from sklearn.base import BaseEstimator
 
-from ..checks import check_flag, check_integer, check_path, reject, warn_user
+from ..checks import check_flag, check_integer, check_path, reject
+from ..messages import warn_user
 from ..training.run import Run
 from .base import Callback
 

@@ -14,7 +14,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_path, reject, warn_user
+from ..checks import check_path, reject
+from ..messages import warn_user
 from ..training.run import Run
 from ..training.state import FIELDS
 from .base import Callback

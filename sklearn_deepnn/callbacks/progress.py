@@ -13,7 +13,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
-from ..checks import print_line
+from ..messages import print_line
 from ..training.run import Run
 from ..training.state import RECORDED
 from ..typing import Values

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
@@ -20,7 +21,7 @@ from sklearn.utils import check_consistent_length
 from ..callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
-from ..checks import allow_underflow, naming, reject
+from ..checks import naming, reject
 from ..saving import SavingMixin
 from ..training.examples import Examples
 from ..training.loop import train
@@ -131,7 +132,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         """Return the targets and Y. The targets of an earlier training stay."""
 
     @with_callbacks
-    @allow_underflow
+    @np.errstate(under="ignore")  # exp(-1000) is 0, also after a program's np.seterr(all="raise")
     def fit(
         self,
         X: MatrixLike,
@@ -223,7 +224,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         tasks.end()
         return self
 
-    @allow_underflow
+    @np.errstate(under="ignore")
     def _partial_fit(self, X: Inputs, y: Any, sample_weight: Any, choose_targets: ChooseTargets) -> Self:
         """Train for one epoch on this part of the data; see `DeepNNClassifier.partial_fit`."""
         settings = check_parameters(self)

@@ -27,7 +27,8 @@ from ..callbacks.checkpoints import (
 )
 from ..callbacks.progress import print_not_resumed
 from ..callbacks.scikit_learn import callbacks_of
-from ..checks import check_path, naming, reject, warn_user
+from ..checks import check_path, naming, reject
+from ..messages import warn_user
 from ..network.architecture import Network
 from ..network.parameters import Parameters
 from ..network.prediction import take_columns

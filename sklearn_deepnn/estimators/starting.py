@@ -9,8 +9,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from ..checks import InvalidParameterError, naming, reject, warn_user
+from ..checks import InvalidParameterError, naming, reject
 from ..inspection.diagnosis import find_bad_inputs
+from ..messages import warn_user
 from ..network.model import initialize_parameters
 from ..network.parameters import Parameters
 from ..network.scaling import Scaling, unfold_scaling

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import column_or_1d
 
-from ..checks import check_real, naming, reject, warn_user
+from ..checks import check_real, naming, reject
+from ..messages import warn_user
 from ..training.examples import Examples
 from ..typing import Array, Inputs
 from .inputs import as_array, check_none_missing, first_where, types_of

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.metrics import check_scoring
 
 from ..callbacks.measuring import undefined_raises
-from ..checks import check_real, naming, warn_user
+from ..checks import check_real, naming
+from ..messages import warn_user
 from ..network.architecture import Network
 from ..network.prediction import take_columns
 from ..network.scaling import fold_scaling

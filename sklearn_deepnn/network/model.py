@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checks import allow_underflow, check_choice, reject
+from ..checks import check_choice, reject
 from ..typing import Array, Arrays, Inputs
 from .activations import Activation, find_activation
 from .architecture import Network
@@ -310,7 +310,7 @@ def running_statistics(parameters: Arrays, caches: list[LayerCache], momentum: f
     return {name: momentum * parameters[name] + (1 - momentum) * array for name, array in batch.items()}
 
 
-@allow_underflow
+@np.errstate(under="ignore")
 def fold_batch_norm(parameters: Arrays) -> Arrays:
     """Fold batch normalisation into the linear parts: the network that predicts the same with W and b alone."""
     folded: Arrays = {}

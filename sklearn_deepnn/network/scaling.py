@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checks import allow_underflow
 from ..typing import Array, Arrays, Inputs
 
 
@@ -88,13 +87,13 @@ def _product_of_members(A: Array, X: Inputs, out: Array | None = None) -> Array:
     return out
 
 
-@allow_underflow
+@np.errstate(under="ignore")
 def fold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:
     """Fold the scaling into the first layer: the network that predicts the same from unscaled inputs."""
     return parameters if scaling is None else _transform_inputs(parameters, scaling.center, 1 / scaling.scale)
 
 
-@allow_underflow
+@np.errstate(under="ignore")
 def unfold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:
     """Invert `fold_scaling`, up to rounding. Weights of constant features become 0."""
     if scaling is None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
-from ..checks import check_flag, check_integer, check_real, print_line
+from ..checks import check_flag, check_integer, check_real
+from ..messages import print_line
 from ..network.architecture import Network
 from ..network.model import initialize_parameters
 from ..network.parameters import Parameters

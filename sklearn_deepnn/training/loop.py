@@ -14,7 +14,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
-from ..checks import check_integer, warn_user
+from ..checks import check_integer
+from ..messages import warn_user
 from ..network.architecture import Network
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns

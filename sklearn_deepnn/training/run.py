@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from ..checks import InvalidParameterError, reject, warn_user
+from ..checks import InvalidParameterError, reject
+from ..messages import warn_user
 from .state import FIELDS, Monitor, TrainingState, monitored_value
 
 

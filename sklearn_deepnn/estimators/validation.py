@@ -165,7 +165,7 @@ def mean_score(score: Score, parameters: Arrays, sets: list[HeldOut]) -> tuple[f
     """Return the mean of the scores, and why it is nan if it is. Raises if it is infinite."""
     try:
         mean = math.fsum(score(parameters, of_set) for of_set in sets) / len(sets)
-    except Exception as error:
+    except (ValueError, ArithmeticError) as error:  # other errors are faults of the scorer, and end the training
         return math.nan, f"raised {type(error).__name__}: {error}"
     return (mean, "returned nan") if math.isnan(mean) else (check_real("scoring", mean), "")
 

@@ -69,7 +69,9 @@ def main(folder):
             for name, draw in pictures.items():
                 fig, ax = plt.subplots(figsize=(4.8, 4.2), layout="constrained")
                 draw(ax)
-                fig.savefig(folder / f"{name}_{theme}.svg", dpi=72, transparent=True, metadata={"Date": None})
+                path = folder / f"{name}_{theme}.svg"
+                fig.savefig(path, dpi=72, transparent=True, metadata={"Date": None})
+                path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")
                 plt.close(fig)
 
 

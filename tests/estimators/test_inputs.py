@@ -324,7 +324,7 @@ def test_at_most_five_columns_are_listed():
         (np.array([[1.0, Decimal("-Infinity")], [2.0, 3.0]], dtype=object), "infinite .* in column 1,"),
         (np.array([[1.0, Decimal("1e400")], [2.0, 3.0]], dtype=object), "infinite .* in column 1,"),
         (np.full((2, 2), np.timedelta64(1, "D")), "dates or times in columns 0, 1,"),
-        (np.array([[1.0, np.timedelta64(1)], [2.0, np.timedelta64(2)]], dtype=object), "dates or times in column 1,"),
+        (np.array([[1.0, np.timedelta64(1, "s")], [2.0, None]], dtype=object), "dates or times in column 1,"),
         (np.ma.array(np.eye(2), mask=[[0, 0], [0, 1]]), "missing values .* in column 1,"),
         (np.ma.array(np.eye(2, dtype=int), mask=[[0, 0], [0, 1]]), "missing values .* in column 1,"),
         (np.ma.array(np.eye(2, dtype=object), mask=[[0, 0], [0, 1]]), "missing values .* in column 1,"),

@@ -63,8 +63,7 @@ def check_real(
         isinstance(value, Real)
         and not isinstance(value, bool)
         and _is_finite(value)
-        # typeshed does not define > for Real
-        and (low is None or value > low or (value == low and closed in ("left", "both")))  # type: ignore[operator]
+        and (low is None or not value <= low or (value == low and closed in ("left", "both")))
         and (high is None or value < high or (value == high and closed in ("right", "both")))
     )
     if not is_inside:

@@ -8,7 +8,7 @@ from sklearn_deepnn.network.parameters import Parameters
 from sklearn_deepnn.network.scaling import Scaling
 from sklearn_deepnn.training.examples import Examples, draw_batch
 from sklearn_deepnn.training.loop import train
-from sklearn_deepnn.training.optimizers import OPTIMIZERS
+from sklearn_deepnn.training.optimizers import OPTIMIZERS, Optimizer
 from sklearn_deepnn.training.recipe import Recipe
 from sklearn_deepnn.training.state import TrainingState
 
@@ -85,3 +85,16 @@ class CountEpochs(Callback):
 
     def on_epoch_end(self, run):
         run.memory["n_epochs"] = run.memory.get("n_epochs", 0) + 1
+
+
+class Signs(Optimizer):
+    """An optimizer of a user, with a constructor of its own."""
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def init(self, parameters):
+        return {}
+
+    def update(self, parameters, grads, state, learning_rate):
+        parameters -= self.scale * learning_rate * np.sign(grads)

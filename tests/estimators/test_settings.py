@@ -14,6 +14,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
+from training_cases import Signs
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.estimators.settings import SCORER_SYNONYMS
@@ -21,7 +22,7 @@ from sklearn_deepnn.network.activations import ACTIVATION_SYNONYMS, ACTIVATIONS
 from sklearn_deepnn.network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
 from sklearn_deepnn.network.losses import LOSSES
 from sklearn_deepnn.training import steps
-from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZER_SYNONYMS, OPTIMIZERS, SGD, Adam, NAdam, Optimizer
+from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZER_SYNONYMS, OPTIMIZERS, SGD, Adam, NAdam
 from sklearn_deepnn.training.schedules import SCHEDULE_SYNONYMS, SCHEDULES, cosine
 
 # Parameters of subclasses.
@@ -120,19 +121,6 @@ def test_estimators_that_share_an_optimizer_do_not_change_it_for_each_other():
     one.set_params(optimizer__momentum=0.9)
     assert other.optimizer is shared
     assert (shared, one.optimizer) == (SGD(), SGD(momentum=0.9))
-
-
-class Signs(Optimizer):
-    """An optimizer of a user, which steps along the signs of the gradient."""
-
-    def __init__(self, scale=1.0):
-        self.scale = scale
-
-    def init(self, parameters):
-        return {}
-
-    def update(self, parameters, grads, state, learning_rate):
-        parameters -= self.scale * learning_rate * np.sign(grads)
 
 
 class Slow(Adam):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import LbfgsInvHessProduct, minimize, rosen, rosen_der
 from sklearn.base import clone
+from training_cases import Signs
 
 from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.network.model import initialize_parameters
@@ -14,7 +15,6 @@ from sklearn_deepnn.training.optimizers import (
     SGD,
     Adam,
     NAdam,
-    Optimizer,
     RMSprop,
     advance,
     block_of,
@@ -116,19 +116,6 @@ def test_optimizers_are_frozen_and_can_be_compared_and_printed(name):
     for field in dataclasses.fields(optimizer):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(optimizer, field.name, 0.5)
-
-
-class Signs(Optimizer):
-    """An optimizer of a user, with a constructor of its own."""
-
-    def __init__(self, scale=1.0):
-        self.scale = scale
-
-    def init(self, parameters):
-        return {}
-
-    def update(self, parameters, grads, state, learning_rate):
-        parameters -= self.scale * learning_rate * np.sign(grads)
 
 
 class OtherSigns(Signs):

@@ -16,8 +16,8 @@ class Callback(Hooks):
     Attributes
     ----------
     only_watches : bool, default=False
-        Whether the callback only displays or logs. Such a callback never ends a training: its first error in a call of
-        `fit` is a RuntimeWarning, and training continues.
+        Whether the callback only displays, logs or measures. Such a callback never ends a training: its first error in
+        a call of `fit` is a RuntimeWarning, and training continues.
     measures : tuple of str, default=()
         The names of the values that the callback adds to the history, by `run.state.add_to_epoch`. No other value may
         have such a name. Such callbacks are called before all others, so that lines and logs have the values.

@@ -20,7 +20,7 @@ NO_POSITIVE = "No positive class found in y_true"  # scikit-learn's warning wher
 
 @contextmanager
 def undefined_raises() -> Iterator[None]:
-    """Have scores that are undefined be nan or an error in a with block, as scikit-learn has most, and no warning."""
+    """Make undefined scores nan or an error in a with block, and never a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", NO_POSITIVE)
@@ -60,8 +60,8 @@ class EpochScoring(Callback):
     """Score the network after each epoch by one or several scorers: a curve of `history_` for each.
 
     The scores are only recorded. What stops the training, and which epoch is kept, the parameter `scoring` decides. A
-    score is that of the epoch's own weights, not of the best epoch so far. A score that is undefined or fails is
-    nan, with one warning for each fit.
+    score is that of the epoch's own weights, not of the best epoch so far. An undefined score, or one whose scorer
+    fails, is nan, with one warning for each fit.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def print_outcome(run: Run) -> None:
     """Print the findings of `report_`; then what has stopped the training, and the epoch whose weights are kept."""
     state = run.state
     stopped_by = "Ctrl-C" if run.interrupted else run.stopped_by
-    if run.failed or (run.is_part and not stopped_by):  # an error speaks for itself; `partial_fit` has not ended
+    if run.failed or (run.is_part and not stopped_by):  # the error is raised; other calls of `partial_fit` follow
         return
     for finding in run.findings:
         if not finding.is_warning:

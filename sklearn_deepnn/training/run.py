@@ -24,7 +24,7 @@ class Hooks:
     """What `train` calls, and what every callback is. These hooks do nothing."""
 
     shown_name = ""  # what messages call the callback; by default the name of its class
-    only_watches = False  # whether it only displays or logs: its errors are warnings, and training continues
+    only_watches = False  # whether it only displays, logs or measures: its errors are warnings
     measures: tuple[str, ...] = ()  # the values that it adds to the history of an epoch: it is then called first
     needs_snapshot = False  # whether the callback saves `Run.snapshot`, to continue from: it is then called last
     remembers_for_good = False  # whether its memory outlasts a call of `fit`, for `warm_start` and `partial_fit`

@@ -19,7 +19,7 @@ from ..messages import warn_user
 from ..network.architecture import Network
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
-from ..typing import Arrays, Values
+from ..typing import Array, Arrays, Values
 from .costs import CostMeter, baseline_loss, mean_cost
 from .examples import Batches, Examples
 from .recipe import Recipe
@@ -146,7 +146,7 @@ def train(
             watch.end_epoch()
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
-        best = last_complete_epoch.lowest if state.best is None else state.best
+        best = last_complete_epoch.lowest() if state.best is None else state.best
         failure = find_failure(state, best, probe, network, recipe, finished=not is_part)
         findings = diagnose(end_training(state, failure))
         watch.tell(findings)
@@ -160,8 +160,9 @@ class Rollback:
         self.state, self.continues = state, continues
         self.snapshot: dict[str, Any] | None = None
         self.current: Parameters | None = None
-        self.lowest: Best | None = None  # the parameters before the epoch of the lowest cost, in case of divergence
-        self.lowest_cost = math.inf
+        # the parameters after this epoch, before the epoch of the lowest cost: in case of divergence
+        self.lowest_epoch, self.lowest_cost = 0, math.inf
+        self.lowest_vector: Array | None = None
 
     def keep(self) -> None:
         """Take a snapshot of the state."""
@@ -172,16 +173,23 @@ class Rollback:
         self.current = None if self.continues else state.current.copy()
 
     def compare(self) -> None:
-        """Keep the parameters before the epoch, without a copy, if the epoch had the lowest cost. Sets: lowest."""
+        """Keep the parameters before the epoch, without a copy, if the epoch had the lowest cost."""
         # the cost of an epoch is that of the parameters which it begins with, until its updates change them
         state, cost, epoch = self.state, self.state.history["cost"][-1], self.state.epoch - 1
-        if epoch == state.call.first_epoch or (self.lowest is not None and not cost < self.lowest_cost):
+        if epoch == state.call.first_epoch or (self.lowest_vector is not None and not cost < self.lowest_cost):
             return
         before = self.snapshot or {}
         name = "parameters" if state.average is None else "average"
-        vector = before[name] if self.current is None else self.current.vector
-        values = {name: curve[epoch - 1] for name, curve in state.history.items() if len(curve) >= epoch}
-        self.lowest, self.lowest_cost = Best(epoch, values, read_only(vector)), cost
+        self.lowest_vector = before[name] if self.current is None else self.current.vector
+        self.lowest_epoch, self.lowest_cost = epoch, cost
+
+    def lowest(self) -> Best | None:
+        """Return the epoch before that of the lowest cost, or None if the call has trained one epoch only."""
+        if self.lowest_vector is None:
+            return None
+        epoch, history = self.lowest_epoch, self.state.history.items()
+        values = {name: curve[epoch - 1] for name, curve in history if len(curve) >= epoch}
+        return Best(epoch, values, read_only(self.lowest_vector))
 
     def drop(self) -> None:
         """Forget the snapshot: the epoch is complete."""

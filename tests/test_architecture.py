@@ -29,13 +29,14 @@ LEVELS = [  # a module imports from levels above its own
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ROOMS = {  # a module of a room also imports from those before it in this list
-    "network": "activations initializers parameters scaling layers losses ensemble architecture model prediction",
-    "layers": "dense batchnorm dropout",
+    "network": "activations initializers parameters scaling layers encoding losses ensemble architecture model "
+    "prediction",
+    "layers": "dense batchnorm dropout embedding piecewise",
     "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
     "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
     "inspection": "gradients diagnosis summary",
-    "estimators": "inputs scaling settings targets defaults validation resuming starting keeping prediction base "
-    "classifier",
+    "estimators": "columns categories inputs scaling encoding settings targets defaults validation resuming starting "
+    "keeping prediction base classifier",
 }
 ORDER = {room: files.split() for room, files in ROOMS.items()}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -82,7 +82,7 @@ def test_what_is_left_out_is_among_the_checks(variant):
 def test_every_check_of_mlp_classifier_is_run(variant):
     ours, theirs = check_names(VARIANTS[variant][0]), check_names(MLPClassifier())
     assert len(ours) >= len(theirs)
-    assert set(ours) >= set(theirs)
+    assert set(ours) >= set(theirs) - {"check_estimators_nan_inf"}  # gaps are learned
 
 
 def run_python(code, *arguments, **variables):

@@ -28,7 +28,7 @@ from ..training.loop import train
 from ..training.state import Monitor
 from ..typing import Array, Inputs, MatrixLike
 from .defaults import Plan
-from .inputs import check_sample_weight, read_inputs
+from .inputs import check_sample_weight, frequent_categories, read_inputs
 from .keeping import N_SAMPLED, Keeper
 from .prediction import PredictionMixin
 from .resuming import (
@@ -57,7 +57,8 @@ from .validation import validator
 # (labels, the targets of earlier calls or None) -> the targets that this call starts with, or None
 ChooseTargets = Callable[[Labels, ClassTargets | None], ClassTargets | None]
 
-FEATURE_ATTRIBUTES = "n_features_in_", "feature_names_in_"  # the fitted attributes that tell the features of X
+# the fitted attributes that tell the columns of X
+COLUMN_ATTRIBUTES = "n_features_in_", "feature_names_in_", "categories_"
 
 
 class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimator, ABC):
@@ -203,6 +204,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash, N_SAMPLED)
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
+        columns, initial = keep.attributes_of_codes(), start.state.parameters
+        validate = validator(self, start.validation, plan.network, table.targets, initial, columns)
         with keep.after_interrupt(earlier):
             findings = train(
                 start.state,
@@ -210,7 +213,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
                 plan.network,
                 plan.recipe,
                 n_epochs=self.max_iter,
-                validate=validator(self, start.validation, plan.network, table.targets, start.state.parameters),
+                validate=validate,
                 monitor=stopping.monitor,
                 keeps_best=stopping.restore_best,
                 callbacks=in_order([*callbacks, tasks]),
@@ -273,9 +276,11 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         labels = read_labels(y, "y")
         check_consistent_length(X, labels.y)
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
+        if earlier is None:
+            frequent_categories(reader, X, weight)
         known = choose_targets(labels, None if earlier is None else ClassTargets.of(earlier.fitted))
         targets, Y = self._read_targets(labels, weight, known)
-        header = {name: value for name, value in vars(reader).items() if name in FEATURE_ATTRIBUTES}
+        header = {name: value for name, value in vars(reader).items() if name in COLUMN_ATTRIBUTES}
         return Table(columns_of(X, Y, targets.weigh(Y, weight, "y")), targets, header)
 
     def _read_all(
@@ -306,7 +311,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     def _fingerprint(self, table: Table, validation: Examples | None) -> Fingerprint:
         """Return the identity of a fit on these data."""
         sets = [table.examples] if validation is None else [table.examples, validation]
-        return fingerprint_of(self, sets, table.targets.classes.tolist())
+        return fingerprint_of(self, sets, [table.targets.classes.tolist(), table.header.get("categories_")])
 
     def _own_callbacks(self, settings: Settings) -> list[Callback]:
         """Return the callbacks of this package that were set, and the display that `verbose` asks for."""

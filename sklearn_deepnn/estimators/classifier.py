@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
 from ..checks import check_integer, reject
-from ..inspection.gradients import GradientOf, input_gradient, integrated_gradient
+from ..inspection.gradients import GradientOf
 from ..network.activations import ActivationName
 from ..network.initializers import InitializerName
 from ..network.losses import LOSSES
@@ -276,6 +276,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         *,
         ensemble_size: Auto | int = "auto",
         scale_inputs: Auto | Literal["standard", "robust", "common"] | None = "auto",
+        numeric_encoding: Auto | Literal["piecewise_linear"] | None = "auto",
+        categorical_features: Literal["from_dtype"] | Sequence[int] | Sequence[str] | None = "from_dtype",
         weight_init: Auto | InitializerName | dict[str, Any] = "auto",
         optimizer: OptimizerName | Optimizer | type[Optimizer] = "adam",
         learning_rate: Auto | float = "auto",
@@ -304,6 +306,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         self.activation = activation
         self.ensemble_size = ensemble_size
         self.scale_inputs = scale_inputs
+        self.numeric_encoding = numeric_encoding
+        self.categorical_features = categorical_features
         self.weight_init = weight_init
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -489,7 +493,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         (150, 4)
         """
         fitted = self._as_fitted()
-        return fitted._gradients(input_gradient, X, fitted._output_of(label), of)
+        return fitted._gradients(X, fitted._output_of(label), of)
 
     def integrated_gradients(
         self,
@@ -543,12 +547,12 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         """
         fitted = self._as_fitted()
         check_integer("n_steps", n_steps, 1)
-        integrate = partial(integrated_gradient, baseline=fitted._baseline(baseline)[:, np.newaxis], n_steps=n_steps)
-        return fitted._gradients(integrate, X, fitted._output_of(label), of)
+        return fitted._contributions(X, fitted._output_of(label), of, baseline, n_steps)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.classifier_tags.multi_label = True
         return tags
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..network.architecture import Network
+from ..network.encoding import EncodedInputs, Encoding
+from ..training.examples import Examples
 from ..training.recipe import Recipe
+from .encoding import NumericEncoding
 from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 
 # For each parameter, the value in the automatic network, and in a network whose dims are given or that L-BFGS trains.
@@ -40,10 +43,12 @@ class DataFacts:
 
     n_samples: int  # without samples of weight zero; with those to hold out
     n_features: int
+    n_inputs: int  # of the network: the rows of the encoding, or the features
     n_outputs: int  # of the network
     loss: str  # a name in `LOSSES`
     # the frequency of the rarest class times the number of classes. None for several labels at once.
     rarity: float | None = None
+    embedding: tuple[int, ...] = ()  # of the encoding, as `Network` takes it
     density: float = 1.0  # the fraction of the numbers in X that are not 0; 1 if X is not sparse
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
@@ -67,6 +72,13 @@ class Plan:
     # whether validation tells when to stop, and which epoch is best. Otherwise the training cost tells.
     stops_by_validation: bool
     patience: float  # epochs without improvement after which training stops; infinity: never
+    encoding: Encoding | None = None  # of the inputs. None if they are numbers that are scaled and nothing else.
+
+    def encoded(self, examples: Examples) -> Examples:
+        """Return examples of a table as the network takes them."""
+        if self.encoding is None:
+            return examples
+        return examples._replace(X=EncodedInputs(examples.X, self.encoding))
 
 
 def resolve(
@@ -94,12 +106,13 @@ def resolve(
         if is_auto(settings["ensemble_size"]):
             chosen["ensemble_size"] = max(min(chosen["ensemble_size"] // 2**n_doublings, ENSEMBLE_SAMPLES // n), 1)
     network = Network(
-        (facts.n_features, *chosen["hidden_layer_dims"], facts.n_outputs),
+        (facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs),
         activation=chosen["activation"],
         loss=facts.loss,
         dropout_rate=settings["dropout_rate"],
         batch_norm=bool(settings["batch_norm"]),
         ensemble_size=int(chosen["ensemble_size"]),
+        embedding=facts.embedding,
     )
     n_held_out = 0
     if may_hold_out and not facts.has_validation_set and holds_out(settings, n, network, is_automatic):
@@ -161,6 +174,12 @@ def resolve_scale_inputs(settings: Settings, facts: DataFacts) -> str | None:
     if not is_auto(settings["scale_inputs"]):
         return settings["scale_inputs"]
     return "common" if facts.is_wide_sparse else "standard"
+
+
+def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
+    """Return how numbers are encoded; see `resolve`."""
+    n_bins = 16 if settings["numeric_encoding"] == "piecewise_linear" else 0
+    return NumericEncoding(n_bins, resolve_scale_inputs(settings, facts))
 
 
 def resolve_dtype(settings: Settings, facts: DataFacts, network: Network) -> np.dtype[Any]:

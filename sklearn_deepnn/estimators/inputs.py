@@ -1,14 +1,10 @@
-"""Read X and sample weights: one error names all columns of X that cannot be learned, and what to do about them.
+"""Read X and sample weights: numbers with nan for gaps, and categories as codes.
 
-Rows are samples here. Frames of pandas, polars and pyarrow are recognised by their attributes, without an import.
+Rows are samples here. One error names all columns of X that cannot be learned, and what to do about them.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Set, Sized
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from datetime import date, time, timedelta
-from decimal import Decimal
-from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -17,43 +13,51 @@ from sklearn import config_context
 from sklearn.utils.validation import check_array, validate_data
 
 from ..checks import InvalidParameterError, naming
+from ..messages import warn_user
 from ..typing import Array, BoolArray, Inputs
+from .categories import Categories, restore_categories, selected_columns
+from .columns import (
+    CATEGORICAL,
+    IN_PREDICTION,
+    PROBLEMS,
+    as_array,
+    as_numbers,
+    find_missing,
+    has_numbers_only,
+    has_numeric_dtype,
+    labelled_columns,
+    problem_of_column,
+    raise_problems,
+    without_numeric_dtype,
+)
 
-NOT_A_NUMBER = "argument must be a string or a real number"  # what scikit-learn says, as do the other brackets below
-PROBLEMS = {  # in this order: a column is listed under the first problem that it has
-    "numerals": "numbers as text in {}: convert them, such as with astype(float)",
-    "text": "text or categories in {}, which OneHotEncoder or TargetEncoder in a ColumnTransformer turns into numbers",
-    "dates": "dates or times in {}, which must be converted to numbers first, such as days since a reference date",
-    "mappings": f"structs or dictionaries ({NOT_A_NUMBER}) in {{}}, whose fields must become columns of numbers",
-    "sequences": "lists or arrays in {}, whose elements must become columns of numbers, such as with numpy.stack",
-    "intervals": "intervals in {}, which must be converted to numbers first, such as their midpoints",
-    "complex": "complex numbers (Complex data not supported) in {}, which real and imaginary parts can replace",
-    "objects": f"objects that are not numbers ({NOT_A_NUMBER}) in {{}}, which must be converted to numbers first",
-    "missing": "missing values (Input {name} contains NaN) in {}, which SimpleImputer in a pipeline fills in",
-    "infinite": "infinite or too large numbers (Input {name} contains infinity) in {}, which must be replaced first",
-}
-MAX_LABELS = 5  # labels of columns listed per problem
-DATE_TYPES = (date, time, timedelta, np.datetime64, np.timedelta64)
-MISSING_TYPES = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # by name: pandas may not be installed
-NUMERIC_DTYPE = re.compile(r"u?int\d|float|halffloat|double|bool|sparse", re.IGNORECASE)  # of any package
-CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
-STRUCT_DTYPE = re.compile(r"struct|map", re.IGNORECASE)
+MANY_NUMERALS = 32  # different numbers in a column of text that are unlikely to be meant as categories
 
 
 def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
-    """Return X as an array of numbers or a sparse array in rows, checked by scikit-learn's `validate_data`."""
+    """Return X as an array of numbers, in which gaps are nan and categories are codes, or as a sparse array in rows."""
+    # with `reset`, the attributes that tell the columns are set: n_features_in_, feature_names_in_, categories_.
+    # Otherwise X must have the columns that they tell.
     X = rows_as_array(X)
     others = without_numeric_dtype(X)
-    are_numbers = all(map(has_numbers_only, others))
-    # scikit-learn would convert text that is all digits, categories that are numbers, and dates of polars
-    if not are_numbers:
-        check_columns(X, name)
-    dtype = np.float64 if others and are_numbers else "numeric"  # which leaves decimals of pyarrow as they are
+    if reset:
+        vars(estimator).pop("categories_", None)
+        selects = estimator.categorical_features is not None and not isinstance(estimator.categorical_features, str)
+    else:
+        selects = "categories_" in vars(estimator)
+    if issparse(X) and selects:
+        raise InvalidParameterError(f"{name} must be dense if it has categories, got a sparse matrix.")
+    if (selects or not all(map(has_numbers_only, others))) and np.ndim(X) == 2 and not issparse(X):
+        return read_columns(estimator, X, name, reset)
+    dtype = np.float64 if others else "numeric"  # which leaves decimals of pyarrow as they are
+    finite = True if issparse(X) else "allow-nan"
     # tensors are taken as arrays, even if scikit-learn dispatches to their package
     no_dispatch = nullcontext() if isinstance(X, np.ndarray) else config_context(array_api_dispatch=False)
     try:
         with no_dispatch:
-            checked = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=reset)
+            checked = validate_data(
+                estimator, X, accept_sparse="csr", dtype=dtype, ensure_all_finite=finite, reset=reset
+            )
     except (TypeError, ValueError, OverflowError) as error:
         # pandas makes a SciPy matrix of a frame whose columns are all sparse, if all are filled with 0
         if hasattr(X, "sparse") and any(dtype.fill_value != 0 for dtype in X.dtypes):
@@ -64,6 +68,99 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
     if checked.dtype.kind not in "biuf":
         raise ValueError(f"{name} must have numbers in every column, got an array of dtype {checked.dtype}.")
     return checked
+
+
+def check_columns(X: Any, name: str, error: Exception) -> None:
+    """Raise if X has columns that cannot be learned."""
+    labels, problems = [], []
+    for label, column in labelled_columns(X):
+        problem = problem_of_column(column)
+        labels.append(label)
+        problems.append(problem if issparse(X) or problem != "missing" else None)
+    raise_problems(labels, problems, name, PROBLEMS, error)
+
+
+def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
+    """Return X, whose columns are of different kinds, as one array; see `read_inputs`."""
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    labels, columns = zip(*labelled_columns(X))
+    problems = [None if has_numeric_dtype(column) else problem_of_column(column) for column in columns]
+    known: list[Categories | None] = [None] * len(columns)
+    if reset:
+        selected = selected_columns(estimator.categorical_features, labels)
+        is_categorical = np.array([problem in CATEGORICAL for problem in problems]) if selected is None else selected
+    else:
+        known = restore_categories(vars(estimator).get("categories_"), len(columns))
+        is_categorical = np.array([categories is not None for categories in known])
+    allowed = {"missing"}, {"missing", *CATEGORICAL}  # in columns of numbers, and of categories
+    refused = [None if problem in allowed[c] else problem for problem, c in zip(problems, is_categorical.astype(int))]
+    raise_problems(labels, refused, name, PROBLEMS if reset else PROBLEMS | IN_PREDICTION)
+    arrays = []
+    for i, (label, column) in enumerate(zip(labels, columns)):
+        if not is_categorical[i]:
+            arrays.append(as_numbers(column))
+            continue
+        values, missing = as_array(column), find_missing(as_array(column))
+        categories = known[i]
+        if categories is None:
+            categories = known[i] = Categories.learn(values.tolist(), missing)
+            if problems[i] == "numerals" and len(categories.values) > MANY_NUMERALS:
+                warn_of_numerals(name, label, len(categories.values))
+        else:
+            check_kind(name, label, categories, np.asarray(values[~missing]).tolist())
+        arrays.append(categories.encode(values.tolist(), missing))
+    if reset and is_categorical.any():
+        estimator.categories_ = [None if each is None else each.to_dict() for each in known]
+    return joined_columns(X, arrays, name)
+
+
+def joined_columns(X: Any, columns: Sequence[Array], name: str) -> Array:
+    """Return the columns of X, read, as one array of finite numbers and nan."""
+    dtype = np.result_type(*{column.dtype for column in columns})
+    array = np.empty((len(columns[0]), len(columns)), dtype if dtype.kind == "f" else np.float64)
+    for j, column in enumerate(columns):
+        array[:, j] = column
+    with naming(name):
+        try:
+            return check_array(array, ensure_all_finite="allow-nan", input_name=name)
+        except ValueError as error:
+            check_columns(X, name, error)
+            raise
+
+
+def frequent_categories(estimator: Any, X: Array, weight: Array | None) -> None:
+    """Give rare categories of the columns of X one code each. Sets: X, and `categories_` of the estimator."""
+    if "categories_" not in vars(estimator):
+        return
+    names = getattr(estimator, "feature_names_in_", range(X.shape[1]))
+    known = restore_categories(estimator.categories_, X.shape[1])
+    for i, categories in enumerate(known):
+        if categories is not None:
+            frequent, X[:, i] = categories.frequent(X[:, i], weight)
+            known[i] = frequent
+            if not frequent.values:
+                warn_of_no_frequent(names[i], len(categories.values))
+    estimator.categories_ = [None if each is None else each.to_dict() for each in known]
+
+
+def check_kind(name: str, label: Any, categories: Categories, values: Sequence[Any]) -> None:
+    """Raise if a column has text where fit had numbers as categories, or numbers where it had text."""
+    kinds = [{isinstance(value, str) for value in each} for each in (categories.values, values)]
+    if all(len(kind) == 1 for kind in kinds) and kinds[0] != kinds[1]:
+        had, got = ("text", "numbers") if True in kinds[0] else ("numbers", "text")
+        raise InvalidParameterError(f"{name} must have {had} in column {label!r}, as in fit, got {got}.")
+
+
+def warn_of_numerals(name: str, label: Any, n_values: int) -> None:
+    """Warn that numbers as text become categories."""
+    problem = f"Column {label!r} of {name} has numbers as text, and is learned as {n_values} categories"
+    warn_user(f"{problem}. Convert it if they are meant as numbers, such as with astype(float).", UserWarning)
+
+
+def warn_of_no_frequent(label: Any, n_values: int) -> None:
+    """Warn that a column has rare categories only."""
+    problem = f"Column {label!r} has {n_values} categories, all of them rare: the network learns nothing from it"
+    warn_user(f"{problem}. Drop it, or make features of it.", UserWarning)
 
 
 def rows_as_array(X: Any) -> Any:
@@ -77,154 +174,6 @@ def rows_as_array(X: Any) -> Any:
         return np.array(X, dtype=object) if array.dtype.kind in "US" else array
     except (TypeError, ValueError):  # rows of different lengths
         return X
-
-
-def without_numeric_dtype(X: Any) -> list[Any]:
-    """Return the columns of a frame, or the whole array, whose dtype is not that of numbers, or that have a mask."""
-    if isinstance(X, np.ndarray):
-        return [] if X.dtype.kind in "biuf" and not np.ma.is_masked(X) else [X]
-    if hasattr(X, "columns") and hasattr(X, "dtypes"):  # pandas, polars
-        dtypes = X.dtypes
-    else:
-        dtypes = getattr(getattr(X, "schema", None), "types", ())  # pyarrow
-    if all(NUMERIC_DTYPE.match(str(dtype)) for dtype in set(dtypes)):
-        return []
-    return [column for (_, column), dtype in zip(labelled_columns(X), dtypes) if not NUMERIC_DTYPE.match(str(dtype))]
-
-
-def has_numbers_only(column: Any) -> bool:
-    """Say whether a column or an array has numbers only, also as objects. NaN is a number here."""
-    values = as_array(column)
-    if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(dtype_name(column)):
-        return False
-    return all(problem_of_type(kind) is None for kind in types_of(np.asarray(values)))
-
-
-def check_columns(X: Any, name: str, error: Exception | None = None) -> None:
-    """Raise if X has columns that cannot be learned: one error names them all, and what to do about them."""
-    columns = [(label, problem_of_column(column)) for label, column in labelled_columns(X)]
-    descriptions = []
-    for problem, description in PROBLEMS.items():
-        labels = [repr(label) for label, found in columns if found == problem]
-        if labels:
-            more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else ""
-            listed = f"column{'s' * (len(labels) > 1)} {', '.join(labels[:MAX_LABELS])}{more}"
-            descriptions.append(description.format(listed, name=name))
-    if descriptions:
-        message = f"{name} must have numbers in every column, got {'; '.join(descriptions)}."
-        raise InvalidParameterError(message) from error
-
-
-def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (label or number, values) for each column of a frame or array, or of a sparse matrix that may be wrong."""
-    if issparse(X) and X.ndim == 2:
-        X = X.tocsc()
-        labels = np.arange(X.shape[1])
-        if X.dtype.kind in "biuf":  # of many thousand columns of numbers, few have one that is not finite
-            labels = np.unique(X.tocoo().col[~are_finite(X.data)])
-            X = X[:, labels]
-        yield from zip(labels.tolist(), np.split(X.data, X.indptr[1:-1]))
-    elif hasattr(X, "columns") and hasattr(X, "items"):  # pandas
-        yield from X.items()
-    elif hasattr(X, "column_names"):  # pyarrow
-        yield from zip(X.column_names, X.columns)
-    elif hasattr(X, "get_columns"):  # polars
-        yield from zip(X.columns, X.get_columns())
-    elif isinstance(X, np.ndarray) and X.ndim == 2:
-        yield from enumerate(as_array(X).T)
-
-
-def problem_of_column(column: Any) -> str | None:
-    """Return the first of `PROBLEMS` that a column has, or None."""
-    if CATEGORICAL_DTYPE.match(dtype_name(column)):
-        return "text"
-    if STRUCT_DTYPE.match(dtype_name(column)):
-        return "mappings"
-    values = as_array(column)
-    if values.ndim > 1:  # arrays of polars
-        return "sequences"
-    missing = find_missing(values)
-    present = np.asarray(values[~missing])
-    found = {problem for kind in types_of(present) if (problem := problem_of_type(kind))}
-    if found == {"text"} and are_numerals(present):
-        return "numerals"
-    if found:
-        return min(found, key=list(PROBLEMS).index)
-    if missing.any():
-        return "missing"
-    try:
-        return None if are_finite(present).all() else "infinite"
-    except OverflowError:  # an integer too large for a float
-        return "infinite"
-
-
-def problem_of_type(kind: type) -> str | None:
-    """Return which of `PROBLEMS` a column of values of a type has, or None for numbers."""
-    if issubclass(kind, DATE_TYPES) or hasattr(kind, "to_timestamp"):  # as pandas.Period has
-        return "dates"
-    if issubclass(kind, (Real, Decimal, np.bool_)):  # to which numpy.timedelta64 belongs
-        return None
-    if issubclass(kind, (str, bytes)):
-        return "text"
-    if issubclass(kind, Mapping):
-        return "mappings"
-    if hasattr(kind, "closed_left"):  # as pandas.Interval has
-        return "intervals"
-    if issubclass(kind, Number):
-        return "complex"
-    return "sequences" if issubclass(kind, Sized) and not issubclass(kind, (Set, np.void)) else "objects"
-
-
-def are_numerals(values: Array) -> bool:
-    """Say whether all text among values can be converted to numbers."""
-    try:
-        values.astype(np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def are_finite(numbers: Array) -> BoolArray:
-    """Return which numbers, maybe objects, are finite as float64. Integers too large for it raise OverflowError."""
-    with np.errstate(over="ignore"):
-        return np.isfinite(numbers.astype(np.float64))
-
-
-def dtype_name(column: Any) -> str:
-    """Return the name of the dtype of an array or a column, as its package has it."""
-    return str(getattr(column, "dtype", getattr(column, "type", "")))
-
-
-def as_array(values: Any) -> Array:
-    """Return values as an array, which keeps a mask."""
-    return values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
-
-
-def types_of(values: Array) -> set[type]:
-    """Return the types of the values in an array."""
-    return set(map(type, values.ravel("K"))) if values.dtype.kind == "O" else {values.dtype.type}
-
-
-def find_missing(values: Array) -> BoolArray:
-    """Return which values of an array are missing: masked, None, NaN, NaT or pandas.NA."""
-    if isinstance(values, np.ma.MaskedArray):
-        return np.ma.getmaskarray(values) | find_missing(values.data)
-    if values.dtype.kind in "fcmM":
-        return np.isnan(values)
-    values = values.astype(object) if values.dtype.kind == "T" else values
-    if values.dtype.kind != "O" or types_of(values) <= {str, int, bool}:
-        return np.zeros(values.shape, bool)
-    return np.array([is_missing(value) for value in values.ravel()], bool).reshape(values.shape)
-
-
-def is_missing(value: object) -> bool:
-    """Say whether an object stands for a missing value."""
-    if type(value).__name__ in MISSING_TYPES:
-        return True
-    if isinstance(value, Decimal):  # a signaling NaN cannot be compared
-        return value.is_nan()
-    is_comparable = isinstance(value, (Number, np.datetime64, np.timedelta64))
-    return is_comparable and value != value  # NaN and NaT do not equal themselves
 
 
 def check_none_missing(name: str, values: Inputs) -> None:

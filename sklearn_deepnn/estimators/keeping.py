@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..inspection.diagnosis import diagnose
-from ..inspection.gradients import feature_importances
+from ..inspection.gradients import column_importances, feature_importances
 from ..network.losses import LOSSES
 from ..network.model import fold_batch_norm
 from ..network.scaling import fold_scaling
@@ -79,6 +79,7 @@ class Keeper:
             "n_outputs_": network.layer_dims[-1],
             "out_activation_": LOSSES[network.loss].out_activation,
             "parameters_": dict(parameters),
+            **self._encoding(),
             "n_iter_": state.epoch,
             "loss_": saved["history"]["cost"][-1],
             "best_iter_": best_iter,
@@ -87,6 +88,18 @@ class Keeper:
             "report_": report,
             "training_state_": {**saved, "preparation": {**preparation.to_dict(), "data_hash": data_hash}},
         }
+
+    def attributes_of_codes(self) -> dict[str, Any]:
+        """Return the fitted attributes that tell the columns, for an X in which categories are codes already."""
+        columns: dict[str, Any] = {"n_features_in_": self.table.header["n_features_in_"], **self._encoding()}
+        if "categories_" in self.table.header:
+            codes = [None if each is None else each.of_codes().to_dict() for each in self.table.categories]
+            columns["categories_"] = codes
+        return columns
+
+    def _encoding(self) -> dict[str, Any]:
+        """Return the fitted attribute `encoding_`, if inputs are encoded."""
+        return {} if self.plan.encoding is None else {"encoding_": self.plan.encoding.to_dict()}
 
     def all_attributes(self, report: list[str], *, continues: bool, data_hash: str = "") -> dict[str, Any]:
         """Return the fitted attributes with `feature_importances_`, which take longer than all others."""
@@ -100,6 +113,8 @@ class Keeper:
         outputs = [*labels] if self.table.targets.multilabel else [None]
         n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
         sample = examples.spread_sample(max(n_most, 1))
+        if self.plan.encoding is not None:
+            return column_importances(sample, self.plan.encoding, fold_batch_norm(parameters), network, outputs)
         moments = self.start.preparation.moments or input_moments(sample)
         return feature_importances(sample, moments.deviation()[:, 0], fold_batch_norm(parameters), network, outputs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -12,14 +13,23 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..checks import check_choice
-from ..inspection.gradients import GRADIENTS_OF, GradientOf, hidden_activation, hidden_layer_number
+from ..inspection.gradients import (
+    GRADIENTS_OF,
+    GradientOf,
+    hidden_activation,
+    hidden_layer_number,
+    input_gradient,
+    integrated_gradient,
+)
 from ..inspection.summary import NetworkSummary
 from ..network.architecture import Network
+from ..network.encoding import EncodedInputs, Encoding
 from ..network.ensemble import joint_logits
-from ..network.model import fold_batch_norm
+from ..network.model import embed, fold_batch_norm
 from ..network.prediction import check_finite, map_chunks, map_logits
 from ..typing import Array, Arrays, FloatArray, Inputs, MatrixLike
 from .inputs import is_single, read_inputs, read_vector
+from .resuming import restore_encoding
 
 
 class PredictionMixin:
@@ -73,10 +83,15 @@ class PredictionMixin:
         fitted = self._as_fitted()
         network = Network.restore(fitted.network_)
         l = hidden_layer_number(layer, network.n_layers - 1)
-        activate = partial(hidden_activation, parameters=fitted.parameters_, network=network, l=l)
+        parameters, encoding = fitted.parameters_, restore_encoding(vars(fitted))
+
+        def activate(X: Inputs) -> Array:
+            A0 = X if encoding is None else encoding.apply(X, parameters["W1"].dtype)
+            return hidden_activation(A0, parameters, network, l)
+
         stack = () if network.ensemble_size == 1 else (network.ensemble_size,)
-        width = sum(network.layer_dims[1 if issparse(X) else 0 : l + 1]) * network.ensemble_size  # with the caches
-        return fitted._by_chunks(activate, X, (*stack, -1, network.layer_dims[l]), width)
+        width = sum(network.layer_dims[1 if issparse(X) else 0 : l + 1])  # with the caches
+        return fitted._by_chunks(activate, fitted._rows(X), (*stack, -1, network.layer_dims[l]), width)
 
     def summary(self) -> NetworkSummary:
         """Return the layers of the network as a table: to print, to show in a notebook, or to compute with.
@@ -144,46 +159,101 @@ class PredictionMixin:
         if "parameters_" not in vars(self):
             raise AttributeError(f"This {type(self).__name__} is not fitted: it has no weights yet.")
         folded = fold_batch_norm(self.parameters_)
-        return sorted(folded.items(), key=lambda item: int(item[0][1:]))
+        return sorted(((name, W) for name, W in folded.items() if name != "E"), key=lambda item: int(item[0][1:]))
+
+    def _rows(self, X: Any) -> Any:
+        """Return X as rows of numbers, with codes of categories, and with gaps filled where no encoding does that."""
+        X = read_inputs(self, X, reset=False)
+        if "encoding_" in vars(self) or issparse(X) or X.dtype.kind != "f" or not np.isnan(X.sum()):
+            return X
+        return np.where(np.isnan(X), self._center().astype(X.dtype), X)
+
+    def _center(self) -> Array:
+        """Return the values (n_features_in_,) that stand for gaps, and for no information: `input_center_` or zeros."""
+        return getattr(self, "input_center_", np.zeros(self.n_features_in_))
+
+    def _as_inputs(self, X: Inputs) -> Inputs:
+        """Return rows that `_rows` has returned as columns that the network takes."""
+        encoding = restore_encoding(vars(self))
+        return X.T if encoding is None else EncodedInputs(X.T, encoding)
 
     @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
     def _outputs(
         self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
     ) -> Array:
         """Return a function of the logits (n_L, m) of X: for each sample a number, or an array of a shape."""
-        plain, loss = self._is_plain(X), self.network_["loss"]
-        X = X if plain else read_inputs(self, X, reset=False)
+        plain, loss, has_gaps = self._is_plain(X), self.network_["loss"], False
+        X = X if plain else self._rows(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
         rows = np.empty((X.shape[0], *shape), dtype or float_type)
 
         def write(chunk: slice, ZL: Array) -> None:
+            nonlocal has_gaps
             if plain and not np.isfinite(X[chunk].sum()):  # the sum of large finite numbers may be infinite
-                read_inputs(self, X[chunk], reset=False)
+                has_gaps |= bool(np.isnan(read_inputs(self, X[chunk], reset=False)).any())
+                if has_gaps and "encoding_" not in vars(self):
+                    return
             check_finite(ZL)
             rows[chunk] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
 
-        map_logits(write, X.T, self.parameters_, Network.restore(self.network_))
+        network = Network.restore(self.network_)
+        map_logits(write, self._as_inputs(X), self.parameters_, network)
+        if has_gaps and "encoding_" not in vars(self):
+            plain = False
+            map_logits(write, self._rows(X).T, self.parameters_, network)
         return rows
 
-    def _gradients(self, function: Callable[..., Array], X: Inputs, D: Array | None, of: GradientOf) -> FloatArray:
-        """Return a row of gradients for each sample, from a function of `inspection.gradients`."""
+    def _gradients(self, X: Inputs, D: Array | None, of: GradientOf) -> FloatArray:
+        """Return the gradient of a prediction for each sample, see `input_gradient`."""
+        network, parameters, encoding = self._folded_network(of)
+
+        def gradient(X: Inputs) -> Array:
+            A0 = X if encoding is None else encoding.apply(X, parameters["W1"].dtype)
+            dA0 = input_gradient(A0, parameters, network, D, of=of)
+            return dA0 if encoding is None else encoding.backward(dA0, X)
+
+        return self._by_chunks(gradient, self._rows(X), (-1, self.n_features_in_), sum(network.layer_dims))
+
+    def _contributions(self, X: Inputs, D: Array | None, of: GradientOf, baseline: Any, n_steps: int) -> FloatArray:
+        """Return the contributions to a prediction for each sample, see `integrated_gradient`."""
+        network, parameters, encoding = self._folded_network(of)
+        dtype = parameters["W1"].dtype
+        if encoding is None:
+            given = self._center() if baseline is None else self._vector(baseline)
+            start = given[:, np.newaxis]
+        else:
+            # with rows that are centered, 0 stands for the mean of the training set
+            start = np.zeros((encoding.n_inputs, 1))
+            if baseline is not None:
+                row = self._rows([baseline] if np.ndim(baseline) == 1 else baseline)
+                start, _ = embed(encoding.apply(row.T, dtype), parameters, network)
+
+        def contributions(X: Inputs) -> Array:
+            integrate = partial(integrated_gradient, parameters=parameters, D=D, baseline=start, n_steps=n_steps, of=of)
+            if encoding is None:
+                return integrate(X, network=network)
+            A0, _ = embed(encoding.apply(X, dtype), parameters, network)
+            return encoding.by_column(integrate(A0, network=replace(network, embedding=())))
+
+        return self._by_chunks(contributions, self._rows(X), (-1, self.n_features_in_), sum(network.layer_dims))
+
+    def _folded_network(self, of: GradientOf) -> tuple[Network, Arrays, Encoding | None]:
+        """Return the network that predicts, without batch normalisation, and the encoding of its inputs."""
         check_choice("of", of, GRADIENTS_OF)
         network = Network.restore({**self.network_, "batch_norm": False})
-        backpropagate = partial(function, parameters=fold_batch_norm(self.parameters_), network=network, D=D, of=of)
-        width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
-        return self._by_chunks(backpropagate, X, (-1, self.n_features_in_), width)
+        return network, fold_batch_norm(self.parameters_), restore_encoding(vars(self))
 
-    def _baseline(self, baseline: Any) -> Array:
-        if baseline is None:
-            return getattr(self, "input_center_", np.zeros(self.n_features_in_))
+    def _vector(self, baseline: Any) -> Array:
         return read_vector("baseline", baseline, self.n_features_in_, "one value per feature")
 
     @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
     def _by_chunks(
         self, function: Callable[[Inputs], Array], X: Inputs, shape: Sequence[int], width: int
     ) -> FloatArray:
-        """Return a function of X, applied to chunks of it, as rows of a shape in which -1 stands for the samples."""
-        X = read_inputs(self, X, reset=False)
+        """Return a function of rows X, applied to chunks, as rows of a shape in which -1 stands for the samples.
+
+        `width` is the number of activations of one network that are held for an example.
+        """
         shape = [X.shape[0] if n == -1 else n for n in shape]
         rows: FloatArray = np.empty(shape, np.float32 if is_single(X.dtype) else np.float64)
 
@@ -192,7 +262,9 @@ class PredictionMixin:
             check_finite(found)
             rows[..., chunk, :] = found.mT
 
-        map_chunks(write, X.T, self.parameters_["W1"].dtype, width)
+        # an encoding takes X in the precision that X has
+        dtype = None if "encoding_" in vars(self) else self.parameters_["W1"].dtype
+        map_chunks(write, X.T, dtype, width * self.network_["ensemble_size"])
         return rows
 
     def _is_plain(self, X: Any) -> bool:
@@ -203,4 +275,5 @@ class PredictionMixin:
             and X.shape[1:] == (self.n_features_in_,)
             and len(X) > 0
             and not hasattr(self, "feature_names_in_")
+            and not hasattr(self, "categories_")
         )

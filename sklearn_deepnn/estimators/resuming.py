@@ -30,6 +30,7 @@ from ..callbacks.scikit_learn import callbacks_of
 from ..checks import check_path, naming, reject
 from ..messages import warn_user
 from ..network.architecture import Network
+from ..network.encoding import Encoding
 from ..network.parameters import Parameters
 from ..network.prediction import take_columns
 from ..network.scaling import Scaling, unfold_scaling
@@ -89,6 +90,7 @@ class Earlier:
     network: Network
     state: TrainingState  # a copy, free to change
     preparation: Preparation
+    encoding: Encoding | None
     fitted: Mapping[str, Any] = field(repr=False)  # the fitted attributes of its estimator
     resumes: bool = False  # whether a checkpoint is resumed. Otherwise training continues for more epochs.
     has_later_checkpoints: bool = False  # whether the training has written checkpoints after this one
@@ -100,7 +102,13 @@ class Earlier:
         preparation = Preparation.restore(saved.pop("preparation"))
         parameters = Parameters(unfold_scaling(fitted["parameters_"], preparation.scaling))
         state = TrainingState(parameters, np.random.default_rng(0)).restore(saved)  # which sets the generator
-        return cls(Network.restore(fitted["network_"]), state, preparation, fitted, **how)
+        encoding = restore_encoding(fitted)
+        return cls(Network.restore(fitted["network_"]), state, preparation, encoding, fitted, **how)
+
+
+def restore_encoding(fitted: Mapping[str, Any]) -> Encoding | None:
+    """Return the encoding that the attributes of a fitted estimator hold, or None."""
+    return Encoding.restore(fitted["encoding_"]) if "encoding_" in fitted else None
 
 
 class Fingerprint(NamedTuple):

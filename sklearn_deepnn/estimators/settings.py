@@ -44,6 +44,8 @@ SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_los
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
 OPTIONAL_ATTRIBUTES = {
     "feature_names_in_",
+    "categories_",
+    "encoding_",
     "class_weight_",
     "feature_importances_",
     "validation_loss_curve_",
@@ -160,6 +162,20 @@ def check_hidden_layer_dims(name: str, dims: Any) -> Any:
     return tuple(int(n) for n in dims)
 
 
+def check_categorical_features(name: str, features: Any) -> Any:
+    """Return "from_dtype", None, or a sequence of names, of indices or of bools."""
+    if features is None:
+        return features
+    otherwise = ", None, or a sequence of names, of indices or of bools"
+    if isinstance(features, str):
+        return check_choice(name, features, ["from_dtype"], otherwise=otherwise)
+    is_sequence = np.ndim(features) == 1
+    kinds = {np.asarray(feature).dtype.kind.replace("u", "i") for feature in features} if is_sequence else set()
+    if not is_sequence or len(kinds) > 1 or not kinds <= {"U", "i", "b"}:
+        reject(name, f"'from_dtype'{otherwise}", features)
+    return features
+
+
 def check_dtype(name: str, value: Any) -> Any:
     """Return "auto", or float32 or float64 as a NumPy dtype."""
     if is_auto(value):
@@ -194,6 +210,10 @@ CHECKS: dict[str, Check] = {
     "hidden_layer_dims": check_hidden_layer_dims,
     "ensemble_size": auto_or(check_integer, low=1),
     "scale_inputs": unless(lambda v: v is None, check_choice, choices=["auto", *SCALINGS], otherwise=" or None"),
+    "numeric_encoding": unless(
+        lambda v: v is None, check_choice, choices=["auto", "piecewise_linear"], otherwise=" or None"
+    ),
+    "categorical_features": check_categorical_features,
     "weight_init": unless(
         lambda v: isinstance(v, dict),
         check_choice,

@@ -18,7 +18,9 @@ from ..network.scaling import Scaling, unfold_scaling
 from ..training.examples import Examples
 from ..training.state import TrainingState
 from ..typing import Array, Inputs
-from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_scale_inputs
+from .categories import Categories, restore_categories
+from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, resolve_scale_inputs
+from .encoding import learn_encoding
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -32,7 +34,12 @@ class Table(NamedTuple):
 
     examples: Examples  # X and Y as columns, with sample weights times class weights, without samples of weight zero
     targets: ClassTargets
-    header: dict[str, Any]  # the fitted attributes that tell the features of X
+    header: dict[str, Any]  # the fitted attributes that tell the columns of X
+
+    @property
+    def categories(self) -> list[Categories | None]:
+        """The categories of each column; None for numbers."""
+        return restore_categories(self.header.get("categories_"), self.examples.X.shape[0])
 
 
 class Start(NamedTuple):
@@ -54,11 +61,12 @@ def columns_of(X: Inputs, Y: Inputs, weight: Array | None) -> Examples:
 def plan_for(
     settings: Settings, table: Table, validation: Examples | None, earlier: Earlier | None, *, may_hold_out: bool = True
 ) -> Plan:
-    """Return the plan for a table. Raises if the earlier training had another network or scaling."""
+    """Return the plan for a table. Raises if the earlier training had another network, scaling or encoding."""
     examples, targets = table.examples, table.targets
     facts = DataFacts(
         n_samples=examples.n,
         n_features=examples.X.shape[0],
+        n_inputs=examples.X.shape[0],
         n_outputs=targets.n_outputs,
         loss=targets.loss,
         rarity=targets.rarity(examples),
@@ -68,9 +76,14 @@ def plan_for(
     )
     if settings["batch_norm"] and facts.n_samples == 1:
         raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
+    numeric = resolve_numeric(settings, facts)
+    encoding = earlier.encoding if earlier else learn_encoding(numeric, examples, table.categories)
+    if encoding is not None:
+        facts = replace(facts, n_inputs=encoding.n_inputs, embedding=encoding.embedding)
     if earlier is None:
-        is_far = is_far_from_zero(settings, facts, examples)
-        return resolve(settings, replace(facts, is_far_from_zero=is_far), may_hold_out=may_hold_out)
+        is_far = encoding is None and is_far_from_zero(settings, facts, examples)
+        plan = resolve(settings, replace(facts, is_far_from_zero=is_far), may_hold_out=may_hold_out)
+        return replace(plan, encoding=encoding)
     dtype = earlier.state.parameters.vector.dtype
     plan = resolve(settings, facts, earlier.network, dtype, may_hold_out=may_hold_out)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
@@ -79,7 +92,7 @@ def plan_for(
     scale_inputs = earlier.preparation.scale_inputs
     if not is_auto(settings["scale_inputs"]):
         check_unchanged("scale_inputs", scale_inputs, plan.scale_inputs)
-    return replace(plan, scale_inputs=scale_inputs)
+    return replace(plan, scale_inputs=scale_inputs, encoding=encoding)
 
 
 def density(examples: Examples) -> float:
@@ -118,22 +131,24 @@ def prepare(
     # what one member of an ensemble holds out, the others train on
     scaled_on = training if network.ensemble_size == 1 else everything
     scaling, moments = before.scaling, before.moments
-    if earlier is None or (is_part and moments is not None):
+    if plan.encoding is None and (earlier is None or (is_part and moments is not None)):
         scaling, moments = learn_scaling(plan.scale_inputs, scaled_on, moments)
-    findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
+    findings = []
+    if plan.encoding is None:
+        findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
     if earlier is None:
         warn_of_doubtful_targets(table.targets, everything)
         warn_of_far_features(plan.dtype, everything.X.dtype, scaling)
         state = TrainingState(initial_parameters(settings["weight_init"], plan, rng, scaling), rng)
     else:
         state = earlier.state
-    training = training._replace(scaling=scaling).ready_for(plan.dtype)
+    training = plan.encoded(training)._replace(scaling=scaling).ready_for(plan.dtype)
     if validation is not None:
         warn_of_another_scale(everything, validation)
-        validation = validation._replace(scaling=scaling)
+        validation = plan.encoded(validation)._replace(scaling=scaling)
     elif held_out is not None:
-        # held-out inputs are scaled already with the training set, but a scorer wants them unscaled
-        ready = training if settings["scoring"] == "loss" else held_out._replace(scaling=scaling)
+        # held-out inputs are ready already with the training set, but a scorer wants them as they came
+        ready = training if settings["scoring"] == "loss" else plan.encoded(held_out)._replace(scaling=scaling)
         validation = held_out._replace(X=ready.X, scaling=ready.scaling)
     return Start(training, validation, state, Preparation(before.split_seed, weight_scale, scaling, moments), findings)
 
@@ -157,6 +172,7 @@ def initial_parameters(weight_init: Any, plan: Plan, rng: np.random.Generator, s
         weight_init="zeros" if is_given else weight_init,
         batch_norm=network.batch_norm,
         ensemble_size=network.ensemble_size,
+        embedding=network.embedding,
         rng=rng,
         dtype=plan.dtype,
     )

@@ -19,7 +19,8 @@ from ..checks import check_real, naming, reject
 from ..messages import warn_user
 from ..training.examples import Examples
 from ..typing import Array, Inputs
-from .inputs import as_array, check_none_missing, first_where, types_of
+from .columns import as_array, types_of
+from .inputs import check_none_missing, first_where
 
 FEW_SAMPLES = 20  # with no more than these, nearly as many classes as samples are no cause for a warning
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,6 +14,7 @@ from ..callbacks.measuring import undefined_raises
 from ..checks import check_real, naming
 from ..messages import warn_user
 from ..network.architecture import Network
+from ..network.encoding import EncodedInputs
 from ..network.prediction import take_columns
 from ..network.scaling import fold_scaling
 from ..training.costs import mean_cost
@@ -113,9 +114,15 @@ Score: TypeAlias = Callable[[Arrays, HeldOut], float]  # of parameters for unsca
 
 
 def validator(
-    estimator: Any, validation: Examples | None, network: Network, targets: ClassTargets, initial: Arrays
+    estimator: Any,
+    validation: Examples | None,
+    network: Network,
+    targets: ClassTargets,
+    initial: Arrays,
+    columns: Mapping[str, Any],
 ) -> Validate | None:
     """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters."""
+    # `columns` are the fitted attributes that tell the columns of a table, with codes in place of categories.
     # Data without some class, on which the scorer is therefore undefined, are left out of the mean over the members of
     # an ensemble. Where no data are left, the loss replaces the scorer, with a warning.
     if validation is None:
@@ -126,7 +133,8 @@ def validator(
 
     if estimator.scoring == "loss":
         return validation_cost
-    score, initial = score_of(estimator, validation, network, targets), fold_scaling(initial, validation.scaling)
+    score = score_of(estimator, validation, network, targets, columns)
+    initial = fold_scaling(initial, validation.scaling)
     with naming("scoring", f"a scorer that the validation data suit, got {estimator.scoring!r}"):
         sets = with_weights_taken(score, initial, list(held_out_sets(validation, targets)))
         sets = [of_set for of_set in sets if is_suitable(of_set, score, initial, network, targets)]
@@ -221,15 +229,18 @@ def held_out_sets(validation: Examples, targets: ClassTargets) -> Iterator[HeldO
         Y = validation.Y[:, columns]
         weights = {} if weight is None else {"sample_weight": weight[columns]}
         member = k if of_members else None
-        yield HeldOut(validation.X.T[columns], targets.decode(Y), weights, targets.lacks_classes(Y), member)
+        X = validation.X.X if isinstance(validation.X, EncodedInputs) else validation.X
+        yield HeldOut(X.T[columns], targets.decode(Y), weights, targets.lacks_classes(Y), member)
 
 
-def score_of(estimator: Any, validation: Examples, network: Network, targets: ClassTargets) -> Score:
+def score_of(
+    estimator: Any, validation: Examples, network: Network, targets: ClassTargets, columns: Mapping[str, Any]
+) -> Score:
     """Return the function that applies the estimator's scorer to parameters, and to validation data for them."""
     scorer, of_members = check_scoring(estimator, scoring=estimator.scoring), np.ndim(validation.members) == 2
     scored_network = replace(network, ensemble_size=1) if of_members else network
     attributes = {
-        "n_features_in_": network.layer_dims[0],
+        **columns,
         **targets.fitted_attributes(),
         "network_": scored_network.to_dict(),
         "n_outputs_": network.layer_dims[-1],

@@ -5,6 +5,7 @@ per column: 1 for that output, or -1 for one minus it (the first of two classes)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
@@ -13,8 +14,9 @@ from scipy.sparse import issparse
 
 from ..checks import reject
 from ..network.architecture import Network
+from ..network.encoding import EncodedInputs, Encoding
 from ..network.ensemble import joint_logits, joint_logits_gradient, probability_gradient
-from ..network.model import hidden_forward, logits_forward, model_backward
+from ..network.model import embed, hidden_forward, logits_forward, model_backward
 from ..network.prediction import check_finite, map_chunks
 from ..threads import SINGLE_THREADED_BLAS
 from ..training.examples import Examples
@@ -35,7 +37,7 @@ def hidden_layer_number(layer: int, n_hidden: int) -> int:
 
 def hidden_activation(A0: Inputs, parameters: Arrays, network: Network, l: int) -> Array:
     """Return the activation of hidden layer l, as in prediction: without dropout."""
-    return hidden_forward(A0, parameters, network, l)[0]
+    return hidden_forward(embed(A0, parameters, network)[0], parameters, network, l)[0]
 
 
 def predicted_output(ZL: Array, loss: str) -> Array:
@@ -77,10 +79,15 @@ def input_gradient(
 
 def _backpropagated(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
     """Return dA0 of one prediction per example, from the logits and caches of the forward pass."""
+    dA0 = _gradients_of_members(ZL, caches, network, D, of)
+    return dA0 if dA0.ndim == 2 else dA0.sum(axis=0)
+
+
+def _gradients_of_members(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
+    """Return dA0 (n_0, m), of an ensemble (ensemble_size, n_0, m) for the inputs of each member."""
     D = predicted_output(ZL, network.loss) if D is None else np.broadcast_to(D, ZL.shape[-2:])
     dZL = GRADIENTS_OF[of](ZL, D, network.loss)
-    dA0 = model_backward(None, None, caches, network, dZL=dZL, wrt=("activations",))["dA0"]
-    return dA0 if dA0.ndim == 2 else dA0.sum(axis=0)
+    return model_backward(None, None, caches, network, dZL=dZL, wrt=("activations",))["dA0"]
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")  # sums that are not finite give zeros
@@ -120,6 +127,49 @@ def feature_importances(
     return importances / total if 0 < total < np.inf else np.zeros_like(importances)
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
+def column_importances(
+    examples: Examples, encoding: Encoding, parameters: Arrays, network: Network, outputs: Sequence[Array | None]
+) -> Array:
+    """Return how much each column of a table changes the predictions, scaled to sum 1.
+
+    A column is encoded by several inputs. Its effect on a prediction is the sum of A0 * dP / dA0 over these, to first
+    order the difference to the prediction for the mean of the column. The mean of its size over the examples counts.
+
+    Parameters
+    ----------
+    examples : Examples
+        The examples to average over, with their weights; not encoded.
+    encoding : Encoding
+    parameters, network, outputs
+        As in `feature_importances`.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        All zero if no prediction changes with any column.
+    """
+    dtype, plain = parameters["W1"].dtype, replace(network, embedding=())
+    weight = np.ones(examples.n) if examples.sample_weight is None else examples.sample_weight[examples.members]
+
+    def add_up(chunk: slice, A0: Inputs) -> Array:
+        A0, _ = embed(A0, parameters, network)
+        ZL, caches = logits_forward(A0, parameters, plain)
+        total = np.zeros(len(encoding.center))
+        for D in outputs:
+            effects = A0 * _gradients_of_members(ZL, caches, plain, D, "probability")
+            effects = effects if effects.ndim == 2 else effects.sum(axis=0)
+            total += np.abs(encoding.by_column(effects)) @ weight[chunk]
+        return total
+
+    width = sum(network.layer_dims) * network.ensemble_size
+    with SINGLE_THREADED_BLAS.hold():
+        sums = map_chunks(add_up, EncodedInputs(examples.X, encoding), dtype, width, examples.columns)
+    importances = np.sum(sums, axis=0)
+    total = importances.sum()
+    return importances / total if 0 < total < np.inf else np.zeros_like(importances)
+
+
 def integrated_gradient(
     A0: Inputs,
     parameters: Arrays,
@@ -138,6 +188,7 @@ def integrated_gradient(
     Parameters
     ----------
     A0 : ndarray or sparse array of shape (n_0, m)
+        For an ensemble also (ensemble_size, n_0, m): inputs of each member.
     parameters, network, D, of
         As in `input_gradient`; D is by default that of the output predicted for A0.
     baseline : ndarray of shape (n_0, 1)
@@ -160,6 +211,8 @@ def integrated_gradient(
     difference, mean = A0 - baseline, 0.0
     # nodes in [-1, 1], weights that sum to 2; Python's floats keep float32 arrays float32
     for node, weight in zip(*(array.tolist() for array in np.polynomial.legendre.leggauss(n_steps))):
-        A0 = baseline + 0.5 * (1 + node) * difference
-        mean += 0.5 * weight * input_gradient(A0, parameters, network, D, of=of)
-    return difference * mean
+        ZL, caches = logits_forward(baseline + 0.5 * (1 + node) * difference, parameters, network)
+        check_finite(ZL)
+        mean += 0.5 * weight * _gradients_of_members(ZL, caches, network, D, of)
+    contributions = difference * mean
+    return contributions if contributions.ndim == 2 else contributions.sum(axis=0)

@@ -33,6 +33,10 @@ class Network:
     ensemble_size : int, default=1
         Number of networks that are stacked on a first axis of all arrays: "W1" is then (ensemble_size, n_1, n_0). A
         single network has no such axis.
+    embedding : tuple of int, default=()
+        Of an embedding layer before the first dense layer: number of features k, number of categories of all features
+        together, and number d of trained numbers for a category. The last k rows of the inputs are then codes of
+        categories, which the layer replaces by k d of the n_0 inputs. Empty: no such layer.
 
     Raises
     ------
@@ -43,7 +47,7 @@ class Network:
     --------
     >>> Network((64, 100, 10), activation="tanh")
     Network(layer_dims=(64, 100, 10), activation=('tanh',), loss='categorical_cross_entropy', dropout_rate=(0.0,), \
-batch_norm=False, ensemble_size=1)
+batch_norm=False, ensemble_size=1, embedding=())
     """
 
     layer_dims: tuple[int, ...]
@@ -52,6 +56,7 @@ batch_norm=False, ensemble_size=1)
     dropout_rate: tuple[float, ...]
     batch_norm: bool
     ensemble_size: int
+    embedding: tuple[int, ...] = ()  # networks that were saved before there were embeddings have none
 
     def __init__(
         self,
@@ -61,9 +66,11 @@ batch_norm=False, ensemble_size=1)
         dropout_rate: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         ensemble_size: int = 1,
+        embedding: Sequence[int] = (),
     ) -> None:
         if np.ndim(layer_dims) != 1 or len(layer_dims) < 2:
             reject("layer_dims", "at least two numbers, inputs and outputs", layer_dims)
+        check_embedding(embedding, layer_dims[0])
         n_hidden, check_rate = len(layer_dims) - 2, partial(check_real, low=0, high=1, closed="left")
         vars(self).update(  # a frozen dataclass has no other way to set its fields
             layer_dims=tuple(int(check_integer("each of layer_dims", n, 1)) for n in layer_dims),
@@ -72,6 +79,7 @@ batch_norm=False, ensemble_size=1)
             dropout_rate=one_per_layer("dropout_rate", dropout_rate, n_hidden, check_rate),
             batch_norm=bool(check_flag("batch_norm", batch_norm)),
             ensemble_size=int(check_integer("ensemble_size", ensemble_size, 1)),
+            embedding=tuple(int(n) for n in embedding),
         )
 
     @property
@@ -81,7 +89,8 @@ batch_norm=False, ensemble_size=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as lists, numbers and strings; an `Activation` of your own stays an object."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        fields = {name: value for name, value in vars(self).items() if name != "embedding" or value}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod
     def restore(cls, fields: dict[str, Any]) -> Self:
@@ -96,6 +105,16 @@ batch_norm=False, ensemble_size=1)
         """Return the course's network with given weights: ReLU hidden layers, sigmoid or softmax by output size."""
         ensemble_size = len(weights[0]) if weights[0].ndim == 3 else 1
         return cls((weights[0].shape[-1], *(W.shape[-2] for W in weights)), ensemble_size=ensemble_size)
+
+
+def check_embedding(embedding: Sequence[int], n_inputs: int) -> None:
+    """Raise if a value is neither empty nor the three numbers of an embedding layer."""
+    if len(embedding) not in (0, 3):
+        reject("embedding", "empty or three integers: features, categories and length of a vector", embedding)
+    for n in embedding:
+        check_integer("each of embedding", n, 1)
+    if len(embedding) and embedding[0] * embedding[2] > n_inputs:
+        reject("embedding", f"of at most {n_inputs} numbers, the first of layer_dims", embedding)
 
 
 def check_activation(name: str, activation: object) -> None:

@@ -1,7 +1,8 @@
 """The L-layer network: L-1 hidden layers and an output layer, forward and backward.
 
 Conventions: columns are examples. `X` = A0 (n_0, m), `W{l}` (n_l, n_{l-1}), `b{l}` (n_l, 1), `AL` and `Y` (n_L, m).
-A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], the output layer LINEAR -> link.
+A hidden layer is LINEAR -> [batch normalisation] -> activation -> [dropout], the output layer LINEAR -> link. An
+embedding layer may come before the first: its `E` (d, n_categories) has a vector for each category.
 The networks of an ensemble are stacked on a first axis of all arrays. They share an `X` that lacks this axis.
 """
 
@@ -27,8 +28,9 @@ from .layers.dense import (
     linear_forward,
 )
 from .layers.dropout import dropout_backward, dropout_forward
+from .layers.embedding import embedding_backward, embedding_forward
 from .losses import LOSSES, cost_gradient, default_loss
-from .parameters import Parameters, is_weight
+from .parameters import Parameters, count_layers
 
 
 def initialize_parameters(
@@ -38,10 +40,11 @@ def initialize_parameters(
     weight_init: str = "auto",
     batch_norm: bool = False,
     ensemble_size: int = 1,
+    embedding: Sequence[int] = (),
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike | None = None,
 ) -> Parameters:
-    """Draw the initial parameters: weights by `weight_init`, biases zero.
+    """Draw the initial parameters: weights by `weight_init`, biases and embeddings zero.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ def initialize_parameters(
         Whether hidden layers have "gamma" (ones), "beta" (zeros) and running statistics instead of "b".
     ensemble_size : int, default=1
         Number of networks, each with its own draws, stacked on a first axis of all arrays if more than one.
+    embedding : sequence of int, default=()
+        As in `Network`. "E" starts at zero, so that a category which training never sees stays neutral.
     rng : numpy.random.Generator, int or None
         An int seeds a generator. None makes a new one.
     dtype : dtype, optional
@@ -76,7 +81,7 @@ def initialize_parameters(
     >>> {name: array.shape for name, array in parameters.items()}
     {'W1': (4, 5), 'b1': (4, 1), 'W2': (3, 4), 'b2': (3, 1)}
     """
-    network = Network(layer_dims, activation=activation, batch_norm=batch_norm, ensemble_size=ensemble_size)
+    network = Network(layer_dims, activation, batch_norm=batch_norm, ensemble_size=ensemble_size, embedding=embedding)
     if weight_init != "auto":
         check_choice("weight_init", weight_init, INITIALIZERS, otherwise=" or 'auto'", synonyms=INITIALIZER_SYNONYMS)
     rng = np.random.default_rng(rng)
@@ -92,6 +97,9 @@ def initialize_parameters(
             arrays |= {f"running_mean{l}": zeros(shape), f"running_variance{l}": np.ones(shape)}
         else:
             arrays[f"b{l}"] = zeros(shape)
+    if network.embedding:
+        _, n_categories, d = network.embedding
+        arrays["E"] = zeros((*stack, d, n_categories))
     return Parameters(arrays, dtype)
 
 
@@ -124,6 +132,7 @@ class LayerCache(NamedTuple):
     activation: Any  # Z, or what the backward of the activation needs of Z; in the output layer the logits ZL
     dropout: Array | None  # (n_l, m): the scaled mask
     g: str | Activation = "identity"  # the activation that went forward
+    embedding: Array | None = None  # (k, m): codes of categories, in the first layer of a network with embeddings
 
 
 def model_forward(
@@ -156,7 +165,7 @@ def model_forward(
     caches : list of L LayerCache
         The `activation` of the last one is the logits ZL (n_L, m).
     """
-    network = network or Network.of([parameters[f"W{l}"] for l in range(1, 1 + sum(map(is_weight, parameters)))])
+    network = network or Network.of([parameters[f"W{l}"] for l in range(1, 1 + count_layers(parameters))])
     ZL, caches = logits_forward(X, parameters, network, training=training, rng=rng, sample_weight=sample_weight)
     return LOSSES[network.loss].link(ZL), caches
 
@@ -172,15 +181,30 @@ def logits_forward(
 ) -> tuple[Array, list[LayerCache]]:
     """Apply the network without its link, and return the logits ZL and the caches; see `model_forward`."""
     L = network.n_layers
-    A, caches = hidden_forward(X, parameters, network, L - 1, training=training, rng=rng, sample_weight=sample_weight)
+    A0, codes = embed(X, parameters, network)
+    A, caches = hidden_forward(A0, parameters, network, L - 1, training=training, rng=rng, sample_weight=sample_weight)
     name = names_of(L)
     ZL, linear_cache = linear_forward(A, parameters[name.W], parameters[name.b])
     caches.append(LayerCache(linear_cache, None, ZL, None))
+    if codes is not None:
+        caches[0] = caches[0]._replace(embedding=codes)
     return ZL, caches
 
 
+def embed(X: Inputs, parameters: Arrays, network: Network) -> tuple[Inputs, Array | None]:
+    """Replace the codes in the last rows of X by their vectors. Return A0 (n_0, m) and the codes, or X and None."""
+    if not network.embedding:
+        return X, None
+    k = network.embedding[0]
+    vectors, codes = embedding_forward(X[..., -k:, :], parameters["E"])
+    numbers = X[..., :-k, :]
+    if vectors.ndim > numbers.ndim:
+        numbers = np.broadcast_to(numbers, (len(vectors), *numbers.shape))
+    return np.concatenate([numbers, vectors], axis=-2), codes
+
+
 def hidden_forward(
-    X: Inputs,
+    A0: Inputs,
     parameters: Arrays,
     network: Network,
     n_layers: int,
@@ -190,7 +214,7 @@ def hidden_forward(
     sample_weight: Array | None = None,
 ) -> tuple[Inputs, list[LayerCache]]:
     """Apply the first hidden layers, and return the activation of the last of them and the caches."""
-    A, caches = X, []
+    A, caches = A0, []
     for l in range(1, n_layers + 1):
         name, activation, batchnorm_cache, mask = names_of(l), network.activation[l - 1], None, None
         W = parameters[name.W]
@@ -252,7 +276,8 @@ def model_backward(
     -------
     grads : dict of str to ndarray
         With "parameters": "dW1", "db1", ..., each of the shape of its parameter, averaged over the examples. With
-        "activations": "dA0", ..., "dA{L-1}", each of the shape (n_l, m) of the activation that the next layer receives.
+        "activations": "dA0", ..., "dA{L-1}", each of the shape (n_l, m) of the activation that the next layer receives;
+        with an embedding layer, "dA0" is the gradient behind it.
         These are derivatives of each example's weighted loss, not divided by m. Without them it is `out`, if given.
 
     Raises
@@ -260,8 +285,7 @@ def model_backward(
     ValueError
         If Y has another shape than AL, or `wrt` is no collection of the two words.
     """
-    wrt_of_later_layers = {*wrt, "activations"}
-    if not wrt_of_later_layers <= {"parameters", "activations"}:
+    if not set(wrt) <= {"parameters", "activations"}:
         reject("wrt", "a collection of 'parameters' and 'activations'", wrt)
     L, divisor = len(caches), 1
     if dZL is None:
@@ -274,7 +298,8 @@ def model_backward(
     dA = dZL  # replaced by the gradient of A{L-1}, ..., A0
     for l in range(L, 0, -1):
         cache, name = caches[l - 1], names_of(l)
-        into, wrt_l = (grads.get(name.dW), grads.get(name.db)), wrt_of_later_layers if l > 1 else wrt
+        needs_dA = l > 1 or (cache.embedding is not None and "parameters" in wrt)
+        into, wrt_l = (grads.get(name.dW), grads.get(name.db)), {*wrt, "activations"} if needs_dA else wrt
         if cache.dropout is not None:
             dA = dropout_backward(dA, cache.dropout)
         # dZL has been divided by m, hence m=1: the layers sum
@@ -295,6 +320,10 @@ def model_backward(
                 grads[name.db] = db
             else:
                 grads[name.dgamma], grads[name.dbeta] = dgamma, dbeta
+            if cache.embedding is not None and network is not None:
+                n_categories, d = network.embedding[1:]
+                d_vectors = dA[..., -d * cache.embedding.shape[-2] :, :]
+                grads["dE"] = embedding_backward(d_vectors, cache.embedding, n_categories, grads.get("dE"))
         if "activations" in wrt:
             of_activations[f"dA{l - 1}"] = dA * divisor  # undo the division of dZL
     return {**grads, **of_activations} if of_activations else grads
@@ -313,8 +342,8 @@ def running_statistics(parameters: Arrays, caches: list[LayerCache], momentum: f
 @np.errstate(under="ignore")
 def fold_batch_norm(parameters: Arrays) -> Arrays:
     """Fold batch normalisation into the linear parts: the network that predicts the same with W and b alone."""
-    folded: Arrays = {}
-    for l in range(1, 1 + sum(map(is_weight, parameters))):
+    folded: Arrays = {"E": parameters["E"]} if "E" in parameters else {}
+    for l in range(1, 1 + count_layers(parameters)):
         name = names_of(l)
         W = parameters[name.W]
         if name.gamma in parameters:

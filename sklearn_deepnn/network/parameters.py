@@ -5,7 +5,7 @@ An optimizer step, a penalty, gradient clipping or a snapshot is one vector expr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -16,8 +16,13 @@ from ..typing import Array
 
 
 def is_weight(name: str) -> bool:
-    """Say whether a parameter is a weight matrix, which penalties act on: "W1", "W2", ..."""
-    return name.startswith("W")
+    """Say whether a parameter is a weight matrix, which penalties act on: "W1", "W2", ..., and "E" of embeddings."""
+    return name.startswith(("W", "E"))
+
+
+def count_layers(names: Iterable[str]) -> int:
+    """Return L, the number of layers with weights, from the names of parameters."""
+    return sum(name.startswith("W") for name in names)
 
 
 def is_statistic(name: str) -> bool:

@@ -15,6 +15,7 @@ from sklearn.utils import gen_batches
 from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, Arrays, Columns, Inputs
 from .architecture import Network
+from .encoding import EncodedInputs
 from .model import logits_forward
 from .scaling import ScaledSparse
 
@@ -30,8 +31,7 @@ def map_logits(
     function: Callable[[slice, Array], T], X: Inputs, parameters: Arrays, network: Network, columns: Array | None = None
 ) -> list[T]:
     """Return what function(chunk, ZL) returns for the logits ZL of each chunk of X, in order."""
-    is_dense = isinstance(X, np.ndarray)
-    widest = max(network.layer_dims if is_dense else network.layer_dims[1:]) * network.ensemble_size
+    widest = max(network.layer_dims if is_dense(X) else network.layer_dims[1:]) * network.ensemble_size
 
     def predict(chunk: slice, A0: Inputs) -> T:
         return function(chunk, logits_forward(A0, parameters, network)[0])
@@ -40,7 +40,7 @@ def map_logits(
 
 
 def map_chunks(
-    function: Callable[[slice, Inputs], T], X: Inputs, dtype: DTypeLike, width: int, columns: Array | None = None
+    function: Callable[[slice, Inputs], T], X: Inputs, dtype: DTypeLike | None, width: int, columns: Array | None = None
 ) -> list[T]:
     """Return what function(chunk, A0) returns for each chunk of X, in order. Many chunks are spread over threads."""
     n = X.shape[1] if columns is None else columns.shape[-1]
@@ -53,20 +53,27 @@ def map_chunks(
         return [work(slice(0, n))]
     keep_freed_memory()
     chunks = list(gen_batches(n, size))
-    if len(chunks) < MIN_CHUNKS_FOR_THREADS or not isinstance(X, np.ndarray):  # sparse products hold Python's lock
+    if len(chunks) < MIN_CHUNKS_FOR_THREADS or not is_dense(X):  # sparse products hold Python's lock
         return [work(chunk) for chunk in chunks]
     with SINGLE_THREADED_BLAS.hold(), ThreadPool(min(allowed_threads(), len(chunks))) as pool:
         return pool.map(work, chunks)
 
 
+def is_dense(X: Inputs) -> bool:
+    """Say whether the network gets dense inputs."""
+    return isinstance(X, (np.ndarray, EncodedInputs))
+
+
 def take_columns(X: Inputs, columns: Columns, dtype: DTypeLike | None) -> Inputs:
     """Return the examples of X that a slice or an array of numbers selects, as dtype. X as a whole is not copied."""
+    if isinstance(X, EncodedInputs):
+        return X.encoding.apply(take_columns(X.X, columns, None), dtype or np.float64)
     if isinstance(X, ScaledSparse):
         return ScaledSparse(take_columns(X.X, columns, dtype), X.scaling)
-    is_dense, per_member = isinstance(X, np.ndarray), np.ndim(columns) == 2
-    if per_member and not is_dense:
+    dense, per_member = isinstance(X, np.ndarray), np.ndim(columns) == 2
+    if per_member and not dense:
         return [take_columns(X, of_member, dtype) for of_member in columns]
-    if isinstance(columns, slice) or not is_dense:
+    if isinstance(columns, slice) or not dense:
         taken = X[:, columns]
     elif X.flags.f_contiguous:
         taken = X.T.take(columns, axis=0).mT  # gathers rows in 2 us; X.take(columns, axis=1) copies all of X first

@@ -7,6 +7,7 @@ ensemble may have its own examples and its own order; the arrays of the members 
 
 from __future__ import annotations
 
+import math
 import threading
 from functools import partial
 from typing import NamedTuple, Self
@@ -17,6 +18,7 @@ from scipy.sparse import issparse
 from sklearn.utils import gen_batches, gen_even_slices
 
 from ..network.architecture import Network
+from ..network.encoding import EncodedInputs
 from ..network.losses import LOSSES
 from ..network.prediction import take_columns
 from ..network.scaling import ScaledSparse, Scaling
@@ -24,6 +26,7 @@ from ..typing import Array, Columns, Inputs
 from .recipe import Recipe
 
 READY_BYTES = 2**22  # largest dense X that is scaled and converted once, before training, and not batch by batch
+ENCODED_BYTES = 2**25  # the same for X that is encoded, which takes longer
 GATHERED_BYTES = 2**20  # inputs and targets of small batches that are gathered together
 
 
@@ -57,12 +60,16 @@ class Examples(NamedTuple):
         return self.columns.take(starts + positions)
 
     def ready_for(self, dtype: DTypeLike) -> Self:
-        """Return the set with X scaled and converted, if X fits the cache or is sparse and keeps its zeros."""
+        """Return the set with X scaled or encoded, and converted, if X is small or is sparse and keeps its zeros."""
         if issparse(self.X):
             if self.scaling is None or self.scaling.center.any():
                 return self
             return self._replace(X=self.scaling.apply_sparse(self.X, dtype), scaling=None)
-        if self.X.size * np.dtype(dtype).itemsize > READY_BYTES:
+        n_bytes = math.prod(self.X.shape) * np.dtype(dtype).itemsize
+        if isinstance(self.X, EncodedInputs):
+            is_large = n_bytes > ENCODED_BYTES
+            return self if is_large else self._replace(X=take_columns(self.X, slice(None), dtype))
+        if n_bytes > READY_BYTES:
             return self
         X = self.X if self.scaling is None else self.scaling.apply(self.X, dtype)
         return self._replace(X=np.ascontiguousarray(X.T, dtype=dtype).T, scaling=None)

@@ -47,7 +47,7 @@ FAILURES = {  # parameters, arguments of the call, beginning of the message
     "an unknown activation": ({"activation": "rely"}, {}, "activation must be"),
     "dropout rates for another number of layers": ({"dropout_rate": (0.1, 0.2)}, {}, "dropout_rate must be"),
     "a class weight of an unknown class": ({"class_weight": {7: 1}}, {}, "class_weight must have"),
-    "X with NaN": ({}, {"X": with_entry(X, np.nan)}, "X must have numbers"),
+    "X with infinity": ({}, {"X": with_entry(X, np.inf)}, "X must have numbers"),
     "X with one dimension": ({}, {"X": X[:, 0]}, "Expected 2D array"),
     "continuous y": ({}, {"y": X[:, 0]}, "Unknown label type"),
     "short y": ({}, {"y": Y[:80]}, "Found input variables with inconsistent"),
@@ -58,7 +58,7 @@ FAILURES = {  # parameters, arguments of the call, beginning of the message
 FAILURES_OF_FIT = {
     **FAILURES,
     "X_val without y_val": ({}, {"X_val": X_VAL}, "X_val and y_val must be given together"),
-    "X_val with NaN": ({}, {"X_val": with_entry(X_VAL, np.nan), "y_val": Y_VAL}, "X_val must have"),
+    "X_val with infinity": ({}, {"X_val": with_entry(X_VAL, np.inf), "y_val": Y_VAL}, "X_val must have"),
     "unknown labels in y_val": ({}, {"X_val": X_VAL, "y_val": Y_VAL + 1}, "y_val must have labels"),
     "negative weights of X_val": ({}, {**VALIDATION, "sample_weight_val": -np.ones(90)}, "sample_weight_val must not"),
     "a fraction that leaves nothing to train on": (

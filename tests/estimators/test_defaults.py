@@ -31,7 +31,17 @@ class Row(NamedTuple):
 def facts(n_samples=1000, **others):
     """Return the facts of a set with 4 features and 3 classes of the same frequency."""
     loss = "categorical_cross_entropy"
-    return DataFacts(**{"n_samples": n_samples, "n_features": 4, "n_outputs": 3, "loss": loss, "rarity": 1.0, **others})
+    return DataFacts(
+        **{
+            "n_samples": n_samples,
+            "n_features": 4,
+            "n_inputs": 4,
+            "n_outputs": 3,
+            "loss": loss,
+            "rarity": 1.0,
+            **others,
+        }
+    )
 
 
 def plan_of(row):

@@ -289,6 +289,8 @@ BAD_PARAMETERS = {
     "activation": ["rely", "logistic", 3, None, ("relu", "relu"), ("rely",), True, ()],
     "ensemble_size": [0, -1, 2.5, "many", None, True, np.nan],
     "scale_inputs": ["minmax", True, False, 1, np.nan],
+    "numeric_encoding": ["periodic", True, False, 1],
+    "categorical_features": ["from_types", "a", 1, True, 0.5, [0.5], [0, "a"], [[0, 1]], {"a": 1}],
     "weight_averaging": [-1, "on", None, True, np.nan, np.inf],
     "weight_init": ["he", None, 1, True, {"W1": np.zeros((2, 2))}, {}],
     "optimizer": ["adagrad", None, 3, object, [], {}, True],

@@ -130,7 +130,7 @@ BAD_VALIDATION = {
     "y_val alone": ({"y_val": Y_VAL}, "X_val and y_val must be given together, got X_val=None"),
     "weights alone": ({"sample_weight_val": np.ones(90)}, "X_val"),
     "X_val of another width": ({"X_val": X_VAL[:, :3], "y_val": Y_VAL}, "X_val must .*3 features.*4 features"),
-    "X_val with NaN": ({"X_val": with_entry(X_VAL, np.nan), "y_val": Y_VAL}, "X_val.*contains NaN"),
+    "X_val with infinity": ({"X_val": with_entry(X_VAL, np.inf), "y_val": Y_VAL}, "X_val.*contains infinity"),
     "empty X_val": ({"X_val": X_VAL[:0], "y_val": Y_VAL[:0]}, "X_val"),
     "unknown labels": ({"X_val": X_VAL, "y_val": Y_VAL + 1}, r"y_val must have labels among \[0, 1, 2\], got \[3\]"),
     "labels of another kind": (

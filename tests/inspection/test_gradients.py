@@ -334,8 +334,8 @@ def test_nothing_is_seen_before_fitting(name):
 @pytest.mark.parametrize("name", ["hidden_activations", "input_gradients", "integrated_gradients"])
 def test_unsuitable_rows_are_refused(name):
     explain = getattr(fitted(), name)
-    for wrong in (X[:, :3], X[0], np.full_like(X, np.nan), X[:0]):
-        with pytest.raises(ValueError, match=r"features|Expected 2D|NaN|minimum of 1"):
+    for wrong in (X[:, :3], X[0], np.full_like(X, np.inf), X[:0]):
+        with pytest.raises(ValueError, match=r"features|Expected 2D|infinity|minimum of 1"):
             explain(wrong)
 
 

@@ -4,10 +4,9 @@ import copy
 import pickle
 
 import numpy as np
+from one_network import one_network
 from reference import assert_same
 from sklearn.metrics import accuracy_score
-
-from sklearn_deepnn import DeepNNClassifier
 
 PREDICTORS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
 ARCHITECTURES = [{}, {"batch_norm": True}, {"dropout_rate": 0.3}, {"batch_norm": True, "dropout_rate": 0.3}]
@@ -18,7 +17,7 @@ FACTORS, OFFSETS = np.array([1000.0, 1e-4, 30.0, 1e6]), np.array([5.0, 0.3, -200
 def net(**parameters):
     """Return a small classifier that takes mini-batches and never stops by itself."""
     defaults = {"hidden_layer_dims": (6,), "max_iter": 5, "batch_size": 16, "n_iter_no_change": 1000, "random_state": 0}
-    return DeepNNClassifier(**{**defaults, **parameters})
+    return one_network(**{**defaults, **parameters})
 
 
 def blobs(n_samples=90, n_classes=3, n_features=4, seed=0):

@@ -14,11 +14,11 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
+from one_network import one_network
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback, EarlyStopping, HistoryLogger, ModelCheckpoint, TimeBudget
 from sklearn_deepnn.callbacks.progress import progress_display
 
@@ -29,7 +29,7 @@ N_FITS = 3 * len(LAYERS)
 
 
 def net(**parameters):
-    return DeepNNClassifier(**{"max_iter": 6, "batch_size": 64, "random_state": 0} | parameters)
+    return one_network(**{"max_iter": 6, "batch_size": 64, "random_state": 0} | parameters)
 
 
 def search(*callbacks, layers=LAYERS, **parameters):

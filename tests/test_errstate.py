@@ -6,11 +6,12 @@ from contextvars import copy_context
 import numpy as np
 import pytest
 from estimator_cases import TARGETS, X_VAL, X, Y, net, targets
+from one_network import one_network
 from reference import assert_same
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer
 
-from sklearn_deepnn import DeepNNClassifier, check_gradient, train_deep_network
+from sklearn_deepnn import check_gradient, train_deep_network
 from sklearn_deepnn.network import batchnorm_forward
 from sklearn_deepnn.training import OPTIMIZERS
 
@@ -40,9 +41,9 @@ def test_a_classifier_fits_and_predicts_the_same_as_without(settings):
     rows, labels = load_breast_cancer(return_X_y=True)
     rows = np.column_stack([rows, rows[:, 0] * 1e-200, np.ones(len(rows))])
     single = np.maximum(rows, 1e-30).astype(np.float32)
-    model = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
+    model = one_network(**SETTINGS[settings], random_state=0).fit(rows, labels)
     with np.errstate(all="warn", under="ignore"):
-        plain = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
+        plain = one_network(**SETTINGS[settings], random_state=0).fit(rows, labels)
     assert_same(model.parameters_, plain.parameters_)
     for predict in PREDICTORS:
         for inputs in (rows, 1e3 * rows, single):
@@ -61,7 +62,7 @@ def test_every_kind_of_input_and_target_is_learned(kind, container):
 
 
 def test_partial_fit_and_the_other_tools_underflow_in_silence():
-    model = DeepNNClassifier((8,), activation="silu", random_state=0)
+    model = one_network((8,), activation="silu", random_state=0)
     for scale in (1e-150, 1e-3, 1.0):
         model.partial_fit(scale * X, Y, classes=[0, 1, 2])
     assert check_gradient(model, X, Y) < 1e-6
@@ -69,7 +70,7 @@ def test_partial_fit_and_the_other_tools_underflow_in_silence():
 
 
 def test_threads_that_predict_have_the_state_of_the_caller():
-    model = DeepNNClassifier((8,), max_iter=5, random_state=0).fit(X, Y)
+    model = one_network((8,), max_iter=5, random_state=0).fit(X, Y)
     many = np.tile(100 * X, (1000, 1))  # more than 8 chunks, which are predicted in a thread pool
     assert model.predict_proba(many).shape == (90_000, 3)
     with ThreadPoolExecutor(1) as pool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
+from one_network import one_network
 from reference import assert_same
 from saving_cases import NAME, X, Y, fitted, run_python
 from sklearn.base import clone
@@ -74,7 +75,7 @@ def test_older_formats_are_converted_one_after_the_other(monkeypatch):
 
 
 def test_a_checkpoint_of_a_newer_format_is_refused_by_name(tmp_path, monkeypatch):
-    model = DeepNNClassifier((4,), max_iter=2, random_state=0).set_callbacks(ModelCheckpoint(tmp_path, keep=1))
+    model = one_network((4,), max_iter=2, random_state=0).set_callbacks(ModelCheckpoint(tmp_path, keep=1))
     with monkeypatch.context() as newer:
         newer.setattr(saving, "FORMAT", saving.FORMAT + 1)
         model.fit(X, Y)

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_network import one_network
 from scipy import sparse
 
-from sklearn_deepnn import DeepNNClassifier, check_gradient, gradient_check
+from sklearn_deepnn import check_gradient, gradient_check
 from sklearn_deepnn.network import model as network
 from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
 from sklearn_deepnn.network.architecture import Network
@@ -71,7 +72,7 @@ def test_networks_with_an_activation_of_your_own_have_the_right_gradient(options
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_estimators_have_the_right_gradient(activation, y, options, weight):
-    estimator = DeepNNClassifier((5, 4), activation, random_state=0, **options)
+    estimator = one_network((5, 4), activation, random_state=0, **options)
     assert check_gradient(estimator, X, y, sample_weight=weight, max_entries=8) < TOLERANCE
 
 
@@ -87,17 +88,17 @@ def test_ensembles_have_the_right_gradient(loss, options, weight):
 @pytest.mark.parametrize("options", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 def test_estimators_of_ensembles_have_the_right_gradient(y, options, container):
-    estimator = DeepNNClassifier((5, 4), "tanh", ensemble_size=3, random_state=0, **options)
+    estimator = one_network((5, 4), "tanh", ensemble_size=3, random_state=0, **options)
     assert check_gradient(estimator, container(X), y, sample_weight=WEIGHT, max_entries=8) < TOLERANCE
 
 
 def test_class_weights_are_checked_too():
-    estimator = DeepNNClassifier((5,), "tanh", class_weight={0: 1.0, 1: 5.0, 2: 0.5}, random_state=0)
+    estimator = one_network((5,), "tanh", class_weight={0: 1.0, 1: 5.0, 2: 0.5}, random_state=0)
     assert check_gradient(estimator, X, TARGETS["multiclass"]) < TOLERANCE
 
 
 def test_a_fitted_estimator_is_checked_where_it_is_and_stays_there():
-    estimator = DeepNNClassifier((5,), "tanh", max_iter=3, random_state=0).fit(X, TARGETS["multiclass"])
+    estimator = one_network((5,), "tanh", max_iter=3, random_state=0).fit(X, TARGETS["multiclass"])
     before = {name: array.copy() for name, array in estimator.parameters_.items()}
     assert check_gradient(estimator, X, TARGETS["multiclass"]) < TOLERANCE
     for name, array in before.items():
@@ -105,14 +106,14 @@ def test_a_fitted_estimator_is_checked_where_it_is_and_stays_there():
 
 
 def test_an_estimator_that_was_not_fitted_stays_so():
-    estimator = DeepNNClassifier((5,), random_state=0)
+    estimator = one_network((5,), random_state=0)
     check_gradient(estimator, X, TARGETS["binary"])
     assert not hasattr(estimator, "parameters_")
     assert not hasattr(estimator, "classes_")
 
 
 def test_single_precision_estimators_are_checked_in_double():
-    estimator = DeepNNClassifier((5,), "tanh", dtype="float32", random_state=0)
+    estimator = one_network((5,), "tanh", dtype="float32", random_state=0)
     assert check_gradient(estimator, X, TARGETS["binary"]) < TOLERANCE
 
 
@@ -182,7 +183,7 @@ def test_a_wrong_entry_of_one_array_is_found(monkeypatch):
 def test_an_estimator_is_checked_at_the_weights_that_were_kept(monkeypatch):
     y = TARGETS["multiclass"]
     settings = {"learning_rate": 0.1, "max_iter": 60, "warm_start": True, "scale_inputs": None, "random_state": 0}
-    estimator = DeepNNClassifier((8,), "tanh", **settings)
+    estimator = one_network((8,), "tanh", **settings)
     estimator.fit(X, y, X_val=X[::-1] + 0.5, y_val=y)
     assert estimator.best_iter_ < estimator.n_iter_
     seen = []

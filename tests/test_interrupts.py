@@ -24,6 +24,7 @@ from checkpoint_cases import (
     trained,
     write_second_checkpoint,
 )
+from one_network import one_network
 from reference import assert_same
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -133,7 +134,7 @@ def test_ctrl_c_within_a_step_undoes_the_step(name, after, n_calls, monkeypatch)
         model = interrupted(net(optimizer=name, warm_start=True, dropout_rate=0.3, weight_averaging=1.0), X, Y)
     assert model.n_iter_ == (n_calls - 1) // 4  # 60 samples, 16 in a batch
     parameters = model.get_params() | {"max_iter": model.n_iter_}
-    assert_same_fit(model, DeepNNClassifier(**parameters).fit(X, Y), finished=False)
+    assert_same_fit(model, one_network(**parameters).fit(X, Y), finished=False)
 
 
 def test_ctrl_c_at_any_line_of_fit_keeps_complete_epochs_alone():

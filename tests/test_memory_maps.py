@@ -12,10 +12,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from one_network import one_network
 from reference import assert_same
 from saving_cases import CALLS, LIBRARIES, NAME, X, Y, fitted, names_in, save
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 
@@ -35,7 +35,7 @@ def mapped(model, path):
 def large():
     """A network of 5 MB, with a row for each of its inputs."""
     X = np.random.default_rng(0).normal(size=(12, 100))
-    model = DeepNNClassifier((1000, 500), ensemble_size=1, dtype="float64", max_iter=1, random_state=0)
+    model = one_network((1000, 500), ensemble_size=1, dtype="float64", max_iter=1, random_state=0)
     return model.fit(X, np.arange(12) % 3), X
 
 
@@ -59,7 +59,7 @@ def test_a_mapped_network_predicts_the_same_and_is_mapped_in_all_its_arrays(tmp_
 @pytest.mark.parametrize("parameters", [{}, {"ensemble_size": 3}, {"batch_norm": True}], ids=str)
 def test_predicting_copies_nothing_of_a_mapped_network(tmp_path, peak_bytes, parameters):
     X = np.random.default_rng(0).normal(size=(12, 100))
-    model = DeepNNClassifier((500, 400), max_iter=1, random_state=0, **parameters).fit(X, np.arange(12) % 3)
+    model = one_network((500, 400), max_iter=1, random_state=0, **parameters).fit(X, np.arange(12) % 3)
     again = mapped(model, tmp_path / "model")
     W = again.parameters_["W2"]
     assert peak_bytes(np.array, W) > W.nbytes > 1_500_000  # it would be seen
@@ -122,7 +122,7 @@ def test_two_processes_share_one_copy_of_a_mapped_network(tmp_path, large):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_mapped_network_continues_training_and_then_does_not_need_its_file(tmp_path, method, optimizer):
     parameters = {"hidden_layer_dims": (5,), "max_iter": 3, "optimizer": optimizer, "random_state": 0}
-    model, path = DeepNNClassifier(warm_start=True, **parameters).fit(X, Y), tmp_path / "model"
+    model, path = one_network(warm_start=True, **parameters).fit(X, Y), tmp_path / "model"
     again = mapped(model, path)
     for each in (model, again):
         getattr(each, method)(X, Y)
@@ -135,7 +135,7 @@ def test_a_mapped_network_continues_training_and_then_does_not_need_its_file(tmp
 @pytest.mark.parametrize("copied_by", [copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_copy_of_a_mapped_network_continues_training(tmp_path, method, copied_by):
-    model = DeepNNClassifier((5,), max_iter=3, early_stopping=True, warm_start=True, random_state=0).fit(X, Y)
+    model = one_network((5,), max_iter=3, early_stopping=True, warm_start=True, random_state=0).fit(X, Y)
     again = copied_by(mapped(model, tmp_path / "model"))
     for each in (model, again):
         getattr(each, method)(X, Y)

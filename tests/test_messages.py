@@ -2,11 +2,11 @@ import warnings
 
 import numpy as np
 import pytest
+from one_network import one_network
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.messages import warn_user
 
 
@@ -46,7 +46,7 @@ def test_a_warning_points_past_the_frames_of_internal_packages(packages):
 
 @pytest.mark.parametrize("within", ["alone", "pipeline", "search"])
 def test_a_warning_of_fit_points_at_the_line_that_called_fit(within):
-    model = DeepNNClassifier((4,), weight_init="zeros", max_iter=15, random_state=0)
+    model = one_network((4,), weight_init="zeros", max_iter=15, random_state=0)
     if within != "alone":
         model = make_pipeline(FunctionTransformer(), model)
     if within == "search":

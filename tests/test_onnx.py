@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from one_network import one_network
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -36,7 +37,7 @@ def several_labels():
 
 def deepnn(*dims, **parameters):
     dims = {"hidden_layer_dims": dims} if dims else {}
-    return DeepNNClassifier(**{"max_iter": 15, "learning_rate": 0.02, "random_state": 0, **dims, **parameters})
+    return one_network(**{"max_iter": 15, "learning_rate": 0.02, "random_state": 0, **dims, **parameters})
 
 
 def run(graph, X, **inputs):

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from one_network import one_network
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -60,7 +61,7 @@ def nothing_left_behind():
 
 
 def deepnn(dims=(6, 4), **parameters):
-    return DeepNNClassifier(dims, **{"max_iter": 8, "learning_rate": 0.02, "random_state": 0, **parameters})
+    return one_network(dims, **{"max_iter": 8, "learning_rate": 0.02, "random_state": 0, **parameters})
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def scored():
 
 @pytest.fixture(scope="module")
 def ensemble():
-    return DeepNNClassifier(max_iter=3, random_state=0).fit(X, y)
+    return one_network(max_iter=3, random_state=0).fit(X, y)
 
 
 def drawn(line):

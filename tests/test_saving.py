@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
+from one_network import one_network
 from reference import assert_same
 from saving_cases import CALLS, FRAME, INDICATORS, LIBRARIES, NAME, NAMES, X, Y, fitted, names_in, run_python, save
 from sklearn.pipeline import make_pipeline
@@ -47,7 +48,7 @@ def test_training_continues_with_a_loaded_network_as_with_the_saved_one(name, li
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_an_estimator_that_is_not_fitted_comes_back_with_its_parameters(library):
-    model = DeepNNClassifier((3, 4), activation=["relu", "tanh"], tol=0.5)
+    model = one_network((3, 4), activation=["relu", "tanh"], tol=0.5)
     assert vars(LIBRARIES[library](model)) == vars(model)
 
 
@@ -72,7 +73,7 @@ def test_curves_with_epochs_that_were_not_validated_come_back():
 
 
 def test_a_pipeline_is_saved_with_the_network_in_it():
-    model = make_pipeline(StandardScaler(), DeepNNClassifier((4,), max_iter=3, random_state=0)).fit(X, Y)
+    model = make_pipeline(StandardScaler(), one_network((4,), max_iter=3, random_state=0)).fit(X, Y)
     for library in ("pickle 5", "joblib", "skops"):
         np.testing.assert_array_equal(LIBRARIES[library](model).predict_proba(X), model.predict_proba(X))
 
@@ -154,7 +155,7 @@ def test_skops_has_to_trust_nothing_but_the_estimator(name):
 
 @pytest.mark.parametrize("optimizer", [kind() for kind in OPTIMIZERS.values()])
 def test_an_optimizer_with_settings_is_one_more_name(optimizer):
-    model = DeepNNClassifier((4,), optimizer=optimizer, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
+    model = one_network((4,), optimizer=optimizer, max_iter=3, warm_start=True, random_state=0).fit(X, Y)
     names = {NAME, f"sklearn_deepnn.training.optimizers.{type(optimizer).__name__}"}
     assert names_in(pickle.dumps(model)) == names
     assert set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) == names
@@ -203,7 +204,7 @@ LARGE = {  # with 100 kB of weights or more
 def fitted_large(name):
     parameters, y = LARGE[name]
     parameters = {"max_iter": 5, "n_iter_no_change": 1000, "batch_size": None, "random_state": 0, **parameters}
-    return DeepNNClassifier(**parameters).fit(X, y)
+    return one_network(**parameters).fit(X, y)
 
 
 @pytest.mark.parametrize("library", [pickle, joblib], ids=["pickle", "joblib"])
@@ -245,7 +246,7 @@ def mlflow(tmp_path, monkeypatch):
 @pytest.mark.parametrize("steps", [[], [StandardScaler()]], ids=["alone", "in a pipeline"])
 def test_mlflow_logs_a_network_and_loads_and_serves_it_to_the_bit(mlflow, steps, saved_by):
     parameters, _, X, y = CALLS["strings"]
-    model = make_pipeline(*steps, DeepNNClassifier(**parameters, max_iter=3, random_state=0)).fit(X, y)
+    model = make_pipeline(*steps, one_network(**parameters, max_iter=3, random_state=0)).fit(X, y)
     model = model if steps else model[0]
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(

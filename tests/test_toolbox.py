@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from one_network import one_network
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone, is_classifier
@@ -35,7 +36,6 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils import get_tags
 
 import sklearn_deepnn
-from sklearn_deepnn import DeepNNClassifier
 
 RNG = np.random.default_rng(0)
 X, Y = load_iris(return_X_y=True)
@@ -45,7 +45,7 @@ SIGNAL = (NOISE[:, 1] > 0).astype(int)
 
 def net(**parameters):
     defaults = {"hidden_layer_dims": (8,), "max_iter": 30, "learning_rate": 0.02, "batch_size": 32, "random_state": 0}
-    return DeepNNClassifier(**{**defaults, **parameters})
+    return one_network(**{**defaults, **parameters})
 
 
 # Layer dims as strings.

@@ -241,7 +241,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             )
         earlier = last_fit(self)
         table = self._read(X, y, sample_weight, earlier, choose_targets)
-        plan = plan_for(settings, table, None, earlier, may_hold_out=False)
+        plan = plan_for(settings, table, None, earlier, is_part=True)
         start = prepare(settings, plan, table, None, earlier, is_part=True)
         callbacks = [callback for callback in self._own_callbacks(settings) if not isinstance(callback, COMPARING)]
         start.state.name = name_of_training(earlier, KEY_OF_PARTS if callbacks_of(self) else "")
@@ -343,5 +343,5 @@ def starting_point(estimator: BaseDeepNN, X: Inputs, y: Any, sample_weight: Any)
     """Return how `fit` would train, and what it would start from, with nothing held out; see `check_gradient`."""
     settings, earlier = check_parameters(estimator), last_fit(estimator)
     table = estimator._read(X, y, sample_weight, earlier)
-    plan = plan_for(settings, table, None, earlier, may_hold_out=False)
+    plan = plan_for(settings, table, None, earlier, is_part=True)
     return plan, prepare(settings, plan, table, None, earlier, is_part=False)

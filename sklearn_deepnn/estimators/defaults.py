@@ -1,10 +1,17 @@
-"""What "auto" stands for, given the data: `resolve`, one pure function. docs/defaults.md gives the reasons."""
+"""What "auto" stands for, given the data: `resolve`, one pure function. docs/defaults.md gives the reasons.
+
+`RULES` has a function for each parameter. It takes the facts about the data and the values chosen so far, and returns
+the value. No rule asks whether another parameter was given: a value that was given and the same value that was chosen
+have the same consequences.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,26 +22,24 @@ from ..training.recipe import Recipe
 from .encoding import NumericEncoding
 from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 
-# For each parameter, the value in the automatic network, and in a network whose dims are given or that L-BFGS trains.
-AUTO: dict[str, tuple[Any, Any]] = {
-    "hidden_layer_dims": ((48, 24), (100,)),
-    "ensemble_size": (12, 1),
-    "activation": ("silu", "relu"),
-    "learning_rate": (0.01, 0.001),
-    "weight_decay": (0.1, 0.0001),
-    "n_iter_no_change": (6, 10),
-    "label_smoothing": (0.02, 0.0),
-}
-# the values of the automatic network where X is sparse and wide: the first layer has most of the weights
-AUTO_WIDE_SPARSE = {"hidden_layer_dims": (32,), "ensemble_size": 4}
-WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
-LARGE_SAMPLES = 30_000, 300_000  # above each, the network is twice as wide, and the ensemble half as large
-ENSEMBLE_SAMPLES = 1_000_000  # most samples that the members of an ensemble train on, all together
-LIFT_OF_RARE_CLASS = 0.1  # most that automatic label smoothing adds to a class, as a fraction of its frequency
+SMALL_SAMPLES = 5_000  # with more, the layers are wider, and patience is shorter
+LARGE_SAMPLES = 30_000  # with more, patience is shorter still
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
-MANY_SAMPLES = 10_000  # with more, one network holds samples out, float32 is precise enough, and batches grow
-AUTO_BATCH_SIZE, LARGEST_AUTO_BATCH_SIZE = 64, 512
+MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, and batches grow
+ENSEMBLE_WORK, LARGEST_ENSEMBLE = 1.5e10, 12  # weights times samples of a network that is trained alone
+FASTEST, RATE_TIMES_WIDTH = (
+    0.01,
+    0.64,
+)  # learning rates: the highest, and the product with the units of the widest layer
+WEIGHT_DECAY, PENALTY = 0.1, 0.0001  # the second where weight decay is a penalty, as for L-BFGS
+SMOOTHING, SMOOTHED_SAMPLES = 0.02, 100.0  # label smoothing: the highest, and the product with the samples
+LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
+BATCH_SIZES, FIRST_DOUBLING = (64, 512), 8_000  # batches double at this number of samples, and whenever it quadruples
 AVERAGING_EPOCHS = 3.0
+FEWEST_BINS, MOST_BINS = 4, 48  # of a feature
+MOST_BINNED = 100  # features with more than two values; with more, no feature is encoded
+MOST_BIN_ROWS = 1024  # of all features
+WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class DataFacts:
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
+    is_part: bool = False  # whether more data follow, as in `partial_fit`: nothing can be held out
 
     @property
     def is_wide_sparse(self) -> bool:
@@ -81,112 +87,169 @@ class Plan:
         return examples._replace(X=EncodedInputs(examples.X, self.encoding))
 
 
+Rule: TypeAlias = Callable[[DataFacts, Settings], Any]  # the facts and the values chosen so far to a value
+
+
+def scale_inputs(facts: DataFacts, chosen: Settings) -> str:
+    """Return the name of the scaling."""
+    return "common" if facts.is_wide_sparse else "standard"
+
+
+def hidden_layer_dims(facts: DataFacts, chosen: Settings) -> tuple[int, ...]:
+    """Return the units of the hidden layers."""
+    if facts.is_wide_sparse:  # the first layer has most of the weights
+        return (32,)
+    return (48, 24) if facts.n_samples <= SMALL_SAMPLES else (128, 64)
+
+
+def activation(facts: DataFacts, chosen: Settings) -> str:
+    """Return the activation of all hidden layers."""
+    return "silu"
+
+
+def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
+    """Return the number of networks: fewer, the more work an epoch of one network takes."""
+    if chosen["optimizer"].full_batch or facts.is_part:
+        return 1
+    dims = facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs
+    n_weights = sum(n_prev * n for n_prev, n in pairwise(dims)) - (1 - facts.density) * dims[0] * dims[1]
+    size = round(math.sqrt(ENSEMBLE_WORK / (n_weights * facts.n_samples)))
+    return max(1, min(size, LARGEST_ENSEMBLE))
+
+
+def learning_rate(facts: DataFacts, chosen: Settings) -> float:
+    """Return the learning rate: lower for wide networks."""
+    return min(FASTEST, RATE_TIMES_WIDTH / max(chosen["hidden_layer_dims"], default=1))
+
+
+def weight_decay(facts: DataFacts, chosen: Settings) -> float:
+    """Return the strength of the decay, which is a penalty in the cost of full-batch optimizers."""
+    return PENALTY if chosen["optimizer"].full_batch else WEIGHT_DECAY
+
+
+def label_smoothing(facts: DataFacts, chosen: Settings) -> float:
+    """Return the fraction of a target that is spread: less in large sets, and less if a class is rare."""
+    if facts.rarity is None:
+        return 0.0
+    return min(SMOOTHING, SMOOTHED_SAMPLES / facts.n_samples, LIFT_OF_RARE_CLASS * facts.rarity)
+
+
+def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
+    """Say whether epochs are validated, on samples that are held out if no validation data are given."""
+    enough = MANY_SAMPLES + 1 if chosen["optimizer"].full_batch else FEW_SAMPLES
+    return not facts.is_part and (facts.has_validation_set or facts.n_samples >= enough)
+
+
+def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
+    """Return the patience, in epochs."""
+    return 6 - 2 * (facts.n_samples > SMALL_SAMPLES) - (facts.n_samples > LARGE_SAMPLES)
+
+
+def batch_size(facts: DataFacts, chosen: Settings) -> int | None:
+    """Return the samples per update."""
+    n, (smallest, largest) = facts.n_samples, BATCH_SIZES
+    if n < FEW_SAMPLES and not chosen["early_stopping"]:
+        return None
+    n_doublings = math.floor(math.log(max(4 * n / FIRST_DOUBLING, 1), 4))
+    return min(smallest * 2**n_doublings, largest)
+
+
+def weight_averaging(facts: DataFacts, chosen: Settings) -> float:
+    """Return the time constant of the average of weights, in epochs."""
+    return AVERAGING_EPOCHS if chosen["early_stopping"] and not facts.is_part else 0.0
+
+
+def dtype(facts: DataFacts, chosen: Settings) -> np.dtype[Any]:
+    """Return the precision to compute in."""
+    enough = MANY_SAMPLES // 10 if chosen["ensemble_size"] > 1 else MANY_SAMPLES + 1
+    is_enough = facts.n_samples >= enough or facts.is_wide_sparse
+    is_single = facts.is_single or (is_enough and not facts.is_far_from_zero)
+    return np.dtype(np.float32 if is_single else np.float64)
+
+
+# in this order: a rule may use the values that are chosen before
+RULES: dict[str, Rule] = {
+    "scale_inputs": scale_inputs,
+    "hidden_layer_dims": hidden_layer_dims,
+    "activation": activation,
+    "ensemble_size": ensemble_size,
+    "learning_rate": learning_rate,
+    "weight_decay": weight_decay,
+    "label_smoothing": label_smoothing,
+    "early_stopping": early_stopping,
+    "n_iter_no_change": n_iter_no_change,
+    "batch_size": batch_size,
+    "weight_averaging": weight_averaging,
+    "dtype": dtype,
+}
+
+
+def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> NumericEncoding:
+    """Return how numbers are encoded, `n_binned` of which have more than two values. It precedes `resolve`."""
+    name, scaling = settings["numeric_encoding"], settings["scale_inputs"]
+    n_bins = 0
+    if name == "piecewise_linear" or (is_auto(name) and 0 < n_binned <= MOST_BINNED):
+        by_samples = min(facts.n_samples / 100, 0.4 * math.sqrt(facts.n_samples))
+        by_features = MOST_BIN_ROWS / max(n_binned, 1)
+        n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
+    return NumericEncoding(n_bins, scale_inputs(facts, settings) if is_auto(scaling) else scaling, is_auto(scaling))
+
+
 def resolve(
-    settings: Settings,
-    facts: DataFacts,
-    earlier: Network | None = None,
-    earlier_dtype: np.dtype[Any] | None = None,
-    *,
-    may_hold_out: bool = True,
+    settings: Settings, facts: DataFacts, earlier: Network | None = None, earlier_dtype: np.dtype[Any] | None = None
 ) -> Plan:
-    """Return the plan of a training. Where training continues, "auto" stands for what it stood for before."""
-    is_automatic = is_auto(settings["hidden_layer_dims"]) and not settings["optimizer"].full_batch
-    chosen = {name: settings[name] if not is_auto(settings[name]) else AUTO[name][not is_automatic] for name in AUTO}
-    n = facts.n_samples
-    if is_automatic and facts.is_wide_sparse:
-        chosen |= {name: value for name, value in AUTO_WIDE_SPARSE.items() if is_auto(settings[name])}
+    """Return the plan of a training. Where training continues, the network and the precision stay as they are."""
+    chosen = dict(settings)
     if earlier is not None:
         before = {"hidden_layer_dims": earlier.layer_dims[1:-1], "ensemble_size": earlier.ensemble_size}
-        chosen |= {name: value for name, value in before.items() if is_auto(settings[name])}
-        if is_auto(settings["activation"]) and len(earlier.activation) == len(chosen["hidden_layer_dims"]):
+        chosen |= {name: value for name, value in before.items() if is_auto(chosen[name])}
+        if is_auto(chosen["activation"]) and len(earlier.activation) == len(chosen["hidden_layer_dims"]):
             chosen["activation"] = earlier.activation
-    elif is_automatic:
-        n_doublings = sum(n > limit for limit in LARGE_SAMPLES)
-        chosen["hidden_layer_dims"] = tuple(width * 2**n_doublings for width in chosen["hidden_layer_dims"])
-        if is_auto(settings["ensemble_size"]):
-            chosen["ensemble_size"] = max(min(chosen["ensemble_size"] // 2**n_doublings, ENSEMBLE_SAMPLES // n), 1)
+    for name, rule in RULES.items():
+        if is_auto(chosen[name]):
+            chosen[name] = rule(facts, chosen)
     network = Network(
         (facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs),
         activation=chosen["activation"],
         loss=facts.loss,
-        dropout_rate=settings["dropout_rate"],
-        batch_norm=bool(settings["batch_norm"]),
+        dropout_rate=chosen["dropout_rate"],
+        batch_norm=bool(chosen["batch_norm"]),
         ensemble_size=int(chosen["ensemble_size"]),
         embedding=facts.embedding,
     )
-    n_held_out = 0
-    if may_hold_out and not facts.has_validation_set and holds_out(settings, n, network, is_automatic):
-        n_held_out = math.ceil(settings["validation_fraction"] * n)
-        if n_held_out >= n:
-            given = f"n_samples = {n} and validation_fraction={settings['validation_fraction']!r}"
-            wanted = f"early_stopping={settings['early_stopping']!r} needs samples to hold out and to train on"
-            raise ValueError(f"{wanted}, got {given}.")
-    validates = may_hold_out and (n_held_out > 0 or facts.has_validation_set)
-    stops_by_validation = validates and bool(settings["early_stopping"])  # unless it is False
+    validates = bool(chosen["early_stopping"]) and not facts.is_part
     return Plan(
         network,
-        resolve_recipe(settings, chosen, facts, n - n_held_out, stops_by_validation),
-        earlier_dtype or resolve_dtype(settings, facts, network),
-        resolve_scale_inputs(settings, facts),
-        n_held_out,
-        stops_by_validation,
+        resolve_recipe(chosen),
+        earlier_dtype or chosen["dtype"],
+        chosen["scale_inputs"],
+        n_to_hold_out(settings, facts) if validates and not facts.has_validation_set else 0,
+        validates,
         chosen["n_iter_no_change"],
     )
 
 
-def holds_out(settings: Settings, n_samples: int, network: Network, is_automatic: bool) -> bool:
-    """Say whether samples are to be held out. What a member of an ensemble holds out, the other members train on."""
-    if not is_auto(settings["early_stopping"]):
-        return settings["early_stopping"]
-    return n_samples >= FEW_SAMPLES if is_automatic or network.ensemble_size > 1 else n_samples > MANY_SAMPLES
+def n_to_hold_out(settings: Settings, facts: DataFacts) -> int:
+    """Return how many samples are held out. Raises if none would be left to train on."""
+    n, fraction = facts.n_samples, settings["validation_fraction"]
+    n_held_out = math.ceil(fraction * n)
+    if n_held_out >= n:
+        wanted = f"early_stopping={settings['early_stopping']!r} needs samples to hold out and to train on"
+        raise ValueError(f"{wanted}, got n_samples = {n} and validation_fraction={fraction!r}.")
+    return n_held_out
 
 
-def resolve_recipe(
-    settings: Settings, chosen: dict[str, Any], facts: DataFacts, n_training: int, stops_by_validation: bool
-) -> Recipe:
-    """Return the recipe for `n_training` samples to train on; see `resolve`."""
-    batch_size, averaging = settings["batch_size"], settings["weight_averaging"]
-    schedule, label_smoothing = settings["learning_rate_schedule"], chosen["label_smoothing"]
-    if is_auto(settings["label_smoothing"]):
-        label_smoothing = min(label_smoothing, 0.0 if facts.rarity is None else LIFT_OF_RARE_CLASS * facts.rarity)
-    if is_auto(batch_size):
-        # a power of 2 that grows with the set, so that the number of steps in an epoch stays about the same
-        growing = AUTO_BATCH_SIZE * 2 ** int(math.log2(max(n_training / MANY_SAMPLES, 1)))
-        whole = n_training < FEW_SAMPLES and not stops_by_validation
-        batch_size = None if whole else min(growing, LARGEST_AUTO_BATCH_SIZE)
-    if is_auto(averaging):
-        averaging = AVERAGING_EPOCHS if stops_by_validation else 0.0
+def resolve_recipe(chosen: Settings) -> Recipe:
+    """Return the recipe, from parameters without "auto"."""
+    schedule = chosen["learning_rate_schedule"]
     return Recipe(
-        settings["optimizer"],
+        chosen["optimizer"],
         learning_rate=float(chosen["learning_rate"]),
         schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
-        batch_size=batch_size,
+        batch_size=chosen["batch_size"],
         weight_decay=float(chosen["weight_decay"]),
-        label_smoothing=float(label_smoothing),
-        max_grad_norm=settings["max_grad_norm"],
-        shuffle=bool(settings["shuffle"]),
-        averaging_epochs=float(averaging),
+        label_smoothing=float(chosen["label_smoothing"]),
+        max_grad_norm=chosen["max_grad_norm"],
+        shuffle=bool(chosen["shuffle"]),
+        averaging_epochs=float(chosen["weight_averaging"]),
     )
-
-
-def resolve_scale_inputs(settings: Settings, facts: DataFacts) -> str | None:
-    """Return the name of the scaling, or None; see `resolve`."""
-    if not is_auto(settings["scale_inputs"]):
-        return settings["scale_inputs"]
-    return "common" if facts.is_wide_sparse else "standard"
-
-
-def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
-    """Return how numbers are encoded; see `resolve`."""
-    n_bins = 16 if settings["numeric_encoding"] == "piecewise_linear" else 0
-    return NumericEncoding(n_bins, resolve_scale_inputs(settings, facts))
-
-
-def resolve_dtype(settings: Settings, facts: DataFacts, network: Network) -> np.dtype[Any]:
-    """Return the precision to compute in; see `resolve`."""
-    if not is_auto(settings["dtype"]):
-        return settings["dtype"]
-    enough = MANY_SAMPLES // 10 if network.ensemble_size > 1 else MANY_SAMPLES + 1
-    is_enough = facts.n_samples >= enough or facts.is_wide_sparse
-    is_single = facts.is_single or (is_enough and not facts.is_far_from_zero)
-    return np.dtype(np.float32 if is_single else np.float64)

@@ -5,6 +5,7 @@ Conventions: columns are examples, as in `network.encoding`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,17 +22,40 @@ from .categories import Categories
 from .scaling import CHUNK_ELEMENTS, input_moments
 
 MOST_SAMPLED = 50_000  # examples that quantiles and means are computed on
+MOST_LOOKED_AT = 1000  # examples that tell whether features have several values, or outliers
 MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vectors
 EMBEDDING_DIM = 8
-LEAST_DEVIATION = 0.1  # of a category's row: a rare category would have a very large row
+LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones would otherwise have very large rows
+BIN_DEVIATION = 0.4  # of the rows for bins
+OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
+CLIP = 5.0  # interquartile ranges; where features with outliers are smoothly clipped
 
 
 class NumericEncoding(NamedTuple):
     """How numbers are encoded, with no "auto" left."""
 
-    n_bins: int = 0  # bins of each number; 0 for none
+    n_bins: int = 0  # of each number with more than two values, at most; 0 for none
     scale_inputs: str | None = "standard"
-    clip: float = np.inf  # where scaled numbers are smoothly clipped
+    clips_outliers: bool = False  # whether features that outliers determine are scaled by quantiles, and clipped
+
+
+def count_binned(examples: Examples, categories: Sequence[Categories | None]) -> int:
+    """Return how many features of dense X are numbers with more than two values."""
+    if issparse(examples.X):
+        return 0
+    sample = examples.spread_sample(MOST_LOOKED_AT)
+    X = take_columns(sample.X, sample.members, None)[[each is None for each in categories]]
+    low, high = np.fmin.reduce(X, axis=1, keepdims=True), np.fmax.reduce(X, axis=1, keepdims=True)
+    has_several = ((X != low) & (X != high) & (X == X)).any(axis=1)  # nan does not equal itself
+    return int(np.count_nonzero(has_several))
+
+
+def has_outliers(examples: Examples) -> bool:
+    """Say whether outliers determine the deviation of a feature of dense X without gaps."""
+    sample = examples.spread_sample(MOST_LOOKED_AT)
+    low, high = np.quantile(take_columns(sample.X, sample.members, np.float64), (0.25, 0.75), axis=1)
+    deviation = input_moments(examples).deviation()[:, 0]
+    return bool((deviation > OUTLYING * (high - low))[high > low].any())
 
 
 def find_gaps(examples: Examples) -> BoolArray:
@@ -53,14 +77,15 @@ def learn_encoding(
     if issparse(examples.X):
         return None
     gaps, is_number = find_gaps(examples), np.array([each is None for each in categories])
-    if not (gaps.any() or numeric.n_bins or numeric.clip < np.inf or not is_number.all()):
+    is_plain = is_number.all() and not gaps.any() and not numeric.n_bins
+    if is_plain and not (numeric.clips_outliers and has_outliers(examples)):
         return None
     sample = examples.spread_sample(MOST_SAMPLED)
     center, scale, edges = learn_quantiles(sample, is_number, numeric.n_bins)
     n_codes = np.array([0 if each is None else each.n_codes for each in categories])
     has_many = n_codes > MOST_ONE_HOT
     parts: dict[str, Any] = {
-        "numbers": Numbers(np.flatnonzero(is_number), *unit(is_number.sum()), float(numeric.clip)),
+        "numbers": Numbers(np.flatnonzero(is_number), *unit(is_number.sum()), np.full((is_number.sum(), 1), np.inf)),
         "bins": bins_of(edges),
         "gaps": Gaps(np.flatnonzero(gaps), *unit(gaps.sum())),
         "one_hot": one_hot_of(np.where(has_many, 0, n_codes)),
@@ -68,7 +93,7 @@ def learn_encoding(
     }
     parts = {name: part for name, part in parts.items() if len(part.feature)}
     encoding = Encoding(center, scale, parts, EMBEDDING_DIM if has_many.any() else 0)
-    return standardized(encoding, sample, numeric.scale_inputs)
+    return standardized(encoding, sample, numeric)
 
 
 def learn_quantiles(sample: Examples, is_number: BoolArray, n_bins: int) -> tuple[Array, Array, list[Array]]:
@@ -86,7 +111,7 @@ def bins_of(edges: Sequence[Array]) -> Bins:
     low = np.concatenate([each[:-1] for each in edges])[:, np.newaxis]
     width = np.concatenate([np.diff(each) for each in edges])[:, np.newaxis]
     feature = np.repeat(np.arange(len(edges)), [max(len(each) - 1, 0) for each in edges])
-    return Bins(feature, low, width, np.zeros_like(low))
+    return Bins(feature, low, width, *unit(len(feature)))
 
 
 def one_hot_of(n_codes: Array) -> OneHot:
@@ -126,24 +151,41 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
     return center, scale, (edges - center) / scale
 
 
-def standardized(encoding: Encoding, sample: Examples, scale_inputs: str | None) -> Encoding:
+def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding) -> Encoding:
     """Return an encoding whose rows have the mean 0 over a sample; numbers are scaled as `scale_inputs` says."""
     parts = {name: part for name, part in encoding.parts.items() if name != "codes"}
     if not parts:
         return encoding
-    bare = {**parts, "numbers": replace(parts["numbers"], clip=np.inf)} if "numbers" in parts else parts
-    moments = input_moments(sample._replace(X=EncodedInputs(sample.X, replace(encoding, parts=bare))))
-    stop = 0
+    moments = input_moments(sample._replace(X=EncodedInputs(sample.X, replace(encoding, parts=parts))))
+    # Many rows of bins reduce the initial weights of all rows. A gain makes up for it where a row is alone.
+    n_alone = sum(len(part.feature) for name, part in parts.items() if name != "bins")
+    gain, stop = math.sqrt(encoding.n_inputs / max(n_alone, 1)), 0
     for name, part in parts.items():
         start, stop = stop, stop + len(part.feature)
         mean, deviation = moments.mean[start:stop], moments.deviation()[start:stop]
-        if name == "bins":
-            parts[name] = replace(part, mean=mean)
-        elif name != "numbers":
-            parts[name] = replace(part, mean=mean, scale=np.maximum(deviation, LEAST_DEVIATION))
-        elif scale_inputs is None:  # X itself
-            scale = np.where(np.isinf(encoding.scale), 1, encoding.scale)[part.feature]
-            parts[name] = replace(part, center=-encoding.center[part.feature] / scale, scale=1 / scale)
-        elif scale_inputs != "robust":  # T has the median 0 and the interquartile range 1
-            parts[name] = replace(part, center=mean, scale=np.where(deviation, deviation, np.inf))
+        if name == "numbers":
+            parts[name] = scaled_numbers(part, encoding, mean, deviation, numeric, gain)
+        else:
+            wanted = BIN_DEVIATION if name == "bins" else gain
+            parts[name] = replace(part, mean=mean, scale=np.maximum(deviation, LEAST_DEVIATION) / wanted)
     return replace(encoding, parts={**encoding.parts, **parts})
+
+
+def scaled_numbers(
+    numbers: Numbers, encoding: Encoding, mean: Array, deviation: Array, numeric: NumericEncoding, gain: float
+) -> Numbers:
+    """Return the rows of numbers T, which have the median 0 and the interquartile range 1, scaled."""
+    if numeric.scale_inputs is None:  # X itself
+        scale = np.where(np.isinf(encoding.scale), 1, encoding.scale)[numbers.feature]
+        return replace(numbers, center=-encoding.center[numbers.feature] / scale, scale=1 / scale)
+    if numeric.scale_inputs == "robust":
+        return replace(numbers, gain=gain)
+    scale = np.where(deviation, deviation, np.inf)
+    is_outlying = numeric.clips_outliers & (deviation > OUTLYING)
+    return replace(
+        numbers,
+        center=np.where(is_outlying, 0, mean),
+        scale=np.where(is_outlying, 1, scale),
+        clip=np.where(is_outlying, CLIP, np.inf),
+        gain=gain,
+    )

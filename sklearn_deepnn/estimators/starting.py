@@ -19,8 +19,8 @@ from ..training.examples import Examples
 from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories
-from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, resolve_scale_inputs
-from .encoding import learn_encoding
+from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
+from .encoding import count_binned, learn_encoding
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -59,7 +59,7 @@ def columns_of(X: Inputs, Y: Inputs, weight: Array | None) -> Examples:
 
 
 def plan_for(
-    settings: Settings, table: Table, validation: Examples | None, earlier: Earlier | None, *, may_hold_out: bool = True
+    settings: Settings, table: Table, validation: Examples | None, earlier: Earlier | None, *, is_part: bool = False
 ) -> Plan:
     """Return the plan for a table. Raises if the earlier training had another network, scaling or encoding."""
     examples, targets = table.examples, table.targets
@@ -73,19 +73,23 @@ def plan_for(
         density=density(examples),
         is_single=is_single(examples.X.dtype),
         has_validation_set=validation is not None,
+        is_part=is_part,
     )
     if settings["batch_norm"] and facts.n_samples == 1:
         raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
-    numeric = resolve_numeric(settings, facts)
-    encoding = earlier.encoding if earlier else learn_encoding(numeric, examples, table.categories)
+    if earlier is not None:
+        encoding = earlier.encoding
+    else:
+        numeric = resolve_numeric(settings, facts, count_binned(examples, table.categories))
+        encoding = learn_encoding(numeric, examples, table.categories)
     if encoding is not None:
         facts = replace(facts, n_inputs=encoding.n_inputs, embedding=encoding.embedding)
     if earlier is None:
         is_far = encoding is None and is_far_from_zero(settings, facts, examples)
-        plan = resolve(settings, replace(facts, is_far_from_zero=is_far), may_hold_out=may_hold_out)
+        plan = resolve(settings, replace(facts, is_far_from_zero=is_far))
         return replace(plan, encoding=encoding)
     dtype = earlier.state.parameters.vector.dtype
-    plan = resolve(settings, facts, earlier.network, dtype, may_hold_out=may_hold_out)
+    plan = resolve(settings, facts, earlier.network, dtype)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
     for name in ("batch_norm", "loss", "ensemble_size"):
         check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
@@ -105,11 +109,11 @@ def density(examples: Examples) -> float:
 
 def is_far_from_zero(settings: Settings, facts: DataFacts, examples: Examples) -> bool:
     """Say whether float32 cannot resolve a feature. Sets too small for float32 are skipped: they train in float64."""
-    scale_inputs = resolve_scale_inputs(settings, facts)
+    name = scale_inputs(facts, settings) if is_auto(settings["scale_inputs"]) else settings["scale_inputs"]
     stays_double = facts.n_samples < MANY_SAMPLES // 10 and not facts.is_wide_sparse
-    if scale_inputs is None or stays_double or not is_auto(settings["dtype"]) or is_single(examples.X.dtype):
+    if name is None or stays_double or not is_auto(settings["dtype"]) or is_single(examples.X.dtype):
         return False
-    scaling, _ = learn_scaling(scale_inputs, examples.scaled_by(examples.mean_weight()))
+    scaling, _ = learn_scaling(name, examples.scaled_by(examples.mean_weight()))
     return scaling is not None and far_features(scaling).size > 0
 
 

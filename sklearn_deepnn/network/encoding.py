@@ -35,25 +35,33 @@ class Part(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """A row for each number: A = Z / sqrt(1 + (Z / clip)^2), a smooth clip of Z = (T - center) / scale."""
+    """A row for each number: A = gain Z / sqrt(1 + (Z / clip)^2), a smooth clip of Z = (T - center) / scale."""
 
     feature: Array
     center: Array  # (n_rows, 1)
     scale: Array  # (n_rows, 1)
-    clip: float = np.inf
+    clip: Array  # (n_rows, 1): the largest |Z| that is reached; infinite for rows that are not clipped
+    gain: float = 1.0
 
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows of this part; see `Part`."""
         A = self._scaled(T)
-        if self.clip < np.inf:
-            A /= np.sqrt(1 + np.square(A / self.clip))
+        if self._clips:
+            A /= np.sqrt(1 + np.square(A / self.clip.astype(T.dtype)))
+        if self.gain != 1:
+            A *= self.gain
         return A
 
     def backward(self, dA: Array, T: Array) -> Array:
         """Return dT (n_features, m); see `Part`."""
-        if self.clip < np.inf:
-            dA = dA * (1 + np.square(self._scaled(T) / self.clip)) ** -1.5
-        return sum_by_feature(dA / self.scale, self.feature, T.shape[-2])
+        dZ = dA * self.gain
+        if self._clips:
+            dZ *= (1 + np.square(self._scaled(T) / self.clip.astype(T.dtype))) ** -1.5
+        return sum_by_feature(dZ / self.scale.astype(T.dtype), self.feature, T.shape[-2])
+
+    @property
+    def _clips(self) -> bool:
+        return bool(np.isfinite(self.clip).any())
 
     def _scaled(self, T: Array) -> Array:
         Z = T.take(self.feature, axis=-2)
@@ -64,23 +72,26 @@ class Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """A row for each bin of a number: how far T is through the bin, less the mean; see `piecewise_linear_forward`."""
+    """A row for each bin of a number: how far T is through the bin, standardized; see `piecewise_linear_forward`."""
 
     feature: Array
     low: Array  # (n_rows, 1)
     width: Array  # (n_rows, 1)
     mean: Array  # (n_rows, 1)
+    scale: Array  # (n_rows, 1)
 
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows of this part; see `Part`."""
         A, _ = piecewise_linear_forward(T, self.feature, self.low, self.width)
         A -= self.mean
+        A /= self.scale
         return A
 
     def backward(self, dA: Array, T: Array) -> Array:
         """Return dT (n_features, m); see `Part`."""
         _, cache = piecewise_linear_forward(T, self.feature, self.low, self.width)
-        return piecewise_linear_backward(dA, cache, self.feature, self.width, T.shape[-2])
+        dA = dA / self.scale.astype(T.dtype)
+        return piecewise_linear_backward(dA, cache, self.feature, self.width.astype(T.dtype), T.shape[-2])
 
 
 @dataclass(frozen=True, eq=False)

@@ -422,7 +422,7 @@ del sklearn.callback.with_callbacks
 from sklearn.base import clone
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import TimeBudget
-network = clone(DeepNNClassifier((2,), max_iter=2).set_callbacks(TimeBudget(seconds=60)))
+network = clone(one_network((2,), max_iter=2).set_callbacks(TimeBudget(seconds=60)))
 print(network.fit([[0.0], [1.0]], [0, 1]).n_iter_)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)

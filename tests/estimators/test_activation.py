@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from estimator_cases import X, Y, fitted, learned, net, pickled, probabilities, targets
+from one_network import one_network
 from reference import assert_same
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -12,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_deepnn import DeepNNClassifier, check_gradient
+from sklearn_deepnn import check_gradient
 from sklearn_deepnn.callbacks import Callback, ModelCheckpoint, load_checkpoint
 from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
@@ -221,7 +222,7 @@ def test_a_wrong_activation_is_named_before_any_work(activation, named):
 def test_an_initializer_that_does_not_exist_is_named():
     own = Activation(arctan, arctan_backward, "best")
     with pytest.raises(InvalidParameterError, match=r"initializer of Activation\(arctan, arctan_backward\) must be"):
-        DeepNNClassifier((5,), own).fit(X, Y)
+        one_network((5,), own).fit(X, Y)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_an_initializer_that_does_not_exist_is_named():
 )
 def test_functions_that_do_not_fit_are_named(forward, backward, named):
     with pytest.raises(InvalidParameterError, match=rf"^(forward|backward) of Activation\(.*\) must be {named}"):
-        DeepNNClassifier((5,), Activation(forward, backward)).fit(X, Y)
+        one_network((5,), Activation(forward, backward)).fit(X, Y)
 
 
 def test_functions_that_return_double_precision_train_in_single_precision():
@@ -244,5 +245,5 @@ def test_functions_that_return_double_precision_train_in_single_precision():
     def leaky_backward(dA, cache):
         return dA * np.where(cache > 0, 1.0, 0.1)
 
-    model = DeepNNClassifier((5,), Activation(leaky, leaky_backward), dtype="float32", max_iter=3, random_state=0)
+    model = one_network((5,), Activation(leaky, leaky_backward), dtype="float32", max_iter=3, random_state=0)
     assert model.fit(X, Y).parameters_["W1"].dtype == np.float32

@@ -6,13 +6,12 @@ import warnings
 import numpy as np
 import pytest
 from estimator_cases import TARGETS, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
+from one_network import one_network
 from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
-
-from sklearn_deepnn import DeepNNClassifier
 
 # Divergence.
 
@@ -117,7 +116,7 @@ def test_divergence_that_leaves_all_units_dead_is_an_error(optimizer, learning_r
     rows, labels = load_breast_cancer(return_X_y=True)
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "scale_inputs": None, "max_iter": 30}
     with pytest.raises(ValueError, match=r"Training diverged: .* ended at 0\.66"):
-        DeepNNClassifier((32, 16), random_state=0, **settings).fit(rows, labels)
+        one_network((32, 16), random_state=0, **settings).fit(rows, labels)
 
 
 def test_a_divergence_without_an_epoch_better_than_the_class_frequencies_is_an_error():
@@ -126,7 +125,7 @@ def test_a_divergence_without_an_epoch_better_than_the_class_frequencies_is_an_e
 
     settings = {"optimizer": "sgd", "learning_rate_schedule": rate, "early_stopping": False, "max_iter": 20}
     with pytest.raises(ValueError, match="Training diverged"):
-        DeepNNClassifier((4,), random_state=2, **settings).fit(*load_iris(return_X_y=True))
+        one_network((4,), random_state=2, **settings).fit(*load_iris(return_X_y=True))
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 12])
@@ -134,7 +133,7 @@ def test_a_divergence_without_an_epoch_better_than_the_class_frequencies_is_an_e
 def test_a_divergence_is_named_whatever_X_is(container, ensemble_size):
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(300, 500)) * (rng.random((300, 500)) < 0.02), rng.integers(2, size=300)
-    model = DeepNNClassifier(max_iter=5, optimizer="sgd", learning_rate=1e6, ensemble_size=ensemble_size)
+    model = one_network(max_iter=5, optimizer="sgd", learning_rate=1e6, ensemble_size=ensemble_size)
     with pytest.raises(ValueError, match="Training diverged"):
         model.set_params(random_state=0).fit(container(rows), labels)
 

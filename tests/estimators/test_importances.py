@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from estimator_cases import TARGETS, X, Y, blobs, fitted, net, pickled, targets
+from one_network import one_network
 from scipy.sparse import csr_array
 from sklearn.feature_selection import RFE, RFECV, SelectFromModel
 from sklearn.model_selection import GridSearchCV
@@ -106,13 +107,13 @@ def test_reading_the_importances_leaves_no_trace():
 
 @pytest.mark.parametrize("selection", [RFE, SelectFromModel])
 def test_a_selection_keeps_the_features_that_matter(selection):
-    network = DeepNNClassifier((16,), learning_rate=0.01, max_iter=30, random_state=0)
+    network = one_network((16,), learning_rate=0.01, max_iter=30, random_state=0)
     limits = {"n_features_to_select": 2} if selection is RFE else {"max_features": 2, "threshold": -np.inf}
     assert selection(network, **limits).fit(SIGNAL, CLASSES).get_support(indices=True).tolist() == [1, 4]
 
 
 def test_a_selection_is_a_step_of_a_pipeline_and_of_a_search():
-    network = DeepNNClassifier((8,), learning_rate=0.01, max_iter=20, random_state=0)
+    network = one_network((8,), learning_rate=0.01, max_iter=20, random_state=0)
     chosen = RFECV(network, cv=2, step=2, min_features_to_select=2).fit(SIGNAL, CLASSES)
     assert chosen.get_support()[[1, 4]].all()
     search = GridSearchCV(

@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import pytest
 from estimator_cases import X_VAL, Y_VAL, X, Y, blobs, fitted, learned, net, pickled
+from one_network import one_network
 from reference import assert_same
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
 from sklearn_deepnn.training.schedules import SCHEDULES
 
@@ -131,7 +131,7 @@ def test_a_class_that_a_warm_start_lacks_stays_and_its_probability_falls(ensembl
 
 
 def test_a_warm_start_keeps_its_first_activation():
-    model = DeepNNClassifier(optimizer="lbfgs", warm_start=True, max_iter=5, random_state=0).fit(X, Y)
+    model = one_network(optimizer="lbfgs", warm_start=True, max_iter=5, random_state=0).fit(X, Y)
     assert model.set_params(optimizer="adam").fit(X, Y).network_["activation"] == ["relu"]
 
 

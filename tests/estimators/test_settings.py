@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
+from one_network import one_network
 from reference import assert_same
 from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
@@ -45,7 +46,7 @@ class PassesOn(DeepNNClassifier):
 
 def test_a_subclass_may_have_few_parameters_or_pass_parameters_on():
     parameters = {"hidden_layer_dims": (5,), "learning_rate": 0.01, "max_iter": 3, "random_state": 0}
-    wanted = fitted(DeepNNClassifier(**parameters).fit(X, Y))
+    wanted = fitted(one_network(**parameters).fit(X, Y))
     assert_same(fitted(clone(FewParameters(random_state=0)).fit(X, Y)), wanted)
     assert_same(fitted(PassesOn(**parameters).fit(X, Y)), wanted)
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from one_network import one_network
 from reference import relative_error
 from sklearn.exceptions import NotFittedError
 
@@ -50,7 +51,7 @@ def fitted(kind="multiclass", **parameters):
     y = {"binary": (Y == 1) * 1, "multiclass": Y, "multilabel": np.eye(3, dtype=int)[Y] | (X[:, 3:] > 3)}[kind]
     defaults = {"hidden_layer_dims": (6, 5), "activation": "tanh", "batch_size": 16, "max_iter": 8, "random_state": 0}
     defaults |= {"learning_rate": 0.02, "dtype": "float64", "early_stopping": False}
-    return DeepNNClassifier(**defaults | parameters).fit(X, y)
+    return one_network(**defaults | parameters).fit(X, y)
 
 
 def prediction(model, X, label, of):
@@ -131,7 +132,7 @@ def test_without_a_label_each_sample_s_is_the_predicted_one(ensemble_size, kind,
 
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["c", "a", "b"], [30, -10, 20]], ids=str)
 def test_labels_are_taken_by_name(names):
-    model = DeepNNClassifier(**fitted().get_params()).fit(X, np.array(names)[Y])
+    model = one_network(**fitted().get_params()).fit(X, np.array(names)[Y])
     for position, name in enumerate(sorted(names)):
         wanted = differences(model, ROWS, position, "probability")
         assert relative_error(model.input_gradients(ROWS, name), wanted) < 1e-7
@@ -139,13 +140,13 @@ def test_labels_are_taken_by_name(names):
 
 def test_the_same_network_under_other_names_has_the_same_gradients():
     by_number = fitted()
-    by_name = DeepNNClassifier(**by_number.get_params()).fit(X, np.array(["x", "y", "z"])[Y])
+    by_name = one_network(**by_number.get_params()).fit(X, np.array(["x", "y", "z"])[Y])
     for number, name in enumerate("xyz"):
         np.testing.assert_array_equal(by_name.input_gradients(ROWS, name), by_number.input_gradients(ROWS, number))
 
 
 def test_one_class_is_certain_everywhere():
-    model = DeepNNClassifier((5,), max_iter=2, random_state=0).fit(X, np.full(60, "only"))
+    model = one_network((5,), max_iter=2, random_state=0).fit(X, np.full(60, "only"))
     assert not model.input_gradients(ROWS).any()
     assert not model.integrated_gradients(ROWS, "only").any()
 
@@ -400,9 +401,7 @@ def test_looking_inside_changes_nothing():
 @pytest.mark.parametrize("n_hidden", [1, 3])
 def test_sparse_rows_of_many_features_are_activated_many_at_a_time(n_hidden, monkeypatch):
     rows, chunks = sp.csr_array((np.ones(300), (np.arange(300), np.arange(300) ** 2 % 20_000)), (300, 20_000)), []
-    model = DeepNNClassifier((4,) * n_hidden, max_iter=1, scale_inputs=None, random_state=0).fit(
-        rows, np.arange(300) % 2
-    )
+    model = one_network((4,) * n_hidden, max_iter=1, scale_inputs=None, random_state=0).fit(rows, np.arange(300) % 2)
     forward = inspection.hidden_forward
     monkeypatch.setattr(inspection, "hidden_forward", lambda A, *args: chunks.append(A.shape[1]) or forward(A, *args))
     model.hidden_activations(rows)

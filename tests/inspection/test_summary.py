@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from one_network import one_network
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -34,7 +35,7 @@ X, y = rng.normal(size=(60, 7)), np.arange(60) % 3
 
 def fitted(hidden_layer_dims=(5, 4), targets=y, **parameters):
     parameters = {"max_iter": 2, "random_state": 0} | parameters
-    return DeepNNClassifier(hidden_layer_dims, **parameters).fit(X, targets)
+    return one_network(hidden_layer_dims, **parameters).fit(X, targets)
 
 
 def summary_of(layer_dims, *, notes=(), **parameters):
@@ -142,7 +143,7 @@ def test_the_memory_kept_to_continue_training_is_reported():
     assert going_on.n_optimizer_bytes == 2 * going_on.n_bytes  # Adam has two moments
     assert "Training can continue" in str(going_on)
     assert "Training can continue" not in str(done)
-    parts = DeepNNClassifier((5,)).partial_fit(X, y, classes=[0, 1, 2]).summary()
+    parts = one_network((5,)).partial_fit(X, y, classes=[0, 1, 2]).summary()
     assert "Training can continue" in str(parts)
 
 
@@ -151,7 +152,7 @@ def test_the_best_epoch_is_told_with_what_is_kept():
     assert f"for 5 epochs. Epoch {validated.best_iter_} was best; its weights are kept." in flat(validated.summary())
     trained = fitted(max_iter=1, optimizer="sgd")
     assert "Trained by SGD for 1 epoch. Epoch 1 had the lowest training cost; the last" in flat(trained.summary())
-    watched = DeepNNClassifier((5, 4), early_stopping=True, max_iter=5).set_callbacks(EarlyStopping(restore_best=False))
+    watched = one_network((5, 4), early_stopping=True, max_iter=5).set_callbacks(EarlyStopping(restore_best=False))
     best = watched.fit(X, y).best_iter_
     assert f"for 5 epochs. Epoch {best} was best; the last weights are kept." in flat(watched.summary())
 
@@ -393,7 +394,7 @@ def find_browser():
 
 def pages():
     """Return the estimator's HTML in its forms."""
-    network = DeepNNClassifier((5,), max_iter=1)
+    network = one_network((5,), max_iter=1)
     return {
         "unfitted": clone(network)._repr_html_(),
         "fitted": clone(network).fit(X, y)._repr_html_(),

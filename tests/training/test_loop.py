@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_network import one_network
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from training_cases import (
@@ -22,7 +23,6 @@ from training_cases import (
     validate_by,
 )
 
-from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.layers import dense
@@ -258,7 +258,7 @@ def test_six_functions_lead_from_fit_to_the_line_that_computes_dW(examples, monk
         return product(A, B, out=out)
 
     monkeypatch.setattr(dense, "product", recorded)
-    DeepNNClassifier((5,), batch_size=None, max_iter=2, n_iter_no_change=9).fit(examples.X.T, examples.Y[0])
+    one_network((5,), batch_size=None, max_iter=2, n_iter_no_change=9).fit(examples.X.T, examples.Y[0])
     down_to_model_backward = ["fit", "train", "backpropagate", "model_backward"]
     assert stacks[5, 4] == [*down_to_model_backward, "linear_activation_backward", "linear_backward"]  # dW1
     assert stacks[3, 5] == [*down_to_model_backward, "linear_backward"]  # dW2

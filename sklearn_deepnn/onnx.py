@@ -1,13 +1,13 @@
 """Export to ONNX: a fitted `DeepNNClassifier`, alone or in a Pipeline, becomes a graph that predicts without Python.
 
-skl2onnx converts estimators, and calls `convert` for this one. Conventions: rows are samples, `X` (m, n_0); weights
-have shape (n_{l-1}, n_l); the members of an ensemble are stacked on a first axis. A variable that stands for a value of
-the graph, such as `Z`, `A` or `ZL`, holds its name.
+skl2onnx converts estimators, and calls `convert` for this one. Conventions: rows are samples, `X` (m, n_features) and
+`A0` (m, n_0); weights have shape (n_{l-1}, n_l); the members of an ensemble are stacked on a first axis. A variable
+that stands for a value of the graph, such as `Z`, `A` or `ZL`, holds its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import check_choice, reject
+from .estimators.categories import Categories, restore_categories
 from .estimators.classifier import DeepNNClassifier
+from .estimators.resuming import restore_encoding
 from .network.activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
 from .network.architecture import Network
+from .network.encoding import PARTS, Bins, Codes, Encoding, Gaps, Numbers, OneHot
 from .network.model import fold_batch_norm, names_of
-from .typing import Array
+from .typing import Array, Arrays
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,6 +38,7 @@ OPTIONS: dict[str, list[Any]] = {
     "output_class_labels": [False, True],
     "raw_scores": [True, False],
 }
+GAP_TEXTS = "", "None", "nan", "<NA>"  # onnxruntime makes such text of None, NaN and pandas.NA
 
 
 def to_onnx(
@@ -43,15 +47,15 @@ def to_onnx(
     """Convert a fitted estimator that is, or contains, a `DeepNNClassifier`.
 
     The graph takes any number of rows. Its outputs are the label and the probability of each class; for multilabel
-    targets, the labels are zeros and ones.
+    targets, the labels are zeros and ones. NaN in the inputs is a gap, as in `predict_proba`.
 
     Parameters
     ----------
     model : estimator
         A `DeepNNClassifier`, or a Pipeline, search or meta-estimator whose other steps skl2onnx can convert.
     X : array-like of shape (n_samples, n_features), default=None
-        Sample inputs; one row is enough. The graph takes their dtype. float32 is fastest. Without X, give skl2onnx's
-        `initial_types`.
+        Sample inputs; one row is enough. The graph takes their dtype. float32 is fastest. Each column of a data frame
+        becomes an input of its own, of text if its categories are text. Without X, give skl2onnx's `initial_types`.
     options : dict, default=None
         Options of skl2onnx. "zipmap" is False by default: probabilities are an array, not a list of dicts.
         "raw_scores" returns logits instead of probabilities.
@@ -68,7 +72,8 @@ def to_onnx(
         Without skl2onnx.
     NotFittedError
     ValueError
-        If the opset is too old, an activation has no ONNX expression, or labels are neither strings nor numbers.
+        If the opset is too old, an activation has no ONNX expression, labels are neither strings nor numbers, or the
+        inputs have other columns than X in `fit`.
     """
     register_converter()
     import skl2onnx
@@ -87,11 +92,9 @@ def register_converter() -> None:
     """
     try:
         from skl2onnx import update_registered_converter
-        from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
     except ImportError as error:
         raise ImportError("Conversion to ONNX needs skl2onnx: pip install 'sklearn-deepnn[onnx]'") from error
-    shapes = calculate_linear_classifier_output_shapes  # of the label and the probability of each class
-    update_registered_converter(DeepNNClassifier, "SklearnDeepNNClassifier", shapes, convert, options=OPTIONS)
+    update_registered_converter(DeepNNClassifier, "SklearnDeepNNClassifier", set_output_types, convert, options=OPTIONS)
 
 
 class Graph:
@@ -201,17 +204,105 @@ def joint_logits(graph: Graph, ZL: str, link: str, ensemble_size: int) -> str:
     return graph("Sub", graph.log_sum_exp(log_p), graph.log_sum_exp(log_1_minus_p))
 
 
+# Parts of an encoding take the graph, the part, T (m, n_features) and which values are missing. They return the rows of
+# the part as columns (m, n_rows), as the part's `forward` does.
+
+
+def columns(graph: Graph, A: str, feature: Array) -> str:
+    """Return the name of the columns of some features."""
+    return graph("Gather", A, feature.astype(np.int64), axis=1)
+
+
+def standardized(graph: Graph, A: str, mean: Array, scale: Array) -> str:
+    """Compute (A - mean) / scale, from mean and scale (n_rows, 1)."""
+    return graph("Div", graph("Sub", A, mean.mT.astype(graph.dtype)), scale.mT.astype(graph.dtype))
+
+
+def numbers(graph: Graph, part: Numbers, T: str, missing: str) -> str:
+    """Compute A = gain Z / sqrt(1 + (Z / clip)^2), a smooth clip of Z = (T - center) / scale."""
+    Z = standardized(graph, columns(graph, T, part.feature), part.center, part.scale)
+    if np.isfinite(part.clip).any():
+        ratio = graph("Div", Z, part.clip.mT.astype(graph.dtype))
+        Z = graph("Div", Z, graph("Sqrt", graph("Add", graph("Mul", ratio, ratio), 1)))
+    return Z if part.gain == 1 else graph("Mul", Z, part.gain)
+
+
+def bins(graph: Graph, part: Bins, T: str, missing: str) -> str:
+    """Compute A = clip((T - low) / width, 0, 1), standardized."""
+    Z = standardized(graph, columns(graph, T, part.feature), part.low, part.width)
+    return standardized(graph, graph("Min", graph("Max", Z, 0), 1), part.mean, part.scale)
+
+
+def gaps(graph: Graph, part: Gaps, T: str, missing: str) -> str:
+    """Compute 1 for a gap and otherwise 0, standardized."""
+    return standardized(graph, graph.cast(columns(graph, missing, part.feature), graph.dtype), part.mean, part.scale)
+
+
+def one_hot(graph: Graph, part: OneHot, T: str, missing: str) -> str:
+    """Compute 1 for a category and otherwise 0, standardized; 0 for unknown categories."""
+    codes = columns(graph, T, part.feature)
+    hot = graph.cast(graph("Equal", codes, part.code.mT.astype(graph.dtype)), graph.dtype)
+    return graph("Where", graph("Less", codes, 0), 0, standardized(graph, hot, part.mean, part.scale))
+
+
+def embedding_columns(graph: Graph, part: Codes, T: str, missing: str) -> str:
+    """Compute the columns of E, as integers."""
+    codes = columns(graph, T, part.feature)
+    shifted = graph("Add", codes, part.start.mT.astype(graph.dtype))
+    return graph.cast(graph("Where", graph("Less", codes, 0), part.n_categories, shifted), np.int64)
+
+
+PART_EXPRESSIONS: dict[str, Callable[[Graph, Any, str, str], str]] = {  # for each of `PARTS`
+    "numbers": numbers,
+    "bins": bins,
+    "gaps": gaps,
+    "one_hot": one_hot,
+    "codes": embedding_columns,
+}
+
+
+def embedded(graph: Graph, codes: str, E: Array, n_features: int) -> str:
+    """Replace codes (m, k) of k features by their vectors A (m, d k), as `embedding_forward` does."""
+    *stack, d, _ = E.shape
+    s = len(stack)
+    by_number = graph("Gather", E.astype(graph.dtype), codes, axis=s + 1)  # (d, m, k)
+    by_sample = graph("Transpose", by_number, perm=[*range(s), s + 1, s, s + 2])  # (m, d, k)
+    return graph("Reshape", by_sample, np.array([*stack, 0, d * n_features]))  # 0 keeps m
+
+
+def set_output_types(operator: Any) -> None:
+    """Set the types of the label and the probability of each class. skl2onnx calls this before `convert`."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
+    from skl2onnx.common.utils_classifier import get_label_classes
+
+    model, n = operator.raw_operator, operator.inputs[0].get_first_dimension()
+    classes = get_label_classes(operator.scope_inst, model)
+    is_text = all(isinstance(each, str) for each in classes)
+    if not is_text and classes.dtype.kind not in "biuf":
+        reject("y", "strings or numbers for export to ONNX", classes.tolist())
+    label, scores = operator.outputs
+    label_type = StringTensorType if is_text else Int64TensorType
+    label.set_type(label_type([n, len(classes)] if model.multilabel_ else [n]))
+    scores.set_type((DoubleTensorType if takes_double(operator) else FloatTensorType)([n, len(classes)]))
+
+
+def takes_double(operator: Any) -> bool:
+    """Say whether an input is float64: the outputs are then float64."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    return any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
+
+
 def convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of a fitted `DeepNNClassifier` to a graph. This is the converter that skl2onnx calls."""
-    from skl2onnx.common.data_types import DoubleTensorType
     from skl2onnx.common.utils_classifier import get_label_classes
 
     if container.target_opset < OLDEST_OPSET:
         reject("target_opset", f"at least {OLDEST_OPSET}", container.target_opset)
-    model, takes_double = operator.raw_operator, isinstance(operator.inputs[0].type, DoubleTensorType)
+    model, is_double = operator.raw_operator, takes_double(operator)
     # float64 only if both the input and the network are float64
-    graph = Graph(scope, container, model.parameters_["W1"].dtype if takes_double else np.float32)
-    ZL = logits(graph, operator.inputs[0], model)
+    graph = Graph(scope, container, model.parameters_["W1"].dtype if is_double else np.float32)
+    ZL = logits(graph, operator.inputs, model)
     if model.n_outputs_ < len(model.classes_):  # one logit for two classes
         ZL = graph("Concat", graph("Neg", ZL), ZL, axis=1)
     label, scores = (variable.full_name for variable in operator.outputs)
@@ -223,34 +314,118 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         graph("Gather", classes, graph("ArgMax", ZL, axis=1, keepdims=0), output=label)
     raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
     outputs = ZL if raw else LINKS[model.out_activation_](graph, ZL)
-    graph.cast(outputs, np.float64 if takes_double else np.float32, output=scores)
+    graph.cast(outputs, np.float64 if is_double else np.float32, output=scores)
 
 
-def logits(graph: Graph, variable: Any, model: DeepNNClassifier) -> str:
+def logits(graph: Graph, variables: Sequence[Any], model: DeepNNClassifier) -> str:
     """Add the layers without the link; return the name of the logits (m, n_L), of an ensemble the joint logits."""
-    network = Network.restore(model.network_)
+    network, encoding = Network.restore(model.network_), restore_encoding(vars(model))
     parameters = fold_batch_norm({name: array.astype(np.float64) for name, array in model.parameters_.items()})
-    A, center = centered_input(graph, variable, model)
-    parameters["b1"] = parameters["b1"] + parameters["W1"] @ center
+    X, dtype = joined_inputs(graph, variables, model)
+    if encoding is None:
+        A0, center = centered_input(graph, X, dtype, model)
+        blocks = [(A0, model.n_features_in_)]
+        parameters["b1"] = parameters["b1"] + parameters["W1"] @ center
+    else:
+        blocks = encoded_input(graph, X, dtype, encoding, parameters)
     for l in range(1, network.n_layers + 1):
         name = names_of(l)
         W, b = (parameters[key].mT.astype(graph.dtype) for key in (name.W, name.b))
-        Z = graph("Add", graph("MatMul", A, W), b)
-        A = Z if l == network.n_layers else expression_of(network.activation[l - 1])(graph, Z)
+        A = linear(graph, blocks, W, b)
+        if l < network.n_layers:
+            A = expression_of(network.activation[l - 1])(graph, A)
+        blocks = [(A, network.layer_dims[l])]
     return A if network.ensemble_size == 1 else joint_logits(graph, A, model.out_activation_, network.ensemble_size)
 
 
-def centered_input(graph: Graph, variable: Any, model: DeepNNClassifier) -> tuple[str, Array]:
-    """Subtract the centers of the features from the input; return the name of A0 (m, n_0), and the centers (n_0, 1)."""
-    from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType
+def linear(graph: Graph, blocks: Sequence[tuple[str, int]], W: Array, b: Array) -> str:
+    """Compute Z = A_prev W + b, from the blocks of A_prev and the number of columns of each."""
+    stops = np.cumsum([n for _, n in blocks])
+    first, *others = (graph("MatMul", A, W_A) for (A, _), W_A in zip(blocks, np.split(W, stops[:-1], axis=-2)))
+    Z = graph("Add", first, b)
+    for product in others:
+        Z = graph("Add", Z, product)
+    return Z
 
-    single = isinstance(variable.type, (FloatTensorType, BooleanTensorType))
-    dtype, A0 = np.dtype(np.float32 if single else np.float64), variable.full_name
-    if not isinstance(variable.type, (FloatTensorType, DoubleTensorType)):
-        A0 = graph.cast(A0, dtype)
+
+def joined_inputs(graph: Graph, variables: Sequence[Any], model: DeepNNClassifier) -> tuple[str, np.dtype[Any]]:
+    """Join the inputs; return the name of X (m, n_features), in which categories are codes, and its dtype."""
+    from skl2onnx.common.data_types import BooleanTensorType, FloatTensorType, StringTensorType
+
+    singles = FloatTensorType, BooleanTensorType, StringTensorType
+    dtype = np.dtype(np.float32 if all(isinstance(each.type, singles) for each in variables) else np.float64)
+    labels = getattr(model, "feature_names_in_", range(model.n_features_in_))
+    known = restore_categories(vars(model).get("categories_"), model.n_features_in_)
+    blocks, order = [], []
+    for variable, features in zip(variables, features_of(variables, model.n_features_in_)):
+        name, is_text = variable.full_name, isinstance(variable.type, StringTensorType)
+        of_numbers = [j for j in features if known[j] is None]
+        if of_numbers:
+            is_whole = len(of_numbers) == len(features)
+            blocks.append(name if is_whole else columns(graph, name, np.array(of_numbers) - features[0]))
+        of_categories = [(j, each) for j in features if (each := known[j]) is not None]
+        for j, categories in of_categories:
+            column = columns(graph, name, np.array([j - features[0]]))
+            blocks.append(codes_of(graph, column, is_text, categories, labels[j]))
+        order += [*of_numbers, *(j for j, _ in of_categories)]
+    blocks = [graph.cast(block, dtype) for block in blocks]
+    X = blocks[0] if len(blocks) == 1 else graph("Concat", *blocks, axis=1)
+    return X if order == sorted(order) else columns(graph, X, np.argsort(order)), dtype
+
+
+def features_of(variables: Sequence[Any], n_features: int) -> list[range]:
+    """Return the features that each input has, in order. Raises if they are not the `n_features` of the network."""
+    shapes = [variable.type.shape for variable in variables]
+    sizes = [(shape[1] if len(shape) == 2 else None) or n_features + 1 - len(shapes) for shape in shapes]
+    if sum(sizes) != n_features:
+        raise ValueError(f"The inputs must have {n_features} columns in all, as X had in fit, got {sum(sizes)}.")
+    stops = np.cumsum(sizes).tolist()
+    return [range(stop - size, stop) for stop, size in zip(stops, sizes)]
+
+
+def codes_of(graph: Graph, column: str, is_text: bool, categories: Categories, label: Any) -> str:
+    """Return the name of the codes of a column (m, 1), as `Categories.encode` computes them."""
+    values, other, missing = categories.values, categories.other, categories.missing
+    if any(isinstance(value, str) for value in values):
+        if not is_text:
+            raise ValueError(f"The input of column {label!r} must be a StringTensorType, as fit had text, got numbers.")
+        code_of = dict.fromkeys(GAP_TEXTS, missing) | {str(value): code for code, value in enumerate(values)}
+        keys, codes = [text.encode() for text in code_of], [float(code) for code in code_of.values()]
+        table: dict[str, Any] = {"keys_strings": keys, "values_floats": codes, "default_float": float(other)}
+        return graph("LabelEncoder", column, op_domain="ai.onnx.ml", op_version=2, **table)
+    number = graph.cast(column, np.float64)  # float32 would make different numbers the same
+    is_category = graph.cast(graph("Equal", number, np.array([values], np.float64)), np.float32)
+    # code = other + sum over the categories i of [number = value of i] (i - other)
+    steps = (np.arange(len(values)) - other).astype(np.float32)[:, np.newaxis]
+    codes = graph("Add", graph("MatMul", is_category, steps), np.float32(other).reshape(1))
+    return graph("Where", graph("IsNaN", number), np.float32(missing).reshape(1), codes)
+
+
+def centered_input(graph: Graph, X: str, dtype: np.dtype[Any], model: DeepNNClassifier) -> tuple[str, Array]:
+    """Subtract the centers of the features from X; return the name of A0 (m, n_0), and the centers (n_0, 1)."""
     center = np.zeros(model.n_features_in_, dtype)
     if hasattr(model, "input_center_"):
         # in the input's dtype: the graph's float32 would lose the variation of features far from 0
         center = model.input_center_.astype(dtype)
-        A0 = graph("Sub", A0, center)
-    return A0 if dtype == graph.dtype else graph.cast(A0, graph.dtype), center[:, np.newaxis].astype(np.float64)
+        X = graph("Sub", X, center)
+    A0 = X if dtype == graph.dtype else graph.cast(X, graph.dtype)
+    A0 = graph("Where", graph("IsNaN", A0), 0, A0)  # the center stands for a gap
+    return A0, center[:, np.newaxis].astype(np.float64)
+
+
+def encoded_input(
+    graph: Graph, X: str, dtype: np.dtype[Any], encoding: Encoding, parameters: Arrays
+) -> list[tuple[str, int]]:
+    """Encode X as `Encoding.apply` does, and embed codes; return the names and sizes of the blocks of A0 (m, n_0)."""
+    T = graph("Sub", X, encoding.center.mT.astype(dtype))
+    T = graph("Div", T, encoding.scale.mT.astype(dtype))
+    T = T if dtype == graph.dtype else graph.cast(T, graph.dtype)
+    missing = graph("IsNaN", T)
+    T = graph("Where", missing, 0, T)
+    names = [name for name in PARTS if name in encoding.parts]
+    blocks = [PART_EXPRESSIONS[name](graph, encoding.parts[name], T, missing) for name in names]
+    sizes = [len(encoding.parts[name].feature) for name in names]
+    if encoding.embedding:  # codes are the last part
+        blocks[-1] = embedded(graph, blocks[-1], parameters["E"], sizes[-1])
+        sizes[-1] *= encoding.embedding_dim
+    return list(zip(blocks, sizes))

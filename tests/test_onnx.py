@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from one_network import one_network
 from sklearn.base import clone
@@ -16,8 +17,17 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.network.activations import ACTIVATIONS
+from sklearn_deepnn.network.encoding import PARTS
 from sklearn_deepnn.network.losses import LOSSES
-from sklearn_deepnn.onnx import EXPRESSIONS, LINKS, OLDEST_OPSET, expression_of, register_converter, to_onnx
+from sklearn_deepnn.onnx import (
+    EXPRESSIONS,
+    LINKS,
+    OLDEST_OPSET,
+    PART_EXPRESSIONS,
+    expression_of,
+    register_converter,
+    to_onnx,
+)
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -38,6 +48,11 @@ def several_labels():
 def deepnn(*dims, **parameters):
     dims = {"hidden_layer_dims": dims} if dims else {}
     return one_network(**{"max_iter": 15, "learning_rate": 0.02, "random_state": 0, **dims, **parameters})
+
+
+def with_gaps(X, fraction=0.1, seed=0):
+    """Return a copy of X in which a fraction of the numbers is missing."""
+    return np.where(np.random.default_rng(seed).random(X.shape) < fraction, np.nan, X)
 
 
 def run(graph, X, **inputs):
@@ -207,6 +222,172 @@ def test_features_far_from_zero_lose_nothing_in_single_precision(batch_norm, ens
     check_same(model, X)
 
 
+# Gaps and encoded inputs.
+
+
+ENCODINGS = {
+    "gaps": (deepnn(8), ["numbers", "gaps"]),
+    "gaps and no scaling": (deepnn(8, scale_inputs=None, max_iter=40), ["numbers", "gaps"]),
+    "gaps and robust scaling": (deepnn(8, scale_inputs="robust"), ["numbers", "gaps"]),
+    "bins": (deepnn(8, 5, numeric_encoding="piecewise_linear", batch_norm=True), ["numbers", "bins", "gaps"]),
+    "an ensemble": (deepnn(8, numeric_encoding="piecewise_linear", ensemble_size=3), ["numbers", "bins", "gaps"]),
+    "float32": (deepnn(8, numeric_encoding="piecewise_linear", dtype="float32"), ["numbers", "bins", "gaps"]),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ENCODINGS)
+def test_graph_encodes_its_inputs_as_the_estimator_does(kind, target):
+    X, y = TARGETS[target]()
+    model, parts = ENCODINGS[kind]
+    model = clone(model).fit(with_gaps(X), y)
+    assert list(model.encoding_["parts"]) == parts
+    for dtype in (np.float32, np.float64):
+        check_same(model, with_gaps(X, seed=1).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_outliers_are_clipped_as_by_the_estimator(dtype):
+    X, y = table()
+    X[:4, 2] = 1e5
+    model = DeepNNClassifier((8,), ensemble_size=2, max_iter=15, random_state=0).fit(X, y)
+    assert np.isfinite(model.encoding_["parts"]["numbers"]["clip"]).ravel().tolist() == [j == 2 for j in range(7)]
+    check_same(model, X.astype(dtype))
+
+
+def test_the_default_network_is_exported():
+    X, y = table()
+    model = DeepNNClassifier(max_iter=5, random_state=0).fit(X, y)
+    assert list(model.encoding_["parts"]) == ["numbers", "bins"]
+    for dtype in (np.float32, np.float64):
+        check_same(model, X.astype(dtype))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gaps_count_like_the_center_where_training_had_none(kind):
+    X, y = table()
+    model = clone(KINDS[kind]).fit(X, y)
+    assert not hasattr(model, "encoding_")
+    X = with_gaps(X)
+    for dtype in (np.float32, np.float64):
+        check_same(model, X.astype(dtype))
+    filled = np.where(np.isnan(X), getattr(model, "input_center_", 0), X)
+    probabilities = [run(to_onnx(model, X[:1]), A)[1] for A in (X, filled)]
+    np.testing.assert_allclose(*probabilities, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_numbers_may_be_categories(dtype):
+    X, y = table()
+    X[:, 0] = y * 10  # 0, 10, 20
+    X[:, 3] = np.arange(len(X)) % 40
+    X = np.rint(X)
+    model = deepnn(8, categorical_features=[3, 0]).fit(X, y)
+    assert list(model.encoding_["parts"]) == ["numbers", "one_hot", "codes"]
+    X[:5, 0] = 7  # unknown
+    X[5:9, 3] = 1000
+    if dtype != np.int64:
+        X[9:20, [0, 3]] = np.nan
+    check_same(model, X.astype(dtype))
+
+
+def test_numbers_are_the_same_category_only_if_all_their_digits_agree():
+    X = np.repeat([[0.1], [0.2], [0.3]], 20, axis=0)
+    model = deepnn(8, categorical_features=[0], max_iter=50).fit(X, np.repeat([0, 1, 2], 20))
+    check_same(model, X)
+    single = X.astype(np.float32)  # whose numbers are others: all are unknown
+    probabilities = run(to_onnx(model, single[:1]), single)[1]
+    np.testing.assert_allclose(probabilities, model.predict_proba(single), rtol=0, atol=1e-5)
+
+
+def frame(n_classes=3):
+    """Return a data frame with columns of numbers, text and numeric categories, which have gaps, and its labels."""
+    X, y = table(n_classes)
+    rng = np.random.default_rng(0)
+    columns = {"width": with_gaps(X[:, 0]), "height": X[:, 1], "colour": np.array(["red", "été", "猫"])[y]}
+    columns["town"] = np.char.add("town ", rng.integers(40, size=len(X)).astype(str))
+    X = pd.DataFrame(columns).astype({"colour": object, "town": object, "height": np.float32})
+    X.insert(1, "size", pd.Categorical(rng.integers(4, size=len(X))))
+    X.loc[rng.random(len(X)) < 0.3, "colour"] = None
+    return X, y
+
+
+def fed(X):
+    """Return a data frame as inputs of a graph: arrays by name."""
+    return {
+        name: X[[name]].astype(np.int64 if name == "size" else X[name].dtype).to_numpy(copy=True) for name in X.columns
+    }
+
+
+def check_same_of_frame(model, X, graph):
+    """Check that a graph gives the model's labels and probabilities for a data frame."""
+    onnx.checker.check_model(graph, full_check=True)
+    labels, probabilities = run(graph, None, **fed(X))
+    assert (labels == model.predict(X)).all()
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-5)
+    assert np.ptp(probabilities) > 0.1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_each_column_of_a_frame_is_an_input_and_text_is_a_category(ensemble_size, n_classes):
+    X, y = frame(n_classes)
+    model = deepnn(8, ensemble_size=ensemble_size).fit(X, y)
+    assert list(model.encoding_["parts"]) == ["numbers", "gaps", "one_hot", "codes"]
+    graph = to_onnx(model, X.fillna({"colour": "red"})[:1])
+    assert [each.name for each in graph.graph.input] == list(X.columns)
+    X.loc[:5, "colour"], X.loc[6:10, "town"] = "of no colour", "town 41"
+    check_same_of_frame(model, X, graph)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, ""])
+def test_a_gap_in_text_may_be_given_in_several_ways(gap):
+    X, y = frame()
+    model = deepnn(8).fit(X, y)
+    graph = to_onnx(model, X.fillna({"colour": "red"})[:1])
+    expected = model.predict_proba(X.assign(colour=None))
+    assert np.abs(expected - model.predict_proba(X.assign(colour="of no colour"))).max() > 1e-3
+    probabilities = run(graph, None, **{**fed(X), "colour": np.full((len(X), 1), gap, object)})[1]
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+
+
+def test_columns_of_a_kind_may_be_one_input():
+    X, y = frame()
+    X = X[["colour", "width", "height", "town"]]
+    model = deepnn(8).fit(X, y)
+    types = skl2onnx.common.data_types
+    text, numbers = types.StringTensorType([None, 1]), types.FloatTensorType([None, 2])
+    graph = to_onnx(model, initial_types=[("colour", text), ("numbers", numbers), ("town", text)])
+    inputs = {**fed(X[["colour", "town"]]), "numbers": X[["width", "height"]].to_numpy(np.float32)}
+    np.testing.assert_allclose(run(graph, None, **inputs)[1], model.predict_proba(X), rtol=0, atol=1e-5)
+
+
+def test_an_array_of_text_is_an_input():
+    X, y = frame()
+    X = X[["colour", "town"]].to_numpy()
+    check_same(deepnn(8).fit(X, y), X)
+
+
+def test_a_column_of_rare_categories_alone_is_learned_as_nothing():
+    X, y = table()
+    X[:, 0] = np.arange(len(X))
+    with pytest.warns(UserWarning, match="all of them rare"):
+        model = deepnn(8, categorical_features=[0]).fit(X, y)
+    check_same(model, X)
+
+
+@pytest.mark.parametrize("opset", [*range(OLDEST_OPSET, skl2onnx.get_latest_tested_opset_version() + 1), None])
+def test_opsets_from_the_oldest_to_the_default_encode_the_same(opset):
+    X, y = frame()
+    model = deepnn(ensemble_size=2, numeric_encoding="piecewise_linear").fit(X, y)
+    assert set(model.encoding_["parts"]) == set(PARTS)
+    check_same_of_frame(model, X, to_onnx(model, X.fillna({"colour": "red"})[:1], target_opset=opset))
+
+
+def test_every_part_of_an_encoding_has_an_expression():
+    assert list(PART_EXPRESSIONS) == list(PARTS)
+
+
 # Pipelines, searches and meta-estimators.
 
 
@@ -287,6 +468,27 @@ def test_an_opset_that_is_too_old_is_refused():
     X, y = table()
     with pytest.raises(ValueError, match=r"target_opset must be at least 13, got 12\."):
         to_onnx(deepnn(4, max_iter=1).fit(X, y), X[:1], target_opset=12)
+
+
+def test_numbers_where_fit_had_text_are_refused():
+    X, y = frame()
+    types = [(name, skl2onnx.common.data_types.FloatTensorType([None, 1])) for name in X.columns]
+    with pytest.raises(ValueError, match=r"input of column 'colour' must be a StringTensorType, as fit had text"):
+        to_onnx(deepnn(4, max_iter=1).fit(X, y), initial_types=types)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_inputs_with_another_number_of_columns_are_refused(n):
+    X, y = table()
+    with pytest.raises(ValueError, match=rf"inputs must have 7 columns in all, as X had in fit, got {n}\."):
+        to_onnx(deepnn(4, max_iter=1).fit(X, y), np.zeros((1, n), np.float32))
+
+
+def test_labels_that_are_neither_text_nor_numbers_are_refused():
+    X, y = table()
+    days = np.datetime64("2024-01-01") + y
+    with pytest.raises(ValueError, match="y must be strings or numbers for export to ONNX"):
+        to_onnx(deepnn(4, max_iter=1).fit(X, days), X[:1])
 
 
 @pytest.mark.parametrize("activation", ["of_my_own", ACTIVATIONS["relu"], lambda Z: Z])

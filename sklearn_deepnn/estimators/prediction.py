@@ -112,19 +112,21 @@ class PredictionMixin:
         >>> model = DeepNNClassifier((16, 8), learning_rate=0.01, max_iter=200, random_state=0)
         >>> model = model.fit(*load_iris(return_X_y=True))
         >>> print(model.summary())
-        DeepNNClassifier: one network, float64
-        --------------------------------------------------------------
-        Layer                    Units  Activation  Parameters  Memory
-        --------------------------------------------------------------
-        input, standard scaling      4
-        dense 1                     16  relu                80   640 B
-        dense 2                      8  relu               136  1.1 kB
-        output                       3  softmax             27   216 B
-        --------------------------------------------------------------
-        total                                              243  1.9 kB
-        --------------------------------------------------------------
-        Trained by Adam for 90 epochs, stopped by EarlyStopping. Epoch
-        80 had the lowest training cost; the last weights are kept.
+        DeepNNClassifier: an ensemble of 12 networks, float64
+        ----------------------------------------------------------------
+        Layer                     Units  Activation  Parameters   Memory
+        ----------------------------------------------------------------
+        input, 4 columns encoded     20
+        dense 1                      16  silu               336   2.7 kB
+        dense 2                       8  silu               136   1.1 kB
+        output                        3  softmax             27    216 B
+        ----------------------------------------------------------------
+        one network                                         499   4.0 kB
+        all 12 networks                                   5,988  47.9 kB
+        ----------------------------------------------------------------
+        Trained by Adam for 32 epochs, stopped by EarlyStopping. Epoch
+        26 was best; its weights are kept.
+        Columns of X: 4 of numbers (16 bins).
         """
         return NetworkSummary.of(self._as_fitted())
 

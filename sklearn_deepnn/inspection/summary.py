@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, NamedTuple, Self
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..network.activations import activation_name
 from ..network.architecture import Network
+from ..network.encoding import Encoding
 from ..network.losses import LOSSES
 from ..network.model import names_of
 from ..network.parameters import is_statistic
@@ -40,12 +41,12 @@ STYLE = """
 
 
 class SummaryRow(NamedTuple):
-    """One step of the network: the input, a linear part, a batch normalization, a dropout, or the output."""
+    """One step of the network: input, embedding, linear part, batch normalization, dropout, or output."""
 
-    kind: str  # "input", "dense", "batch norm", "dropout" or "output"
-    layer: int  # l: 0 for the input, L for the output
-    detail: str  # how the inputs are scaled, or the dropout rate; else empty
-    units: int
+    kind: str  # "input", "embedding", "dense", "batch norm", "dropout" or "output"
+    layer: int  # l: 0 for the input and the embedding, L for the output
+    detail: str  # how inputs are scaled or encoded, the length of embedding vectors, or the dropout rate; else empty
+    units: int  # numbers that the next step takes
     activation: str  # applied after this step; empty if none; the link after the output
     n_parameters: int  # of one network, running statistics included
     n_bytes: int
@@ -53,7 +54,7 @@ class SummaryRow(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the row: "dense 1", "output"."""
-        return self.kind if self.kind in ("input", "output") else f"{self.kind} {self.layer}"
+        return self.kind if self.kind in ("input", "embedding", "output") else f"{self.kind} {self.layer}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,20 +75,22 @@ class NetworkSummary:
     n_copy_bytes: int = 0  # of the copies of the weights from which training can continue
     notes: tuple[str, ...] = ()  # the estimator's `report_`
     stopped_by: str = ""  # what stopped training before its last epoch
+    columns: str = ""  # how many columns of X have numbers, categories and gaps; empty if none is encoded
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the summary of a fitted `DeepNNClassifier`."""
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
-        preparation = saved["preparation"]
-        moments = preparation["moments"]
-        name = "robust" if moments is None else "standard" if moments.get("filled") is None else "common"
-        scaling = "not scaled" if preparation["scaling"] is None else f"{name} scaling"
+        inputs, columns = scaling_name(saved["preparation"]), ""
+        if hasattr(estimator, "encoding_"):
+            encoding = Encoding.restore(estimator.encoding_)
+            n, columns = len(encoding.center), describe_columns(encoding)
+            inputs = f"{n:,} column{'s' * (n != 1)} encoded"
         n_statistics = sum(array.size for name, array in parameters.items() if is_statistic(name))
         return cls(
             title=type(estimator).__name__,
-            rows=tuple(rows_of(network, parameters, scaling)),
+            rows=tuple(rows_of(network, parameters, inputs)),
             ensemble_size=network.ensemble_size,
             dtype=parameters["W1"].dtype.name,
             optimizer=saved["call"]["optimizer"],
@@ -100,6 +103,7 @@ class NetworkSummary:
             n_copy_bytes=bytes_in([saved["parameters"], saved["average"], saved["best"]]),
             notes=tuple(getattr(estimator, "report_", [])),
             stopped_by=saved["call"]["stopped_by"],
+            columns=columns,
         )
 
     @property
@@ -158,6 +162,8 @@ class NetworkSummary:
         kept = f"{'its' if self.keeps_best else 'the last'} weights are kept"
         stop = f", stopped by {self.stopped_by}" if self.stopped_by else ""
         sentences = [f"Trained by {self.optimizer} for {epochs}{stop}. Epoch {self.best_iter:,} {merit}; {kept}."]
+        if self.columns:
+            sentences.append(f"Columns of X: {self.columns}.")
         if self.n_statistics:
             sentences.append(f"{self.n_statistics:,} parameters of a network are running statistics.")
         if self.n_copy_bytes:
@@ -168,8 +174,30 @@ class NetworkSummary:
         return sentences
 
 
-def rows_of(network: Network, parameters: Arrays, scaling: str) -> Iterator[SummaryRow]:
-    """Yield the rows of a network: input, then LINEAR -> [batch norm] -> activation -> [dropout], ..., output."""
+def scaling_name(preparation: Mapping[str, Any]) -> str:
+    """Return how inputs are scaled that are not encoded, from the fitted attribute `training_state_`."""
+    moments = preparation["moments"]
+    name = "robust" if moments is None else "standard" if moments.get("filled") is None else "common"
+    return "not scaled" if preparation["scaling"] is None else f"{name} scaling"
+
+
+def describe_columns(encoding: Encoding) -> str:
+    """Return how many columns have numbers, categories and gaps, in words."""
+    found = {name: part.feature for name, part in encoding.parts.items()}
+    n_categorical = sum(len(np.unique(found[name])) for name in ("one_hot", "codes") if name in found)
+    bins = f" ({len(found['bins']):,} bins)" if "bins" in found else ""
+    kinds = []
+    if "numbers" in found:
+        kinds.append(f"{len(found['numbers']):,} of numbers{bins}")
+    if n_categorical:
+        kinds.append(f"{n_categorical:,} of categories")
+    if "gaps" in found:
+        kinds.append(f"{len(found['gaps']):,} with gaps")
+    return ", ".join(kinds)
+
+
+def rows_of(network: Network, parameters: Arrays, inputs: str) -> Iterator[SummaryRow]:
+    """Yield the rows: input, [embedding], then LINEAR -> [batch norm] -> activation -> [dropout], ..., output."""
 
     def row(kind: str, l: int, *names: str, detail: str = "", activation: str = "") -> SummaryRow:
         arrays = [parameters[name] for name in names if name in parameters]
@@ -177,7 +205,12 @@ def rows_of(network: Network, parameters: Arrays, scaling: str) -> Iterator[Summ
         per_network = n // network.ensemble_size, n_bytes // network.ensemble_size
         return SummaryRow(kind, l, detail, network.layer_dims[l], activation, *per_network)
 
-    yield row("input", 0, detail=scaling)
+    if network.embedding:
+        k, _, d = network.embedding  # k codes become k d numbers
+        yield row("input", 0, detail=inputs)._replace(units=network.layer_dims[0] - k * (d - 1))
+        yield row("embedding", 0, "E", detail=f"vectors of {d}")
+    else:
+        yield row("input", 0, detail=inputs)
     for l in range(1, network.n_layers):
         name, activation, rate = names_of(l), activation_name(network.activation[l - 1]), network.dropout_rate[l - 1]
         yield row("dense", l, name.W, name.b, activation="" if network.batch_norm else activation)

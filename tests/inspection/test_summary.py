@@ -128,6 +128,46 @@ def test_the_inputs_scaling_is_the_one_that_was_fitted(scale_inputs, words):
     assert model.summary().rows[0].detail == words
 
 
+def of_columns(**parameters):
+    """Return a network of numbers with gaps, of few categories, and of two columns with many categories."""
+    X = pd.DataFrame({"width": rng.normal(size=200), "height": rng.normal(size=200)})
+    X["width"] = X["width"].mask(X["width"] > 1)
+    X["colour"] = np.array(["red", "green"], object)[np.arange(200) % 2]
+    X["town"] = [f"town {i % 40}" for i in range(200)]
+    X["street"] = [f"street {i % 50}" for i in range(200)]
+    return one_network((5,), **{"max_iter": 2, "random_state": 0} | parameters).fit(X, np.arange(200) % 3)
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_the_embedding_layer_has_a_row_with_its_parameters(ensemble_size):
+    model = of_columns(ensemble_size=ensemble_size)
+    summary = model.summary()
+    n_inputs = 2 + 1 + 2  # numbers, gaps of one column, one-hot categories
+    assert [(row.name, row.detail, row.units, row.n_parameters) for row in summary.rows] == [
+        ("input", "5 columns encoded", n_inputs + 2, 0),
+        ("embedding", "vectors of 8", n_inputs + 16, 8 * (40 + 50 + 1)),
+        ("dense 1", "", 5, (n_inputs + 16) * 5 + 5),
+        ("output", "", 3, 5 * 3 + 3),
+    ]
+    assert summary.n_parameters == sum(array.size for array in model.parameters_.values())
+    assert summary.n_bytes == sum(array.nbytes for array in model.parameters_.values())
+    assert "Columns of X: 2 of numbers, 3 of categories, 1 with gaps." in flat(summary)
+
+
+def test_bins_are_counted():
+    summary = of_columns(numeric_encoding="piecewise_linear").summary()
+    n_bins = int(re.search(r"2 of numbers \((\d+) bins\), 3 of categories", flat(summary))[1])
+    assert summary.rows[0].units == 2 + n_bins + 1 + 2 + 2
+
+
+def test_one_column_is_no_plural():
+    model = one_network((5,), max_iter=1).fit(np.arange(60).reshape(-1, 1) % 4, y)
+    assert model.summary().rows[0].detail == "standard scaling"
+    model.set_params(categorical_features=[0]).fit(np.arange(60).reshape(-1, 1) % 4, y)
+    assert model.summary().rows[0].detail == "1 column encoded"
+    assert "Columns of X: 1 of categories." in flat(model.summary())
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
 def test_a_saved_model_is_as_large_as_the_summary_says(optimizer):
     model = fitted((150, 100), optimizer=optimizer, warm_start=True, early_stopping=True, max_iter=3)

@@ -78,7 +78,7 @@ def scored():
 
 @pytest.fixture(scope="module")
 def ensemble():
-    return one_network(max_iter=3, random_state=0).fit(X, y)
+    return DeepNNClassifier(max_iter=3, random_state=0).fit(X, y)
 
 
 def drawn(line):

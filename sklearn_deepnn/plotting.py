@@ -234,6 +234,7 @@ class NetworkDisplay:
     ----------
     layers : list of LayerValues
     n_features : int
+        Columns of X.
     ensemble_size : int, default=1
 
     Attributes
@@ -269,8 +270,8 @@ class NetworkDisplay:
     ) -> Self:
         """Draw the weights of a fitted network, and its activations for samples.
 
-        The weights of the first layer apply to scaled inputs, if the network scales them. Batch normalization is folded
-        into the weights.
+        The weights of the first layer apply to scaled inputs, if the network scales them, or to encoded inputs, if it
+        encodes the columns of X. Batch normalization is folded into the weights.
 
         Parameters
         ----------

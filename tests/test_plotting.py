@@ -4,6 +4,7 @@ import builtins
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from one_network import one_network
 from sklearn.cluster import KMeans
@@ -265,6 +266,18 @@ def test_weights_of_the_first_layer_are_those_for_scaled_inputs():
     np.testing.assert_allclose(weights[:4], outside.coefs_[0][:4], rtol=1e-6)
     assert np.abs(weights[:4] - inside.coefs_[0][:4]).max() > 0.01
     np.testing.assert_array_equal(weights[4], 0)
+
+
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_inputs_are_columns_also_where_the_network_encodes_them(ensemble_size):
+    frame = pd.DataFrame(X, columns=list("abcd")).mask(X > 6).assign(flower=[f"flower {i % 40}" for i in range(len(X))])
+    model = deepnn(ensemble_size=ensemble_size, numeric_encoding="piecewise_linear").fit(frame, y)
+    assert {"bins", "gaps", "codes"} <= set(model.encoding_["parts"])
+    display = NetworkDisplay.from_estimator(make_pipeline(model), frame)
+    assert display.axes_[0].get_title(loc="left").endswith("5 inputs")
+    np.testing.assert_array_equal(display.layers[0].weights, model.coefs_[0])
+    assert display.layers[0].weights.shape[-2:] == (model.network_["layer_dims"][0], 6)
+    np.testing.assert_array_equal(display.layers[1].activations, model.hidden_activations(frame, 2))
 
 
 def test_members_of_an_ensemble_are_pooled(ensemble):

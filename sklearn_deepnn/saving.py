@@ -13,7 +13,7 @@ import numpy as np
 
 from .typing import History, State
 
-FORMAT = 2  # whenever the saved values change, raise it, and add a conversion from the format before to CONVERSIONS
+FORMAT = 3  # whenever the saved values change, raise it, and add a conversion from the format before to CONVERSIONS
 STAMP = "_saved_by"
 ATTRIBUTES_OF_A_RUNNING_FIT = {"_skl_callbacks_to_teardown", "_callback_fit_ctx"}  # of scikit-learn; never saved
 MOVED_MODULES = {  # name of a module in format 1: its name now
@@ -136,8 +136,21 @@ def from_format_1(state: State) -> State:
     return {**state, "training_state_": training_state}
 
 
+def from_format_2(state: State) -> State:
+    """Convert a state from format 2 to format 3, which names the scaling, and has parameters about encoding."""
+    state = {**state, "numeric_encoding": None, "categorical_features": "from_dtype"}
+    training_state = state.get("training_state_")
+    if training_state is None:
+        return state
+    preparation, name = training_state["preparation"], None
+    if preparation["scaling"] is not None:
+        moments = preparation["moments"]
+        name = "robust" if moments is None else "standard" if moments.get("filled") is None else "common"
+    return {**state, "training_state_": {**training_state, "preparation": {**preparation, "scale_inputs": name}}}
+
+
 # for each earlier format, the function that converts a state to the next format
-CONVERSIONS: dict[int, Callable[[State], State]] = {1: from_format_1}
+CONVERSIONS: dict[int, Callable[[State], State]] = {1: from_format_1, 2: from_format_2}
 
 
 def alias_moved_modules() -> None:

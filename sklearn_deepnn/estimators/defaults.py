@@ -26,19 +26,19 @@ SMALL_SAMPLES = 5_000  # with more, the layers are wider, and patience is shorte
 LARGE_SAMPLES = 30_000  # with more, patience is shorter still
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, and batches grow
-ENSEMBLE_WORK, LARGEST_ENSEMBLE = 1.5e10, 12  # weights times samples of a network that is trained alone
+ENSEMBLE_WORK, LARGEST_ENSEMBLE = 6e10, 12  # weights times samples of a network that is trained alone
 FASTEST, RATE_TIMES_WIDTH = (
     0.01,
     0.64,
 )  # learning rates: the highest, and the product with the units of the widest layer
 WEIGHT_DECAY, PENALTY = 0.1, 0.0001  # the second where weight decay is a penalty, as for L-BFGS
-SMOOTHING, SMOOTHED_SAMPLES = 0.02, 100.0  # label smoothing: the highest, and the product with the samples
+SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and the product with the samples
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
-BATCH_SIZES, FIRST_DOUBLING = (64, 512), 8_000  # batches double at this number of samples, and whenever it quadruples
+BATCH_SIZES, FIRST_DOUBLING = (64, 256), 5_000  # batches double at this number of samples, and whenever it quadruples
 AVERAGING_EPOCHS = 3.0
-FEWEST_BINS, MOST_BINS = 4, 48  # of a feature
-MOST_BINNED = 100  # features with more than two values; with more, no feature is encoded
-MOST_BIN_ROWS = 1024  # of all features
+FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
+MOST_BINNED = 64  # features with more than two values; with more, no feature is encoded
+MOST_BIN_ROWS = 256, 1024  # of all features together, in small and in larger sets
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 
 
@@ -55,6 +55,7 @@ class DataFacts:
     rarity: float | None = None
     embedding: tuple[int, ...] = ()  # of the encoding, as `Network` takes it
     density: float = 1.0  # the fraction of the numbers in X that are not 0; 1 if X is not sparse
+    has_common_units: bool = False  # whether all features seem to have the same units, such as pixels
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
@@ -92,14 +93,16 @@ Rule: TypeAlias = Callable[[DataFacts, Settings], Any]  # the facts and the valu
 
 def scale_inputs(facts: DataFacts, chosen: Settings) -> str:
     """Return the name of the scaling."""
-    return "common" if facts.is_wide_sparse else "standard"
+    if facts.is_wide_sparse:
+        return "common"
+    return "pooled" if facts.has_common_units else "standard"
 
 
 def hidden_layer_dims(facts: DataFacts, chosen: Settings) -> tuple[int, ...]:
     """Return the units of the hidden layers."""
     if facts.is_wide_sparse:  # the first layer has most of the weights
         return (32,)
-    return (48, 24) if facts.n_samples <= SMALL_SAMPLES else (128, 64)
+    return (128, 128, 64) if facts.n_samples > SMALL_SAMPLES or facts.has_common_units else (48, 24)
 
 
 def activation(facts: DataFacts, chosen: Settings) -> str:
@@ -113,7 +116,7 @@ def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
         return 1
     dims = facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs
     n_weights = sum(n_prev * n for n_prev, n in pairwise(dims)) - (1 - facts.density) * dims[0] * dims[1]
-    size = round(math.sqrt(ENSEMBLE_WORK / (n_weights * facts.n_samples)))
+    size = round((ENSEMBLE_WORK / (n_weights * facts.n_samples)) ** (1 / 3))
     return max(1, min(size, LARGEST_ENSEMBLE))
 
 
@@ -188,9 +191,10 @@ def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> Nume
     """Return how numbers are encoded, `n_binned` of which have more than two values. It precedes `resolve`."""
     name, scaling = settings["numeric_encoding"], settings["scale_inputs"]
     n_bins = 0
-    if name == "piecewise_linear" or (is_auto(name) and 0 < n_binned <= MOST_BINNED):
-        by_samples = min(facts.n_samples / 100, 0.4 * math.sqrt(facts.n_samples))
-        by_features = MOST_BIN_ROWS / max(n_binned, 1)
+    if name == "piecewise_linear" or (is_auto(name) and 0 < n_binned <= MOST_BINNED and not facts.has_common_units):
+        n = facts.n_samples
+        by_samples = max(min(n / 100, 16), n / 300)
+        by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(n_bins, scale_inputs(facts, settings) if is_auto(scaling) else scaling, is_auto(scaling))
 

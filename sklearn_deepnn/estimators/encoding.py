@@ -22,7 +22,8 @@ from .categories import Categories
 from .scaling import CHUNK_ELEMENTS, input_moments
 
 MOST_SAMPLED = 50_000  # examples that quantiles and means are computed on
-MOST_LOOKED_AT = 1000  # examples that tell whether features have several values, or outliers
+MOST_LOOKED_AT = 10_000  # examples that tell whether features have several values, or outliers
+FEWEST_PIXELS = 8  # features in common units, and different values of each
 MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vectors
 EMBEDDING_DIM = 8
 LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones would otherwise have very large rows
@@ -39,15 +40,34 @@ class NumericEncoding(NamedTuple):
     clips_outliers: bool = False  # whether features that outliers determine are scaled by quantiles, and clipped
 
 
-def count_binned(examples: Examples, categories: Sequence[Categories | None]) -> int:
-    """Return how many features of dense X are numbers with more than two values."""
+def several_valued(examples: Examples, categories: Sequence[Categories | None]) -> Array:
+    """Return the numbers of dense X that have more than two values, of some examples: (n_several, m)."""
     if issparse(examples.X):
-        return 0
+        return np.empty((0, 0))
     sample = examples.spread_sample(MOST_LOOKED_AT)
     X = take_columns(sample.X, sample.members, None)[[each is None for each in categories]]
     low, high = np.fmin.reduce(X, axis=1, keepdims=True), np.fmax.reduce(X, axis=1, keepdims=True)
-    has_several = ((X != low) & (X != high) & (X == X)).any(axis=1)  # nan does not equal itself
-    return int(np.count_nonzero(has_several))
+    is_between = np.logical_and(low < X, high > X)  # not of nan
+    return X[is_between.any(axis=1)]
+
+
+def count_binned(examples: Examples, categories: Sequence[Categories | None]) -> int:
+    """Return how many features of dense X are numbers with more than two values."""
+    return len(several_valued(examples, categories))
+
+
+def have_common_units(examples: Examples, categories: Sequence[Categories | None]) -> bool:
+    """Say whether the numbers of X seem to have common units, such as the pixels of images."""
+    X = several_valued(examples, categories)
+    if len(X) < FEWEST_PIXELS or np.isnan(X).any():
+        return False
+    low, high = X.min(axis=1), X.max(axis=1)
+    is_coarse = high.max() - low.min() < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
+    # a sample may lack the largest value of some features
+    have_one_range = np.mean(low == low.min()) > 0.9 and np.mean(high - low.min() > 0.75 * np.ptp(X)) > 0.6
+    # several features that MinMaxScaler has scaled have one range as well
+    is_raw = np.mean(low.min() == X) > 0.25 or (np.floor(X) == X).all()
+    return bool(have_one_range and is_raw and not is_coarse)
 
 
 def has_outliers(examples: Examples) -> bool:

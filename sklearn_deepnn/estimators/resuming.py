@@ -54,17 +54,9 @@ class Preparation:
     split_seed: int  # seed of the split into training and validation set
     weight_scale: float  # what sample weights are divided by
     scaling: Scaling | None = None
-    moments: Moments | None = None  # of all inputs so far, with "standard" or "common" scaling
+    moments: Moments | None = None  # of all inputs so far, if the scaling has them
+    scale_inputs: str | None = None  # the name of the scaling, in `SCALINGS`
     data_hash: str = ""  # identifies the data. Only checkpoints have it.
-
-    @property
-    def scale_inputs(self) -> str | None:
-        """The name of the scaling, as the parameter `scale_inputs` has it."""
-        if self.scaling is None:
-            return None
-        if self.moments is None:
-            return "robust"
-        return "standard" if self.moments.filled is None else "common"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as arrays, dicts, numbers and strings. Only "common" scaling has moments with `filled`."""

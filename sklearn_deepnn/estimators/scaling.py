@@ -149,6 +149,15 @@ def common_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling
     return Scaling(np.where(is_sparse, 0.0, standard.center), np.where(is_sparse, scale, standard.scale)), moments
 
 
+def pooled_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, Moments]:
+    """Return the scaling by each mean and by the pooled standard deviation, and the moments of all examples."""
+    moments = input_moments(examples).after(earlier)
+    standard = moments.scaling()  # raises if a variance is not finite
+    varies = np.isfinite(standard.scale)
+    pooled = np.sqrt(moments.variance[varies].mean()) if varies.any() else 1.0
+    return Scaling(standard.center, np.where(varies, pooled, np.inf)), moments
+
+
 def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling, None]:
     """Return the scaling by median and interquartile range, which outliers do not change. It has no moments."""
     X, weight = examples.X, examples.sample_weight
@@ -166,6 +175,7 @@ def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling
 
 SCALINGS: dict[str, Callable[[Examples, Moments | None], tuple[Scaling, Moments | None]]] = {
     "standard": standard_scaling,
+    "pooled": pooled_scaling,
     "robust": robust_scaling,
     "common": common_scaling,
 }

@@ -20,7 +20,7 @@ from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
-from .encoding import count_binned, learn_encoding
+from .encoding import count_binned, have_common_units, learn_encoding
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -67,6 +67,7 @@ def plan_for(
         n_samples=examples.n,
         n_features=examples.X.shape[0],
         n_inputs=examples.X.shape[0],
+        has_common_units=have_common_units(examples, table.categories),
         n_outputs=targets.n_outputs,
         loss=targets.loss,
         rarity=targets.rarity(examples),
@@ -93,10 +94,10 @@ def plan_for(
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
     for name in ("batch_norm", "loss", "ensemble_size"):
         check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
-    scale_inputs = earlier.preparation.scale_inputs
-    if not is_auto(settings["scale_inputs"]):
-        check_unchanged("scale_inputs", scale_inputs, plan.scale_inputs)
-    return replace(plan, scale_inputs=scale_inputs, encoding=encoding)
+    name = earlier.preparation.scale_inputs
+    if not is_auto(settings["scale_inputs"]) and encoding is None:
+        check_unchanged("scale_inputs", name, plan.scale_inputs)
+    return replace(plan, scale_inputs=name, encoding=encoding)
 
 
 def density(examples: Examples) -> float:
@@ -154,7 +155,9 @@ def prepare(
         # held-out inputs are ready already with the training set, but a scorer wants them as they came
         ready = training if settings["scoring"] == "loss" else plan.encoded(held_out)._replace(scaling=scaling)
         validation = held_out._replace(X=ready.X, scaling=ready.scaling)
-    return Start(training, validation, state, Preparation(before.split_seed, weight_scale, scaling, moments), findings)
+    name = None if scaling is None else plan.scale_inputs
+    preparation = Preparation(before.split_seed, weight_scale, scaling, moments, name)
+    return Start(training, validation, state, preparation, findings)
 
 
 def warn_of_far_features(dtype: np.dtype[Any], dtype_of_X: np.dtype[Any], scaling: Scaling | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, NamedTuple, Self
@@ -82,7 +82,8 @@ class NetworkSummary:
         """Return the summary of a fitted `DeepNNClassifier`."""
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
-        inputs, columns = scaling_name(saved["preparation"]), ""
+        name = saved["preparation"]["scale_inputs"]
+        inputs, columns = "not scaled" if name is None else f"{name} scaling", ""
         if hasattr(estimator, "encoding_"):
             encoding = Encoding.restore(estimator.encoding_)
             n, columns = len(encoding.center), describe_columns(encoding)
@@ -172,13 +173,6 @@ class NetworkSummary:
             memory = f"{state} and {copies}" if self.n_optimizer_bytes else copies
             sentences.append(f"Training can continue: for this, another {memory} are kept.")
         return sentences
-
-
-def scaling_name(preparation: Mapping[str, Any]) -> str:
-    """Return how inputs are scaled that are not encoded, from the fitted attribute `training_state_`."""
-    moments = preparation["moments"]
-    name = "robust" if moments is None else "standard" if moments.get("filled") is None else "common"
-    return "not scaled" if preparation["scaling"] is None else f"{name} scaling"
 
 
 def describe_columns(encoding: Encoding) -> str:

@@ -37,7 +37,7 @@ CATEGORICAL = {"numerals", "text"}  # what is no problem in a column of categori
 MAX_LABELS = 5  # labels of columns listed per problem
 DATE_TYPES = (date, time, timedelta, np.datetime64, np.timedelta64)
 MISSING_TYPES = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # by name: pandas may not be installed
-NUMERIC_DTYPE = re.compile(r"u?int\d|float|halffloat|double|bool|sparse", re.IGNORECASE)  # of any package
+NUMERIC_DTYPE = re.compile(r"(sparse\[)?(u?int\d|float|halffloat|double|bool)", re.IGNORECASE)  # of any package
 CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
 STRUCT_DTYPE = re.compile(r"struct|map", re.IGNORECASE)
 
@@ -65,7 +65,8 @@ def has_numbers_only(column: Any) -> bool:
     values = as_array(column)
     if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(dtype_name(column)):
         return False
-    return all(problem_of_type(kind) is None for kind in types_of(np.asarray(values)))
+    # a decimal may be a signaling NaN, which cannot be converted
+    return all(problem_of_type(kind) is None and kind is not Decimal for kind in types_of(np.asarray(values)))
 
 
 def raise_problems(
@@ -170,7 +171,11 @@ def dtype_name(column: Any) -> str:
 
 def as_array(values: Any) -> Array:
     """Return values as an array, which keeps a mask."""
-    return values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return values
+    if str(getattr(values, "type", "")).startswith("dictionary"):  # of pyarrow, whose array has a value for a gap
+        values = values.cast(values.type.value_type)
+    return np.asarray(values)
 
 
 def types_of(values: Array) -> set[type]:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, validate_data
 from ..checks import InvalidParameterError, naming
 from ..messages import warn_user
 from ..typing import Array, BoolArray, Inputs
-from .categories import Categories, restore_categories, selected_columns
+from .categories import Categories, plain, restore_categories, selected_columns
 from .columns import (
     CATEGORICAL,
     IN_PREDICTION,
@@ -65,9 +65,7 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
         if "feature names" not in str(error):
             check_columns(X, name, error)
         raise
-    if checked.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must have numbers in every column, got an array of dtype {checked.dtype}.")
-    return checked
+    return checked if checked.dtype.kind in "biuf" else read_columns(estimator, X, name, reset)  # bools of pyarrow
 
 
 def check_columns(X: Any, name: str, error: Exception) -> None:
@@ -145,7 +143,7 @@ def frequent_categories(estimator: Any, X: Array, weight: Array | None) -> None:
 
 def check_kind(name: str, label: Any, categories: Categories, values: Sequence[Any]) -> None:
     """Raise if a column has text where fit had numbers as categories, or numbers where it had text."""
-    kinds = [{isinstance(value, str) for value in each} for each in (categories.values, values)]
+    kinds = [{isinstance(plain(value), str) for value in each} for each in (categories.values, values)]
     if all(len(kind) == 1 for kind in kinds) and kinds[0] != kinds[1]:
         had, got = ("text", "numbers") if True in kinds[0] else ("numbers", "text")
         raise InvalidParameterError(f"{name} must have {had} in column {label!r}, as in fit, got {got}.")

@@ -152,6 +152,7 @@ TEXTS = {
     "pandas categories in another order": lambda: pandas_with(
         pd.Categorical(COLOURS, ["pink", "red", "green", "blue"], ordered=True)
     ),
+    "pandas sparse objects": lambda: pandas_with(pd.arrays.SparseArray(np.array(COLOURS, object), fill_value="red")),
     "polars text": lambda: polars_with(COLOURS),
     "polars categories": lambda: polars_with(COLOURS, pl.Categorical),
     "polars enumeration": lambda: polars_with(COLOURS, pl.Enum(["red", "green", "blue"])),
@@ -163,6 +164,12 @@ TEXTS = {
 CATEGORIES = {  # a frame, and the text that stands for its categories
     "pandas categories of numbers": (lambda: pandas_with(pd.Categorical(NUMBERS % 3)), NUMBERS % 3),
     "pandas categories of bools": (lambda: pandas_with(pd.Categorical(FLAGS)), FLAGS),
+    "pandas categories of days": (
+        lambda: pandas_with(pd.Categorical([DAYS[i % 3] for i in range(N)])),
+        [DAYS[i % 3] for i in range(N)],
+    ),
+    "pandas bins": (lambda: pandas_with(pd.cut(A, [-9, 0, 9])), A > 0),
+    "pandas bytes": (lambda: pandas_with([colour.encode() for colour in COLOURS]), COLOURS),
     "pandas numbers and text": (
         lambda: pandas_with([("no", 1, 2.5)[i % 3] for i in range(N)]),
         [("n", "1", "2")[i % 3] for i in range(N)],
@@ -173,6 +180,7 @@ CATEGORIES = {  # a frame, and the text that stands for its categories
         lambda: arrow_with(NUMBERS % 3, lambda column: column.dictionary_encode()),
         NUMBERS % 3,
     ),
+    "pyarrow bytes": (lambda: arrow_with([colour.encode() for colour in COLOURS]), COLOURS),
 }
 
 
@@ -266,6 +274,9 @@ NUMBER_GAPS = {
     "pyarrow NaN": lambda: arrow_with(GAPS),
     "array with NaN": lambda: np.column_stack([A, GAPS]),
     "array with None": lambda: np.column_stack([A, np.array(with_gap(A), dtype=object)]),
+    "array with decimals and a NaN": lambda: np.column_stack(
+        [A, np.array(with_gap([Decimal(a) for a in A], Decimal("sNaN")), dtype=object)]
+    ),
     "masked array": lambda: np.ma.array(np.column_stack([A, A]), mask=np.isnan(np.column_stack([A, GAPS]))),
     "masked array of objects": lambda: np.ma.array(
         np.column_stack([A, A]).astype(object), mask=np.isnan(np.column_stack([A, GAPS]))
@@ -292,6 +303,7 @@ FLAG_GAPS = {
     "pandas objects with None": lambda: pandas_with(pd.Series(with_gap(FLAGS.tolist()), dtype=object)),
     "pandas objects with NaN": lambda: pandas_with(pd.Series(with_gap(FLAGS.tolist(), np.nan), dtype=object)),
     "polars bool with null": lambda: polars_with(with_gap(FLAGS.tolist())),
+    "pyarrow bool with null": lambda: arrow_with(with_gap(FLAGS.tolist())),
 }
 TEXT_GAPS = {
     "pandas None": lambda: pandas_with(pd.Series(with_gap(COLOURS), dtype=object)),
@@ -303,6 +315,7 @@ TEXT_GAPS = {
     "polars null": lambda: polars_with(with_gap(COLOURS)),
     "polars categories with null": lambda: polars_with(with_gap(COLOURS), pl.Categorical),
     "pyarrow null": lambda: arrow_with(with_gap(COLOURS)),
+    "pyarrow dictionary with null": lambda: arrow_with(with_gap(COLOURS), lambda column: column.dictionary_encode()),
     "array with None": lambda: pandas_with(with_gap(COLOURS)).to_numpy(dtype=object),
     "masked array": lambda: np.ma.array(pandas_with(COLOURS).to_numpy(object), mask=[[0, i == 3] for i in range(N)]),
 }
@@ -345,6 +358,7 @@ REFUSED_AS_NUMBERS = {
     "pandas categories of numbers": (lambda: pandas_with(pd.Categorical(NUMBERS % 3)), TEXT),
     "pandas dictionary of pyarrow": (TEXTS["pandas dictionary of pyarrow"], TEXT),
     "pandas numbers and text": (lambda: pandas_with(with_gap(NUMBERS % 3, "three")), TEXT),
+    "pandas bytes": (lambda: pandas_with([colour.encode() for colour in COLOURS]), TEXT),
     "polars text with a gap": (lambda: polars_with(with_gap(COLOURS)), TEXT),
     "polars categories": (lambda: polars_with(COLOURS, pl.Categorical), TEXT),
     "polars enumeration": (TEXTS["polars enumeration"], TEXT),

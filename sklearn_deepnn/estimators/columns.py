@@ -122,8 +122,8 @@ def problem_of_column(column: Any) -> str | None:
     found = {problem for kind in types_of(present) if (problem := problem_of_type(kind))}
     if found == {"text"} and are_numerals(present):
         return "numerals"
-    if found:
-        return min(found, key=list(PROBLEMS).index)
+    if found:  # text beside dates or lists is no text
+        return min(found - {"text"} or found, key=list(PROBLEMS).index)
     if missing.any():
         return "missing"
     try:

@@ -47,10 +47,11 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
         selects = "categories_" in vars(estimator)
     if issparse(X) and selects:
         raise InvalidParameterError(f"{name} must be dense if it has categories, got a sparse matrix.")
-    if (selects or not all(map(has_numbers_only, others))) and np.ndim(X) == 2 and not issparse(X):
+    is_table = len(getattr(X, "shape", ())) == 2  # numpy.ndim would copy frames of polars and pyarrow
+    if (selects or not all(map(has_numbers_only, others))) and is_table and not issparse(X):
         return read_columns(estimator, X, name, reset)
-    dtype = np.float64 if others else "numeric"  # which leaves decimals of pyarrow as they are
-    finite = True if issparse(X) else "allow-nan"
+    dtype = np.float64 if others and is_table else "numeric"  # which leaves decimals of pyarrow as they are
+    finite = True if is_sparse(X) else "allow-nan"
     # tensors are taken as arrays, even if scikit-learn dispatches to their package
     no_dispatch = nullcontext() if isinstance(X, np.ndarray) else config_context(array_api_dispatch=False)
     try:
@@ -74,8 +75,13 @@ def check_columns(X: Any, name: str, error: Exception) -> None:
     for label, column in labelled_columns(X):
         problem = problem_of_column(column)
         labels.append(label)
-        problems.append(problem if issparse(X) or problem != "missing" else None)
+        problems.append(problem if is_sparse(X) or problem != "missing" else None)
     raise_problems(labels, problems, name, PROBLEMS, error)
+
+
+def is_sparse(X: Any) -> bool:
+    """Say whether X is a sparse matrix, or a frame of pandas whose columns are all sparse."""
+    return issparse(X) or hasattr(X, "sparse")
 
 
 def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
@@ -109,11 +115,11 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         arrays.append(categories.encode(values.tolist(), missing))
     if reset and is_categorical.any():
         estimator.categories_ = [None if each is None else each.to_dict() for each in known]
-    return joined_columns(X, arrays, name)
+    return joined_columns(labels, arrays, name)
 
 
-def joined_columns(X: Any, columns: Sequence[Array], name: str) -> Array:
-    """Return the columns of X, read, as one array of finite numbers and nan."""
+def joined_columns(labels: Sequence[Any], columns: Sequence[Array], name: str) -> Array:
+    """Return columns that have been read as one array of finite numbers and nan."""
     dtype = np.result_type(*{column.dtype for column in columns})
     array = np.empty((len(columns[0]), len(columns)), dtype if dtype.kind == "f" else np.float64)
     for j, column in enumerate(columns):
@@ -122,7 +128,8 @@ def joined_columns(X: Any, columns: Sequence[Array], name: str) -> Array:
         try:
             return check_array(array, ensure_all_finite="allow-nan", input_name=name)
         except ValueError as error:
-            check_columns(X, name, error)
+            problems = ["infinite" if np.isinf(column).any() else None for column in columns]
+            raise_problems(labels, problems, name, PROBLEMS, error)
             raise
 
 

@@ -401,6 +401,8 @@ REFUSED = {
     "pandas other objects": (lambda: pandas_with([object()] * N), OBJECTS),
     "pandas sets": (lambda: pandas_with([{1, 2}] * N), OBJECTS),
     "pandas records of NumPy": (lambda: pandas_with(list(np.zeros(N, "i4, f8"))), OBJECTS),
+    "pandas text and dates": (lambda: pandas_with(with_gap(COLOURS, DAYS[0])), DATES),
+    "pandas text and lists": (lambda: pandas_with(with_gap(COLOURS, [1])), SEQUENCES),
     "polars objects": (lambda: polars_with([object()] * N, pl.Object), OBJECTS),
     "pandas infinity": (lambda: pandas_with(with_gap(A, np.inf)), INFINITE),
     "pandas integers too large": (lambda: pandas_with(np.array(with_gap(NUMBERS, 10**400), dtype=object)), INFINITE),
@@ -434,6 +436,9 @@ def test_one_error_names_the_column_and_the_problem(kind, call):
 @pytest.mark.parametrize(
     ("column", "problem"),
     [
+        (np.array(["2024-01-01"] * N, "datetime64[D]"), DATES),
+        (np.array(["2024-01-01"] * N, "datetime64[us]"), DATES),
+        (np.full(N, np.timedelta64(1, "s")), DATES),
         ([dt.time(1)] * N, DATES),
         ([[1.0, 2.0]] * N, SEQUENCES),
         ([{"x": 1}] * N, MAPPINGS),
@@ -488,6 +493,25 @@ def test_dates_are_refused_in_a_column_of_categories(features, call):
     arguments = [Y] if call == "fit" else []
     with pytest.raises(ValueError, match=r"^X must have numbers .*, got dates or times in column 'b',"):
         getattr(model, call)(pandas_with(DAYS), *arguments)
+
+
+@pytest.mark.parametrize("dtype", [float, "Float64", object])
+def test_infinity_is_refused_beside_categories(dtype):
+    X = pd.DataFrame({"size": COLOURS, "age": pd.array(with_gap(A, np.inf), dtype=dtype), "fine": GAPS})
+    with pytest.raises(
+        ValueError, match=r"^X must .*, got infinite or too large numbers .* in column 'age',"
+    ) as raised:
+        net().fit(X, Y)
+    assert "'size'" not in str(raised.value)
+    assert "'fine'" not in str(raised.value)
+
+
+@pytest.mark.parametrize("call", ["fit", "predict"])
+def test_gaps_are_refused_in_a_frame_that_becomes_a_sparse_matrix(call):
+    X = sparse_frame(A, GAPS, fill=0.0)
+    model = net().fit(sparse_frame(A, A, fill=0.0), Y)
+    with pytest.raises(ValueError, match=r"missing values .* in column 'b', which dense X may have, but sparse X may"):
+        getattr(model, call)(X, *[Y] * (call == "fit"))
 
 
 @pytest.mark.parametrize("fill", [1.0, np.nan])
@@ -569,10 +593,11 @@ def test_errors_about_arrays_and_lists_name_the_number_of_the_column(X, message)
     ("X", "message"),
     [
         ([[1.0, 2.0], [3.0]], "inhomogeneous"),
+        (np.array(["red", "green"]), "Expected 2D array"),
         ("red", "Expected 2D array"),
         (None, "Expected 2D array"),
     ],
-    ids=["ragged", "word", "None"],
+    ids=["ragged", "one column", "word", "None"],
 )
 def test_errors_about_shapes_are_those_of_scikit_learn(X, message):
     with pytest.raises((TypeError, ValueError), match=message) as raised:

@@ -20,6 +20,8 @@ from numpy.typing import DTypeLike
 from ..typing import Array, BoolArray
 from .layers.piecewise import piecewise_linear_backward, piecewise_linear_forward, sum_by_feature
 
+MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their square may overflow
+
 
 class Part(Protocol):
     """Some rows of the encoding."""
@@ -67,6 +69,9 @@ class Numbers:
         Z = T.take(self.feature, axis=-2)
         Z -= self.center
         Z /= self.scale
+        if self._clips:
+            most = MOST_CLIPPED * self.clip.astype(T.dtype)
+            np.clip(Z, -most, most, out=Z)
         return Z
 
 

@@ -147,6 +147,17 @@ def test_the_size_of_the_embedding_and_of_the_inputs_follow_from_the_parts():
     assert (without.embedding, without.n_inputs) == ((), 3)
 
 
+@pytest.mark.parametrize("clip", [0.5, 2.0, 10.0])
+def test_the_smooth_clip_bounds_large_numbers_and_keeps_small_ones(clip):
+    part = Numbers(np.array([0]), column(0), column(1), column(clip))
+    T = np.array([[-1e200, -1e6, -1e-3, 0.0, 1e-3, 1e6, 1e150]])
+    A = part.forward(T, np.isnan(T))
+    assert np.abs(A).max() <= clip
+    np.testing.assert_allclose(A[0, 2:5], T[0, 2:5], rtol=1e-5)
+    np.testing.assert_allclose(np.abs(A[0, [0, 1, 5, 6]]), clip, rtol=1e-6)
+    assert not part.backward(np.ones_like(A), T)[0, [0, 6]].round(20).any()
+
+
 def test_each_member_may_have_a_table_of_its_own():
     encoding, Xs = encoding_of(), [draw_table(seed) for seed in range(3)]
     wanted = np.stack([encoding.apply(X, np.float64) for X in Xs])

@@ -209,13 +209,14 @@ class Encoding:
         return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2)
 
     def backward(self, dA0: Array, X: Array) -> Array:
-        """Return dX (n_features, m) from the gradient (n_0, m) of the inputs behind the embedding layer."""
-        T, _ = self._standardized(X, dA0.dtype)
+        """Return dX (n_features, m) from the gradient (n_0, m) of the inputs behind the embedding layer; 0 for gaps."""
+        T, missing = self._standardized(X, dA0.dtype)
         dT, stop = np.zeros_like(T), 0
         for name, part in self._items():
             if name != "codes":
                 start, stop = stop, stop + len(part.feature)
                 dT += part.backward(dA0[..., start:stop, :], T)
+        dT[missing] = 0
         return dT / self.scale.astype(dT.dtype)
 
     def by_column(self, rows: Array) -> Array:

@@ -222,6 +222,13 @@ def test_backward_equals_central_differences(clip):
     assert not dX[2:].any()  # a constant, and categories
 
 
+def test_gaps_have_no_derivative():
+    encoding, X = encoding_of(), draw_table()
+    dX = encoding.backward(np.ones((encoding.n_inputs, M)), X)
+    assert not dX[np.isnan(X)].any()
+    assert dX[:2][~np.isnan(X[:2])].all()
+
+
 def test_a_stack_goes_backward_as_its_members_do_alone():
     encoding, Xs = encoding_of(), [draw_table(seed) for seed in range(3)]
     dA0 = np.random.default_rng(1).normal(size=(3, encoding.n_inputs, M))

@@ -53,11 +53,12 @@ class Categories(NamedTuple):
         """Return the categories without rare ones, and the codes of the column among these."""
         # a sample of mean weight counts as one; categories that have no weight become unknown
         codes, n = codes.astype(np.intp), len(self.values)
-        counts = np.bincount(codes, weight, n + 1)
+        counts, n_samples = np.bincount(codes, weight, n + 1), len(codes)
         if weight is not None:
-            counts *= np.count_nonzero(weight) / counts.sum()
+            n_samples = np.count_nonzero(weight)
+            counts *= n_samples / counts.sum()
         counts, has_gaps = counts[:n], counts[n] > 0
-        is_kept = counts >= np.clip(RARE_FRACTION * len(codes), *RARE)
+        is_kept = counts >= np.clip(RARE_FRACTION * n_samples, *RARE)
         is_kept[np.argsort(-counts, kind="stable")[MOST_CATEGORIES:]] = False
         kept, has_rare = np.flatnonzero(is_kept), (counts[~is_kept] > 0).any()
         other = len(kept) if has_rare else UNKNOWN

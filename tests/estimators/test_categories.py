@@ -103,6 +103,13 @@ def test_heavy_samples_count_as_several():
     assert learned(values, 1e-6 * weight)[0] == Categories(["a", "b"])  # the size of all weights does not matter
 
 
+def test_samples_without_weight_are_not_looked_at():
+    values, weight = ["a"] * 150 + ["b"] * 3 + ["c"] * 300 + [None] * 50, np.r_[np.ones(153), np.zeros(350)]
+    categories, codes = learned(values, weight, gaps=range(453, 503))
+    assert categories == learned(values[:153])[0] == Categories(["a", "b"])
+    assert codes[:153].tolist() == [0] * 150 + [1] * 3
+
+
 def test_codes_stay_as_they_are_where_codes_are_the_categories():
     categories, codes = learned(["a"] * 5 + ["b"] * 4 + ["c", None], gaps=[10])
     assert categories.of_codes().encode(codes.tolist(), np.zeros(11, bool)).tolist() == codes.tolist()

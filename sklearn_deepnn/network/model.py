@@ -32,6 +32,8 @@ from .layers.embedding import embedding_backward, embedding_forward
 from .losses import LOSSES, cost_gradient, default_loss
 from .parameters import Parameters, count_layers
 
+EMBEDDING_SCALE = 0.01  # standard deviation of the initial numbers of embeddings
+
 
 def initialize_parameters(
     layer_dims: Sequence[int],
@@ -44,7 +46,7 @@ def initialize_parameters(
     rng: np.random.Generator | int | None = None,
     dtype: DTypeLike | None = None,
 ) -> Parameters:
-    """Draw the initial parameters: weights by `weight_init`, biases and embeddings zero.
+    """Draw the initial parameters: weights by `weight_init`, biases zero, embeddings small.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def initialize_parameters(
     ensemble_size : int, default=1
         Number of networks, each with its own draws, stacked on a first axis of all arrays if more than one.
     embedding : sequence of int, default=()
-        As in `Network`. "E" starts at zero, so that a category which training never sees stays neutral.
+        As in `Network`. The last vector of "E", for categories which training never sees, starts at zero and stays so.
     rng : numpy.random.Generator, int or None
         An int seeds a generator. None makes a new one.
     dtype : dtype, optional
@@ -99,7 +101,9 @@ def initialize_parameters(
             arrays[f"b{l}"] = zeros(shape)
     if network.embedding:
         _, n_categories, d = network.embedding
-        arrays["E"] = zeros((*stack, d, n_categories))
+        # small but not zero: a ReLU network whose inputs are all 0 has no gradient
+        arrays["E"] = EMBEDDING_SCALE * (weight_init != "zeros") * rng.standard_normal((*stack, d, n_categories))
+        arrays["E"][..., -1] = 0
     return Parameters(arrays, dtype)
 
 

@@ -288,12 +288,22 @@ def test_gradients_of_the_embedding_equal_central_differences(options, wrt):
     assert relative_error(grads["dE"], central_differences(cost, parameters["E"])) < 1e-7
 
 
-def test_vectors_follow_the_other_inputs_and_start_at_zero():
+def test_vectors_start_small_and_that_of_unknown_categories_at_zero():
+    dims, embedding = (6, 5, 3), (2, 11, D)
+    E = initialize_parameters(dims, embedding=embedding, rng=0)["E"]
+    assert E.shape == (D, 11)
+    assert E[:, :10].all()
+    assert np.abs(E).max() < 0.1
+    assert not E[:, 10].any()
+    assert not initialize_parameters(dims, embedding=embedding, weight_init="zeros", rng=0)["E"].any()
+    stacked = initialize_parameters(dims, embedding=embedding, ensemble_size=2, rng=0)["E"]
+    assert stacked.shape == (2, D, 11)
+    assert not (stacked[0, :, :10] == stacked[1, :, :10]).any()
+
+
+def test_vectors_follow_the_other_inputs():
     encoding, X = encoding_of(), draw_table()
     network, parameters = network_and_parameters(encoding)
-    assert parameters["E"].shape == (D, 11)
-    fresh = initialize_parameters(network.layer_dims, embedding=network.embedding, rng=0)
-    assert not fresh["E"].any()
     A0 = encoding.apply(X, np.float64)
     codes = A0[-2:].astype(int)
     vectors = [parameters["E"][i, codes[j]] for i in range(D) for j in range(2)]

@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from checkpoint_cases import Interrupt, assert_same_fit, interrupted
 from estimator_cases import pickled
 from one_network import one_network
 from reference import assert_same, relative_error
@@ -13,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from sklearn_deepnn import check_gradient
 from sklearn_deepnn.callbacks import ModelCheckpoint
 from sklearn_deepnn.estimators.categories import Categories
 from sklearn_deepnn.estimators.encoding import LEAST_DEVIATION, NumericEncoding, learn_encoding, quantiles_of
@@ -258,6 +260,13 @@ def test_values_outside_of_all_bins_are_predicted(model):
 # What is seen inside.
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_the_cost_are_right(models, kind):
+    assert check_gradient(models[kind], FRAME, Y, max_entries=30) < 1e-7
+    fresh = net(**KINDS[kind])
+    assert check_gradient(fresh, FRAME, Y, max_entries=30) < 1e-7
+
+
 def test_input_gradients_are_those_of_numbers(model):
     # the edges of bins are values of the training set, where the slopes on both sides differ
     rows = FRAME.iloc[1:40].assign(size=FRAME["size"] + 1e-3, age=FRAME["age"] + 1e-2)
@@ -330,6 +339,43 @@ def test_scores_of_validation_data_are_those_of_the_fitted_network():
     fitted.fit(FRAME, Y, X_val=NEW, y_val=Y[:30])
     best = fitted.validation_scores_[fitted.best_iter_ - 1]
     assert best == pytest.approx(fitted.score(NEW, Y[:30]))
+
+
+def test_training_continues_on_frames():
+    warm = net(warm_start=True, max_iter=3, early_stopping=False, shuffle=False).fit(FRAME, Y)
+    encoding, categories = warm.encoding_, warm.categories_
+    warm.fit(FRAME.iloc[:100], Y[:100])
+    assert_same(warm.encoding_, encoding)
+    assert warm.categories_ == categories
+    assert warm.n_iter_ == 6
+
+
+def test_chunks_of_a_frame_have_the_encoding_of_the_first():
+    first, later = FRAME.iloc[:120], FRAME.iloc[120:].assign(colour="new")
+    fitted = net(scale_inputs="standard").partial_fit(first, Y[:120], classes=["no", "yes"])
+    encoding, categories = fitted.encoding_, fitted.categories_
+    fitted.partial_fit(later, Y[120:])
+    assert_same(fitted.encoding_, encoding)
+    assert fitted.categories_ == categories
+    unknown, other = FRAME.assign(colour="new"), FRAME.assign(colour="another")
+    np.testing.assert_array_equal(fitted.predict_proba(unknown), fitted.predict_proba(other))
+
+
+def test_calls_with_the_whole_frame_equal_one_fit():
+    parts = net(max_iter=3)
+    for _ in range(3):
+        parts.partial_fit(FRAME, Y, classes=["no", "yes"])
+    whole = net(max_iter=3).fit(FRAME, Y)
+    np.testing.assert_allclose(parts.predict_proba(FRAME), whole.predict_proba(FRAME), rtol=1e-10)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"ensemble_size": 2}, {"early_stopping": True, "scoring": "accuracy"}])
+def test_an_interrupted_fit_of_a_frame_is_resumed_as_if_it_had_not_been(tmp_path, parameters):
+    whole = net(**parameters).fit(FRAME, Y)
+    cut = net(**parameters).set_callbacks(ModelCheckpoint(tmp_path), Interrupt("on_epoch_begin", 3))
+    interrupted(cut, FRAME, Y)
+    resumed = net(**parameters).fit(FRAME, Y, resume_from=tmp_path)
+    assert_same_fit(resumed, whole, FRAME)
 
 
 def test_a_checkpoint_of_other_categories_is_not_resumed(tmp_path):

@@ -78,6 +78,7 @@ def has_outliers(examples: Examples) -> bool:
     return bool((deviation > OUTLYING * (high - low))[high > low].any())
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def find_gaps(examples: Examples) -> BoolArray:
     """Return which features (n_features,) have gaps in a set."""
     gaps = np.zeros(examples.X.shape[0], bool)

@@ -163,6 +163,7 @@ class PredictionMixin:
         folded = fold_batch_norm(self.parameters_)
         return sorted(((name, W) for name, W in folded.items() if name != "E"), key=lambda item: int(item[0][1:]))
 
+    @np.errstate(over="ignore", invalid="ignore")  # sums of large numbers
     def _rows(self, X: Any) -> Any:
         """Return X as rows of numbers, with codes of categories, and with gaps filled where no encoding does that."""
         X = read_inputs(self, X, reset=False)

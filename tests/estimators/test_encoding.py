@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_deepnn import check_gradient
 from sklearn_deepnn.callbacks import ModelCheckpoint
 from sklearn_deepnn.estimators.categories import Categories
-from sklearn_deepnn.estimators.encoding import LEAST_DEVIATION, NumericEncoding, learn_encoding, quantiles_of
+from sklearn_deepnn.estimators.encoding import LEAST_DEVIATION, NumericEncoding, find_gaps, learn_encoding, quantiles_of
 from sklearn_deepnn.network import prediction as network_prediction
 from sklearn_deepnn.network.prediction import take_columns
 from sklearn_deepnn.training.examples import Examples
@@ -76,6 +76,14 @@ def test_few_different_values_are_the_edges():
 def test_fewer_than_three_values_have_no_bins(values, center, scale):
     assert quantiles_of(np.array(values), None, 4)[:2] == (center, scale)
     assert not quantiles_of(np.array(values), None, 4)[2].size
+
+
+def test_features_that_have_gaps_are_found(monkeypatch):
+    monkeypatch.setattr("sklearn_deepnn.estimators.encoding.CHUNK_ELEMENTS", 8)
+    X = np.ones((30, 3))
+    X[29, 1], X[:, 2] = np.nan, 1e308  # whose sum is infinite
+    assert find_gaps(examples_of(X)).tolist() == [False, True, False]
+    assert find_gaps(examples_of(X, columns=np.arange(29))).tolist() == [False] * 3
 
 
 @pytest.mark.parametrize("scale_inputs", ["standard", "robust", None])

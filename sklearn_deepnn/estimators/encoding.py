@@ -16,6 +16,7 @@ from sklearn.utils import gen_batches
 
 from ..network.encoding import Bins, Codes, EncodedInputs, Encoding, Gaps, Numbers, OneHot
 from ..network.prediction import take_columns
+from ..network.scaling import Scaling
 from ..training.examples import Examples
 from ..typing import Array, BoolArray
 from .categories import Categories
@@ -89,6 +90,15 @@ def find_gaps(examples: Examples) -> BoolArray:
         if np.isnan(A0.sum()):  # a sum has a value that is not finite
             gaps |= np.isnan(A0).any(axis=1)
     return gaps
+
+
+def without_gaps(examples: Examples, scaling: Scaling | None) -> Examples:
+    """Return examples whose gaps are filled with the center of a scaling, or with 0 if there is none."""
+    if not find_gaps(examples).any():
+        return examples
+    X = examples.X.copy(order="K")
+    np.copyto(X, 0 if scaling is None else scaling.center, where=np.isnan(X))
+    return examples._replace(X=X)
 
 
 def learn_encoding(

@@ -20,7 +20,7 @@ from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
-from .encoding import count_binned, have_common_units, learn_encoding
+from .encoding import count_binned, have_common_units, learn_encoding, without_gaps
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -129,6 +129,8 @@ def prepare(
         before = Preparation(int(rng.integers(2**32)), weight_scale=0.0)  # the scale is replaced below
     else:
         rng, before = earlier.state.rng, earlier.preparation
+    if plan.encoding is None and earlier is not None:  # the network has learned no gaps
+        everything = without_gaps(everything, before.scaling)
     strata = table.targets.strata(everything)
     training, held_out = hold_out(everything, strata, plan.n_held_out, network, before.split_seed)
     weight_scale = before.weight_scale if is_part and earlier is not None else training.mean_weight()
@@ -150,6 +152,8 @@ def prepare(
     training = plan.encoded(training)._replace(scaling=scaling).ready_for(plan.dtype)
     if validation is not None:
         warn_of_another_scale(everything, validation)
+        if plan.encoding is None:
+            validation = without_gaps(validation, scaling)
         validation = plan.encoded(validation)._replace(scaling=scaling)
     elif held_out is not None:
         # held-out inputs are ready already with the training set, but a scorer wants them as they came

@@ -369,6 +369,25 @@ def test_chunks_of_a_frame_have_the_encoding_of_the_first():
     np.testing.assert_array_equal(fitted.predict_proba(unknown), fitted.predict_proba(other))
 
 
+def test_gaps_in_later_chunks_are_the_mean_if_the_first_had_none():
+    X = FRAME[["size", "age"]].to_numpy()
+    first = np.where(np.isnan(X), 0.5, X)
+    one, other = (net(numeric_encoding=None).partial_fit(first, Y, classes=["no", "yes"]) for _ in range(2))
+    other.partial_fit(np.where(np.isnan(X), other.input_center_, X), Y)
+    assert_same(one.partial_fit(X, Y).parameters_, other.parameters_)
+
+
+@pytest.mark.parametrize("scale_inputs", ["standard", "robust", None])
+@pytest.mark.parametrize("scoring", ["loss", "accuracy"])
+def test_gaps_of_validation_data_are_the_mean_if_training_data_had_none(scale_inputs, scoring):
+    X, X_val = FRAME[["size", "age"]].fillna(0.5), FRAME[["size", "age"]]
+    model = net(numeric_encoding=None, scale_inputs=scale_inputs, early_stopping=True, scoring=scoring)
+    model.fit(X, Y, X_val=X_val, y_val=Y)
+    filled = X_val.fillna(getattr(model, "input_center_", [0.0])[0])
+    curves = [clone(model).fit(X, Y, X_val=each, y_val=Y).validation_loss_curve_ for each in (X_val, filled)]
+    np.testing.assert_allclose(*curves, rtol=1e-12)
+
+
 def test_calls_with_the_whole_frame_equal_one_fit():
     parts = net(max_iter=3)
     for _ in range(3):

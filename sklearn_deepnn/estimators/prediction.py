@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..checks import check_choice
+from ..checks import check_choice, naming
 from ..inspection.gradients import (
     GRADIENTS_OF,
     GradientOf,
@@ -228,8 +228,7 @@ class PredictionMixin:
             # with rows that are centered, 0 stands for the mean of the training set
             start = np.zeros((encoding.n_inputs, 1))
             if baseline is not None:
-                row = self._rows([baseline] if np.ndim(baseline) == 1 else baseline)
-                start, _ = embed(encoding.apply(row.T, dtype), parameters, network)
+                start, _ = embed(encoding.apply(self._baseline_row(baseline).T, dtype), parameters, network)
 
         def contributions(X: Inputs) -> Array:
             integrate = partial(integrated_gradient, parameters=parameters, D=D, baseline=start, n_steps=n_steps, of=of)
@@ -245,6 +244,17 @@ class PredictionMixin:
         check_choice("of", of, GRADIENTS_OF)
         network = Network.restore({**self.network_, "batch_norm": False})
         return network, fold_batch_norm(self.parameters_), restore_encoding(vars(self))
+
+    def _baseline_row(self, baseline: Any) -> Array:
+        """Return a baseline, a vector or a table of one row, as a row of numbers and codes."""
+        reader, baseline = self._as_fitted(), [list(baseline)] if np.ndim(baseline) == 1 else baseline
+        if not hasattr(baseline, "columns"):  # scikit-learn would warn that names are missing
+            vars(reader).pop("feature_names_in_", None)
+        with naming("baseline", "one value per feature"):
+            row = read_inputs(reader, baseline, name="baseline", reset=False)
+        if len(row) > 1:
+            raise ValueError(f"baseline must have one row, got {len(row)}.")
+        return row
 
     def _vector(self, baseline: Any) -> Array:
         return read_vector("baseline", baseline, self.n_features_in_, "one value per feature")

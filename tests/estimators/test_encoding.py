@@ -305,6 +305,30 @@ def test_contributions_sum_to_the_difference_to_a_given_row(model, baseline):
     np.testing.assert_allclose(found.sum(axis=1), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("row", [3, 7])
+def test_a_baseline_may_be_a_list_of_values(models, row):
+    of_frame, of_list = (
+        models["bins"].integrated_gradients(FRAME.iloc[:5], "yes", baseline=baseline)
+        for baseline in (FRAME.iloc[[row]], FRAME.iloc[row].tolist())
+    )
+    np.testing.assert_array_equal(of_frame, of_list)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "message"),
+    [
+        ([1.0, 2.0], "^baseline must be one value per feature: X has 2 features, but .* expecting 5"),
+        (0.0, "^baseline must be one value per feature: Expected 2D array"),
+        (FRAME.iloc[:2], r"^baseline must have one row, got 2\.$"),
+        (["a", 1.0, "red", "city 00", True], "^baseline must have numbers .* in column 0, which had numbers in fit"),
+    ],
+    ids=["short", "scalar", "two rows", "text"],
+)
+def test_errors_about_a_baseline_name_it(models, baseline, message):
+    with pytest.raises(ValueError, match=message):
+        models["bins"].integrated_gradients(FRAME, baseline=baseline)
+
+
 def test_each_column_has_one_importance(model):
     importances = model.feature_importances_
     assert importances.shape == (5,)

@@ -47,7 +47,8 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
         selects = "categories_" in vars(estimator)
     if issparse(X) and selects:
         raise InvalidParameterError(f"{name} must be dense if it has categories, got a sparse matrix.")
-    is_table = len(getattr(X, "shape", ())) == 2  # numpy.ndim would copy frames of polars and pyarrow
+    shape: tuple[int, ...] = getattr(X, "shape", ())  # numpy.ndim would copy frames of polars and pyarrow
+    is_table = len(shape) == 2 and shape[1] > 0
     if (selects or not all(map(has_numbers_only, others))) and is_table and not issparse(X):
         return read_columns(estimator, X, name, reset)
     dtype = np.float64 if others and is_table else "numeric"  # which leaves decimals of pyarrow as they are
@@ -96,6 +97,9 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
     else:
         known = restore_categories(vars(estimator).get("categories_"), len(columns))
         is_categorical = np.array([categories is not None for categories in known])
+    problems = [
+        problem_of_column(column) if c and p is None else p for p, column, c in zip(problems, columns, is_categorical)
+    ]
     allowed = {"missing"}, {"missing", *CATEGORICAL}  # in columns of numbers, and of categories
     refused = [None if problem in allowed[c] else problem for problem, c in zip(problems, is_categorical.astype(int))]
     raise_problems(labels, refused, name, PROBLEMS if reset else PROBLEMS | IN_PREDICTION)
@@ -143,7 +147,7 @@ def frequent_categories(estimator: Any, X: Array, weight: Array | None) -> None:
         if categories is not None:
             frequent, X[:, i] = categories.frequent(X[:, i], weight)
             known[i] = frequent
-            if not frequent.values:
+            if categories.values and not frequent.values:
                 warn_of_no_frequent(names[i], len(categories.values))
     estimator.categories_ = [None if each is None else each.to_dict() for each in known]
 

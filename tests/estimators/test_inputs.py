@@ -506,6 +506,28 @@ def test_infinity_is_refused_beside_categories(dtype):
     assert "'fine'" not in str(raised.value)
 
 
+@pytest.mark.parametrize("dtype", [float, "Float64", object])
+@pytest.mark.parametrize("call", ["fit", "predict"])
+def test_infinity_is_no_category(dtype, call):
+    X, column = pandas_with(NUMBERS % 3), [np.inf if i == 3 else i % 3 for i in range(N)]
+    model = net(categorical_features=["b"]).fit(X, Y)
+    with pytest.raises(ValueError, match=r"^X must .*, got infinite or too large numbers .* in column 'b',"):
+        getattr(model, call)(pandas_with(pd.array(column, dtype=dtype)), *[Y] * (call == "fit"))
+
+
+@pytest.mark.parametrize("X", [np.empty((N, 0)), pd.DataFrame(index=range(N))], ids=["array", "frame"])
+def test_categories_are_not_looked_for_among_no_columns(X):
+    with pytest.raises(ValueError, match=r"0 feature\(s\)|at least one array or dtype"):
+        net(categorical_features=[0]).fit(X, Y)
+
+
+def test_a_column_of_gaps_alone_is_learned_as_no_category():
+    X = pandas_with(pd.Categorical([None] * N))
+    model = net().fit(X, Y)
+    assert model.categories_[1]["values"] == []
+    np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(pandas_with(COLOURS)))
+
+
 @pytest.mark.parametrize("call", ["fit", "predict"])
 def test_gaps_are_refused_in_a_frame_that_becomes_a_sparse_matrix(call):
     X = sparse_frame(A, GAPS, fill=0.0)

@@ -196,7 +196,12 @@ def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> Nume
         by_samples = max(min(n / 100, 16), n / 300)
         by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
-    return NumericEncoding(n_bins, scale_inputs(facts, settings) if is_auto(scaling) else scaling, is_auto(scaling))
+    return NumericEncoding(
+        n_bins,
+        scale_inputs(facts, settings) if is_auto(scaling) else scaling,
+        clips_outliers=is_auto(scaling),
+        stresses_numbers=facts.n_samples <= SMALL_SAMPLES,
+    )
 
 
 def resolve(

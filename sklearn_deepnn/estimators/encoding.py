@@ -39,6 +39,7 @@ class NumericEncoding(NamedTuple):
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
     scale_inputs: str | None = "standard"
     clips_outliers: bool = False  # whether features that outliers determine are scaled by quantiles, and clipped
+    stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
 
 
 def several_valued(examples: Examples, categories: Sequence[Categories | None]) -> Array:
@@ -188,9 +189,10 @@ def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding)
     if not parts:
         return encoding
     moments = input_moments(sample._replace(X=EncodedInputs(sample.X, replace(encoding, parts=parts))))
-    # Many rows of bins reduce the initial weights of all rows. A gain makes up for it where a row is alone.
-    n_alone = sum(len(part.feature) for name, part in parts.items() if name != "bins")
-    gain, stop = math.sqrt(encoding.n_inputs / max(n_alone, 1)), 0
+    gain, stop = 1.0, 0
+    if numeric.stresses_numbers:  # the rows of bins reduce the initial weights of all rows
+        n_others = sum(len(part.feature) for name, part in parts.items() if name != "bins")
+        gain = math.sqrt(encoding.n_inputs / max(n_others, 1))
     for name, part in parts.items():
         start, stop = stop, stop + len(part.feature)
         mean, deviation = moments.mean[start:stop], moments.deviation()[start:stop]

@@ -116,7 +116,7 @@ def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
         return 1
     dims = facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs
     n_weights = sum(n_prev * n for n_prev, n in pairwise(dims)) - (1 - facts.density) * dims[0] * dims[1]
-    size = round((ENSEMBLE_WORK / (n_weights * facts.n_samples)) ** (1 / 3))
+    size = round((ENSEMBLE_WORK / (max(n_weights, 1) * facts.n_samples)) ** (1 / 3))
     return max(1, min(size, LARGEST_ENSEMBLE))
 
 

@@ -245,6 +245,13 @@ def test_auto_gives_wide_sparse_x_a_common_scale():
     assert [coef.shape for coef in dense.coefs_[:2]] == [(12, N_WORDS, 48), (12, 48, 24)]
 
 
+@pytest.mark.filterwarnings("ignore:The network is no better than predicting the class frequencies")
+@pytest.mark.parametrize("dims", ["auto", ()], ids=str)
+def test_sparse_x_without_any_number_but_0_predicts_the_class_frequencies(dims):
+    model = DeepNNClassifier(dims, max_iter=100, random_state=0).fit(sp.csr_array((90, 300)), Y)
+    np.testing.assert_allclose(model.predict_proba(sp.csr_array((1, 300))), [[1 / 3] * 3], atol=0.02)
+
+
 def test_texts_of_weight_0_do_not_decide_whether_x_is_sparse():
     texts, y = words()
     full = sp.vstack([texts, sp.csr_array(np.ones((60, N_WORDS)))], format="csr")

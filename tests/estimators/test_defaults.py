@@ -1,20 +1,50 @@
-"""`resolve`: one table that states every rule of "auto"."""
+"""`resolve`: one table that states every rule of "auto", and the laws that all rules obey."""
 
 from dataclasses import fields, is_dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.defaults import AUTO, DataFacts, Plan, resolve
+from sklearn_deepnn.estimators.defaults import (
+    AVERAGING_EPOCHS,
+    BATCH_SIZES,
+    ENSEMBLE_WORK,
+    FASTEST,
+    FEW_SAMPLES,
+    FEWEST_BINS,
+    FIRST_DOUBLING,
+    LARGE_SAMPLES,
+    LARGEST_ENSEMBLE,
+    LIFT_OF_RARE_CLASS,
+    MANY_SAMPLES,
+    MOST_BIN_ROWS,
+    MOST_BINNED,
+    MOST_BINS,
+    PENALTY,
+    RATE_TIMES_WIDTH,
+    RULES,
+    SMALL_SAMPLES,
+    SMOOTHED_SAMPLES,
+    SMOOTHING,
+    SPARSE_DENSITY,
+    WEIGHT_DECAY,
+    WIDE_FEATURES,
+    DataFacts,
+    Plan,
+    resolve,
+    resolve_numeric,
+)
 from sklearn_deepnn.estimators.settings import check_parameters
 from sklearn_deepnn.network import Network
 from sklearn_deepnn.training.optimizers import LBFGS, SGD
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-ONE = {"hidden_layer_dims": (6,)}  # one network, whose dims are given
-PAIR = {**ONE, "ensemble_size": 2}  # an ensemble, whose dims are given
+SMALL_DIMS, LARGE_DIMS, WIDE_SPARSE_DIMS = (48, 24), (128, 128, 64), (32,)
+WORDS = {"n_features": WIDE_FEATURES + 1, "density": SPARSE_DENSITY}  # of sparse X that is just wide enough
+ALONE = {"ensemble_size": 1}
 
 
 class Row(NamedTuple):
@@ -25,243 +55,268 @@ class Row(NamedTuple):
     expected: dict[str, Any]
     earlier: Network | None = None
     earlier_dtype: Any = None
-    may_hold_out: bool = True
 
 
 def facts(n_samples=1000, **others):
     """Return the facts of a set with 4 features and 3 classes of the same frequency."""
-    loss = "categorical_cross_entropy"
-    return DataFacts(
-        **{
-            "n_samples": n_samples,
-            "n_features": 4,
-            "n_inputs": 4,
-            "n_outputs": 3,
-            "loss": loss,
-            "rarity": 1.0,
-            **others,
-        }
-    )
+    small = {"n_features": 4, "n_inputs": 4, "n_outputs": 3, "loss": "categorical_cross_entropy", "rarity": 1.0}
+    return DataFacts(**{"n_samples": n_samples, **small, **others})
 
 
 def plan_of(row):
     """Return the plan of a row."""
     settings = check_parameters(DeepNNClassifier(**row.settings))
-    return resolve(settings, row.facts, row.earlier, row.earlier_dtype, may_hold_out=row.may_hold_out)
+    return resolve(settings, row.facts, row.earlier, row.earlier_dtype)
 
 
 def fields_of(plan):
-    """Return the fields of a plan, of its network and of its recipe in one dict."""
+    """Return the fields of a plan, of its network and of its recipe in one dict, named like the parameters."""
     own = {f.name: getattr(plan, f.name) for f in fields(Plan)}
     network, recipe = vars(own.pop("network")), vars(own.pop("recipe"))
-    return {**own, **network, "hidden_layer_dims": network["layer_dims"][1:-1], **recipe}
+    found = {**own, **network, "hidden_layer_dims": network["layer_dims"][1:-1], **recipe}
+    found["optimizer"] = repr(found["optimizer"])
+    return {PARAMETERS.get(name, name): value for name, value in found.items()}
 
 
-AUTOMATIC_VALUES = {
-    "the automatic network has layers of 48 and 24 units": ({}, {"hidden_layer_dims": (48, 24)}),
-    "L-BFGS trains one layer of 100 units": ({"optimizer": "lbfgs"}, {"hidden_layer_dims": (100,)}),
-    "the automatic network is an ensemble of 12": ({}, {"ensemble_size": 12}),
-    "one network is trained where dims are given": (ONE, {"ensemble_size": 1}),
-    "one network is trained by L-BFGS": ({"optimizer": "lbfgs"}, {"ensemble_size": 1}),
-    "one network is trained by an instance of L-BFGS": ({"optimizer": LBFGS()}, {"ensemble_size": 1}),
-    "another optimizer trains the automatic network": (
-        {"optimizer": "sgd"},
-        {"ensemble_size": 12, "hidden_layer_dims": (48, 24)},
-    ),
-    "the automatic network has silu layers": ({}, {"activation": ("silu", "silu")}),
-    "networks of given dims have relu layers": (ONE, {"activation": ("relu",)}),
-    "L-BFGS trains relu layers": ({"optimizer": "lbfgs"}, {"activation": ("relu",)}),
-    "the automatic network learns at a rate of 0.01": ({}, {"learning_rate": 0.01}),
-    "networks of given dims learn at a rate of 0.001": (ONE, {"learning_rate": 0.001}),
-    "the automatic network has a weight decay of 0.1": ({}, {"weight_decay": 0.1}),
-    "networks of given dims have a weight decay of 0.0001": (ONE, {"weight_decay": 0.0001}),
-    "L-BFGS has a weight decay of 0.0001": ({"optimizer": "lbfgs"}, {"weight_decay": 0.0001}),
-    "the automatic network has a patience of 6 epochs": ({}, {"patience": 6}),
-    "networks of given dims have a patience of 10 epochs": (ONE, {"patience": 10}),
-    "L-BFGS has a patience of 10 epochs": ({"optimizer": "lbfgs"}, {"patience": 10}),
-    "the automatic network smooths labels by 0.02": ({}, {"label_smoothing": 0.02}),
-    "networks of given dims do not smooth labels": (ONE, {"label_smoothing": 0.0}),
-    "L-BFGS does not smooth labels": ({"optimizer": "lbfgs"}, {"label_smoothing": 0.0}),
-    "reduce_on_plateau is a callback, and its schedule constant": (
-        {"learning_rate_schedule": "reduce_on_plateau"},
-        {"schedule": "constant"},
-    ),
-    "features are centered and divided by their deviation": ({}, {"scale_inputs": "standard"}),
-    "features of networks with given dims are, too": (ONE, {"scale_inputs": "standard"}),
-    "the layers are those of X and y, with the given dims between": (
-        {"hidden_layer_dims": "7-5"},
-        {"layer_dims": (4, 7, 5, 3), "loss": "categorical_cross_entropy"},
-    ),
+PARAMETERS = {
+    "averaging_epochs": "weight_averaging",
+    "patience": "n_iter_no_change",
+    "schedule": "learning_rate_schedule",
+    "stops_by_validation": "early_stopping",
 }
 
-SIZES = {
-    n: {"hidden_layer_dims": dims, "ensemble_size": ensemble_size}
-    for n, dims, ensemble_size in [
-        (1, (48, 24), 12),
-        (30_000, (48, 24), 12),
-        (30_001, (96, 48), 6),
-        (166_666, (96, 48), 6),
-        (166_667, (96, 48), 5),  # all members together train on at most 1 000 000 samples
-        (300_000, (96, 48), 3),
-        (300_001, (192, 96), 3),
-        (333_334, (192, 96), 2),
-        (500_000, (192, 96), 2),
-        (500_001, (192, 96), 1),
-        (10**7, (192, 96), 1),
-    ]
-}
-
-WORDS = {"n_features": 201, "density": 0.1}  # as sparse, and of as few features, as wide sparse X may be
-WIDE_SPARSE = {
-    "wide sparse X trains 4 networks of one layer with 32 units": (
-        {},
-        facts(**WORDS),
-        {"hidden_layer_dims": (32,), "ensemble_size": 4, "activation": ("silu",), "learning_rate": 0.01},
+NETWORK = {
+    f"up to {SMALL_SAMPLES} samples have layers of {SMALL_DIMS} units": Row(
+        {}, facts(SMALL_SAMPLES), {"hidden_layer_dims": SMALL_DIMS}
     ),
-    "wide sparse X has a common scale": ({}, facts(**WORDS), {"scale_inputs": "common"}),
-    "wide sparse X has a common scale for networks of given dims": (ONE, facts(**WORDS), {"scale_inputs": "common"}),
-    "wide sparse X changes no given dims": (
-        PAIR,
-        facts(**WORDS),
-        {"hidden_layer_dims": (6,), "ensemble_size": 2, "activation": ("relu",), "learning_rate": 0.001},
+    f"more samples have layers of {LARGE_DIMS} units": Row(
+        {}, facts(SMALL_SAMPLES + 1), {"hidden_layer_dims": LARGE_DIMS}
     ),
-    "a given ensemble stays for wide sparse X": (
-        {"ensemble_size": 12},
-        facts(**WORDS),
-        {"ensemble_size": 12, "hidden_layer_dims": (32,)},
+    "any more samples have these layers": Row({}, facts(10**7), {"hidden_layer_dims": LARGE_DIMS}),
+    "hidden layers are silu layers": Row({}, facts(), {"activation": ("silu", "silu")}),
+    "hidden layers of given dims are silu layers": Row(
+        {"hidden_layer_dims": "7-5-3"}, facts(), {"activation": ("silu", "silu", "silu")}
     ),
-    "L-BFGS trains one layer of 100 units for wide sparse X": (
+    "the layers are those of X and y, with the given dims between": Row(
+        {"hidden_layer_dims": "7-5"}, facts(), {"layer_dims": (4, 7, 5, 3), "loss": "categorical_cross_entropy"}
+    ),
+    "features are centered and divided by their deviation": Row({}, facts(), {"scale_inputs": "standard"}),
+    "L-BFGS trains the same layers": Row(
         {"optimizer": "lbfgs"},
-        facts(**WORDS),
-        {"hidden_layer_dims": (100,), "ensemble_size": 1, "scale_inputs": "common"},
+        facts(),
+        {"hidden_layer_dims": SMALL_DIMS, "activation": ("silu", "silu"), "scale_inputs": "standard"},
     ),
-    "a given scaling stays for wide sparse X": (
-        {"scale_inputs": "standard"},
-        facts(**WORDS),
-        {"scale_inputs": "standard"},
+}
+
+
+def work(fraction, **others):
+    """Return the facts of a set on which a network without hidden layers takes a fraction of `ENSEMBLE_WORK`."""
+    return facts(round(fraction * ENSEMBLE_WORK / 10_000), n_inputs=100, n_outputs=100, **others)
+
+
+LINEAR = {"hidden_layer_dims": ()}
+ENSEMBLE = {
+    f"few samples are learned by {LARGEST_ENSEMBLE} networks": Row({}, facts(), {"ensemble_size": LARGEST_ENSEMBLE}),
+    "a network of given dims is in an ensemble, too": Row(
+        {"hidden_layer_dims": (6,)}, facts(), {"ensemble_size": LARGEST_ENSEMBLE}
     ),
-    "no scaling stays for wide sparse X": ({"scale_inputs": None}, facts(**WORDS), {"scale_inputs": None}),
-    "wide sparse X of many samples has layers twice as wide, and half the networks": (
-        {},
-        facts(30_001, **WORDS),
-        {"hidden_layer_dims": (64,), "ensemble_size": 2},
+    f"weights times samples of {ENSEMBLE_WORK:g} are for one network": Row(LINEAR, work(1), {"ensemble_size": 1}),
+    "an eighth of this work is for 2 networks": Row(LINEAR, work(1 / 8), {"ensemble_size": 2}),
+    "a 27th of this work is for 3 networks": Row(LINEAR, work(1 / 27), {"ensemble_size": 3}),
+    "any larger work is for one network": Row(LINEAR, work(1000), {"ensemble_size": 1}),
+    "the weights of a feature that is 0 for half the samples count half": Row(
+        LINEAR, work(2 / 27, density=0.5), {"ensemble_size": 3}
     ),
-    "200 sparse features are not many": (
-        {},
-        facts(n_features=200, density=0.01),
-        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    "X without any number but 0 takes next to no work": Row(
+        LINEAR, facts(density=0.0), {"ensemble_size": LARGEST_ENSEMBLE}
     ),
-    "X of which more than a tenth is not 0 is not sparse": (
-        {},
-        facts(n_features=10_000, density=0.11),
-        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    "L-BFGS trains one network": Row({"optimizer": "lbfgs"}, facts(), {"ensemble_size": 1}),
+    "an instance of L-BFGS trains one network": Row({"optimizer": LBFGS()}, facts(), {"ensemble_size": 1}),
+    "L-BFGS trains an ensemble that is given": Row(
+        {"optimizer": "lbfgs", "ensemble_size": 3}, facts(), {"ensemble_size": 3}
     ),
-    "dense X may have any number of features": (
-        {},
-        facts(n_features=10_000),
-        {"hidden_layer_dims": (48, 24), "ensemble_size": 12, "scale_inputs": "standard"},
+    "other optimizers train an ensemble": Row({"optimizer": "sgd"}, facts(), {"ensemble_size": LARGEST_ENSEMBLE}),
+    "a part of the data trains one network": Row({}, facts(is_part=True), {"ensemble_size": 1}),
+    "a part of the data trains an ensemble that is given": Row(
+        {"ensemble_size": 3}, facts(is_part=True), {"ensemble_size": 3}
     ),
+}
+
+WIDEST_OF_FASTEST = int(RATE_TIMES_WIDTH / FASTEST)  # layer that learns at the highest rate
+RATES = {
+    f"layers of up to {WIDEST_OF_FASTEST} units learn at a rate of {FASTEST}": Row(
+        {"hidden_layer_dims": (2, WIDEST_OF_FASTEST)}, facts(), {"learning_rate": pytest.approx(FASTEST)}
+    ),
+    "a layer of 10 times as many units learns at a tenth of this rate": Row(
+        {"hidden_layer_dims": (2, 10 * WIDEST_OF_FASTEST, 2)},
+        facts(),
+        {"learning_rate": pytest.approx(FASTEST / 10, rel=0.1)},
+    ),
+    "a network without hidden layers learns at the highest rate": Row(LINEAR, facts(), {"learning_rate": FASTEST}),
+    "the optimizer does not change the rate": Row({"optimizer": "sgd", **LINEAR}, facts(), {"learning_rate": FASTEST}),
+    "reduce_on_plateau is a callback, and its schedule constant": Row(
+        {"learning_rate_schedule": "reduce_on_plateau"}, facts(), {"learning_rate_schedule": "constant"}
+    ),
+    f"weights decay by {WEIGHT_DECAY}": Row({}, facts(), {"weight_decay": WEIGHT_DECAY}),
+    f"L-BFGS has a penalty of {PENALTY}": Row({"optimizer": "lbfgs"}, facts(), {"weight_decay": PENALTY}),
 }
 
 LABEL_SMOOTHING = {
-    "a class of a fifth of the mean frequency is not rare": ({}, {"rarity": 0.2}, 0.02),
-    "a rare class gains a tenth of its frequency at most": ({}, {"rarity": 0.1}, 0.01),
-    "a very rare class gains a tenth of its frequency, too": ({}, {"rarity": 0.02}, 0.002),
-    "several labels at once are not smoothed": ({}, {"rarity": None}, 0.0),
-    "a given smoothing stays where a class is rare": ({"label_smoothing": 0.3}, {"rarity": 0.02}, 0.3),
-    "a given smoothing stays for several labels at once": ({"label_smoothing": 0.3}, {"rarity": None}, 0.3),
-}
-
-HELD_OUT = {
-    "the automatic network holds nothing out of 39 samples": ({}, facts(39), 0),
-    "the automatic network holds a tenth of 40 samples out": ({}, facts(40), 4),
-    "ensembles of given dims hold nothing out of 39 samples": (PAIR, facts(39), 0),
-    "ensembles of given dims hold a tenth of 40 samples out": (PAIR, facts(40), 4),
-    "automatic dims hold samples out even of one network": ({"ensemble_size": 1}, facts(40), 4),
-    "one network holds nothing out of 10 000 samples": (ONE, facts(10_000), 0),
-    "one network holds a tenth of 10 001 samples out, rounded up": (ONE, facts(10_001), 1001),
-    "L-BFGS holds nothing out of 10 000 samples": ({"optimizer": "lbfgs"}, facts(10_000), 0),
-    "L-BFGS holds a tenth of 10 001 samples out": ({"optimizer": "lbfgs"}, facts(10_001), 1001),
-    "early_stopping=True holds samples out of small sets": ({**ONE, "early_stopping": True}, facts(39), 4),
-    "early_stopping=False holds nothing out of large sets": ({"early_stopping": False}, facts(20_000), 0),
-    "another fraction is held out if asked for": ({"validation_fraction": 0.25}, facts(100), 25),
-}
-
-BATCHES = {
-    "39 samples without validation are one batch": (ONE, facts(39), None),
-    "40 samples are trained on in batches of 64": (ONE, facts(40), 64),
-    "39 samples with validation are trained on in batches of 64": (ONE, facts(39, has_validation_set=True), 64),
-    "39 samples are one batch if validation does not stop": (
-        {**ONE, "early_stopping": False},
-        facts(39, has_validation_set=True),
-        None,
+    f"labels are smoothed by {SMOOTHING}": Row(
+        {}, facts(round(SMOOTHED_SAMPLES / SMOOTHING)), {"label_smoothing": pytest.approx(SMOOTHING)}
     ),
-    "fewer than 20 000 samples are trained on in batches of 64": (ONE, facts(19_999, has_validation_set=True), 64),
-    "20 000 samples are trained on in batches of 128": (ONE, facts(20_000, has_validation_set=True), 128),
-    "held-out samples do not count for batches": (ONE, facts(22_222), 64),  # 19 999 are left
-    "40 000 samples are trained on in batches of 256": (ONE, facts(40_000, has_validation_set=True), 256),
-    "80 000 samples are trained on in batches of 512": (ONE, facts(80_000, has_validation_set=True), 512),
-    "batches are never larger than 512": ({}, facts(10**7, has_validation_set=True), 512),
-    "batch_size=None is the whole set": ({"batch_size": None}, facts(10**6), None),
-    "a given batch size stays for small sets": ({"batch_size": 7}, facts(39), 7),
+    "twice as many samples have half the smoothing": Row(
+        {}, facts(round(2 * SMOOTHED_SAMPLES / SMOOTHING)), {"label_smoothing": pytest.approx(SMOOTHING / 2)}
+    ),
+    f"a rare class gains {LIFT_OF_RARE_CLASS} of its frequency": Row(
+        {}, facts(100, rarity=0.01), {"label_smoothing": pytest.approx(LIFT_OF_RARE_CLASS / 100)}
+    ),
+    "labels of a rare class in a large set have the lesser smoothing": Row(
+        {}, facts(10**7, rarity=0.01), {"label_smoothing": pytest.approx(SMOOTHED_SAMPLES / 10**7)}
+    ),
+    "several labels at once are not smoothed": Row({}, facts(rarity=None), {"label_smoothing": 0.0}),
+    "L-BFGS smooths labels, too": Row({"optimizer": "lbfgs"}, facts(100), {"label_smoothing": SMOOTHING}),
+}
+
+
+def held_out(n):
+    """Return the fields of a plan that holds n samples out."""
+    is_any = n > 0
+    return {"n_held_out": n, "early_stopping": is_any, "weight_averaging": AVERAGING_EPOCHS if is_any else 0.0}
+
+
+WITH_X_VAL = {"n_held_out": 0, "early_stopping": True, "weight_averaging": AVERAGING_EPOCHS}
+VALIDATION = {
+    f"a tenth of {FEW_SAMPLES} samples is held out, and weights are averaged over {AVERAGING_EPOCHS} epochs": Row(
+        {}, facts(FEW_SAMPLES), held_out(ceil(FEW_SAMPLES / 10))
+    ),
+    "fewer samples are not held out, and nothing is averaged": Row({}, facts(FEW_SAMPLES - 1), held_out(0)),
+    "one network of given dims holds samples out, too": Row(
+        {"hidden_layer_dims": (6,), **ALONE}, facts(FEW_SAMPLES), held_out(ceil(FEW_SAMPLES / 10))
+    ),
+    "a tenth of 101 samples is 11": Row({}, facts(101), held_out(11)),
+    f"L-BFGS holds nothing out of {MANY_SAMPLES} samples": Row(
+        {"optimizer": "lbfgs"}, facts(MANY_SAMPLES), held_out(0)
+    ),
+    "L-BFGS holds a tenth of more samples out": Row(
+        {"optimizer": "lbfgs"}, facts(MANY_SAMPLES + 1), held_out(ceil((MANY_SAMPLES + 1) / 10))
+    ),
+    "early_stopping=True holds samples out of small sets": Row({"early_stopping": True}, facts(11), held_out(2)),
+    "early_stopping=False holds nothing out of large sets": Row({"early_stopping": False}, facts(10**7), held_out(0)),
+    "another fraction is held out if asked for": Row({"validation_fraction": 0.25}, facts(100), held_out(25)),
+    "X_val is validated, and nothing is held out": Row({}, facts(has_validation_set=True), WITH_X_VAL),
+    "X_val is validated where samples are few": Row({}, facts(3, has_validation_set=True), WITH_X_VAL),
+    "X_val stops L-BFGS": Row({"optimizer": "lbfgs"}, facts(3, has_validation_set=True), WITH_X_VAL),
+    "X_val replaces held-out samples even with early_stopping=True": Row(
+        {"early_stopping": True}, facts(has_validation_set=True), WITH_X_VAL
+    ),
+    "X_val does not stop training with early_stopping=False": Row(
+        {"early_stopping": False}, facts(has_validation_set=True), held_out(0)
+    ),
+    "a part of the data holds nothing out": Row({}, facts(is_part=True), held_out(0)),
+    "a part of the data holds nothing out even with early_stopping=True": Row(
+        {"early_stopping": True}, facts(is_part=True), held_out(0)
+    ),
+    "a given averaging stays without validation": Row(
+        {"weight_averaging": 2}, facts(is_part=True), {"weight_averaging": 2}
+    ),
+    "a given averaging of 0 stays with validation": Row(
+        {"weight_averaging": 0}, facts(has_validation_set=True), {"weight_averaging": 0}
+    ),
+    f"up to {SMALL_SAMPLES} samples have a patience of 6 epochs": Row(
+        {}, facts(SMALL_SAMPLES), {"n_iter_no_change": 6}
+    ),
+    "more samples have a patience of 4 epochs": Row({}, facts(SMALL_SAMPLES + 1), {"n_iter_no_change": 4}),
+    f"{LARGE_SAMPLES} samples have a patience of 4 epochs": Row({}, facts(LARGE_SAMPLES), {"n_iter_no_change": 4}),
+    "any more samples have a patience of 3 epochs": Row({}, facts(LARGE_SAMPLES + 1), {"n_iter_no_change": 3}),
+}
+
+SMALLEST, LARGEST = BATCH_SIZES
+TOO_FEW = FEW_SAMPLES - 1
+BATCHES = {
+    f"{TOO_FEW} samples without validation are one batch": Row({}, facts(TOO_FEW), {"batch_size": None}),
+    f"{FEW_SAMPLES} samples have batches of {SMALLEST}": Row({}, facts(FEW_SAMPLES), {"batch_size": SMALLEST}),
+    f"{TOO_FEW} samples with validation have batches of {SMALLEST}": Row(
+        {}, facts(TOO_FEW, has_validation_set=True), {"batch_size": SMALLEST}
+    ),
+    "few samples are one batch if validation does not stop": Row(
+        {"early_stopping": False}, facts(TOO_FEW, has_validation_set=True), {"batch_size": None}
+    ),
+    "a small part of the data is one batch": Row({}, facts(TOO_FEW, is_part=True), {"batch_size": None}),
+    f"fewer than {FIRST_DOUBLING} samples have batches of {SMALLEST}": Row(
+        {}, facts(FIRST_DOUBLING - 1), {"batch_size": SMALLEST}
+    ),
+    f"{FIRST_DOUBLING} samples have batches of twice the size": Row(
+        {}, facts(FIRST_DOUBLING), {"batch_size": 2 * SMALLEST}
+    ),
+    "just less than 4 times as many samples have the same batches": Row(
+        {}, facts(4 * FIRST_DOUBLING - 1), {"batch_size": 2 * SMALLEST}
+    ),
+    "4 times as many samples have batches of 4 times the size": Row(
+        {}, facts(4 * FIRST_DOUBLING), {"batch_size": 4 * SMALLEST}
+    ),
+    f"batches are never larger than {LARGEST}": Row({}, facts(10**10), {"batch_size": LARGEST}),
+    "batch_size=None is the whole set": Row({"batch_size": None}, facts(10**6), {"batch_size": None}),
+    "a given batch size stays for small sets": Row({"batch_size": 7}, facts(39), {"batch_size": 7}),
 }
 
 PRECISION = {
-    "one network computes in float64 up to 10 000 samples": (ONE, facts(10_000), DOUBLE),
-    "one network computes in float32 from 10 001 samples on": (ONE, facts(10_001), SINGLE),
-    "an ensemble computes in float64 below 1000 samples": (PAIR, facts(999), DOUBLE),
-    "an ensemble computes in float32 from 1000 samples on": (PAIR, facts(1000), SINGLE),
-    "float32 inputs are computed in float32": (ONE, facts(1, is_single=True), SINGLE),
-    "inputs far from zero are computed in float64": ({}, facts(20_000, is_far_from_zero=True), DOUBLE),
-    "float32 inputs far from zero are computed in float32": (
-        {},
-        facts(1, is_single=True, is_far_from_zero=True),
-        SINGLE,
+    f"one network computes in float64 up to {MANY_SAMPLES} samples": Row(ALONE, facts(MANY_SAMPLES), {"dtype": DOUBLE}),
+    "one network computes in float32 with more samples": Row(ALONE, facts(MANY_SAMPLES + 1), {"dtype": SINGLE}),
+    f"an ensemble computes in float32 from {MANY_SAMPLES // 10} samples on": Row(
+        {"ensemble_size": 2}, facts(MANY_SAMPLES // 10), {"dtype": SINGLE}
     ),
-    "few samples of wide sparse X are computed in float32": ({}, facts(40, **WORDS), SINGLE),
-    "few samples of wide sparse X far from zero are computed in float64": (
-        {},
-        facts(40, is_far_from_zero=True, **WORDS),
-        DOUBLE,
+    "an ensemble computes in float64 with fewer samples": Row(
+        {"ensemble_size": 2}, facts(MANY_SAMPLES // 10 - 1), {"dtype": DOUBLE}
     ),
-    "float64 that is given stays for many samples": ({"dtype": "float64"}, facts(10**6), DOUBLE),
-    "float64 that is given stays for float32 inputs": ({"dtype": float}, facts(is_single=True), DOUBLE),
-    "float32 that is given stays for few samples far from zero": (
-        {"dtype": "float32"},
-        facts(1, is_far_from_zero=True),
-        SINGLE,
+    "float32 inputs are computed in float32": Row({}, facts(1, is_single=True), {"dtype": SINGLE}),
+    "inputs far from zero are computed in float64": Row({}, facts(10**6, is_far_from_zero=True), {"dtype": DOUBLE}),
+    "float32 inputs far from zero are computed in float32": Row(
+        {}, facts(1, is_single=True, is_far_from_zero=True), {"dtype": SINGLE}
+    ),
+    "few samples of wide sparse X are computed in float32": Row(ALONE, facts(40, **WORDS), {"dtype": SINGLE}),
+    "few samples of wide sparse X far from zero are computed in float64": Row(
+        {}, facts(40, is_far_from_zero=True, **WORDS), {"dtype": DOUBLE}
+    ),
+    "float64 that is given stays for many samples": Row({"dtype": "float64"}, facts(10**6), {"dtype": DOUBLE}),
+    "float64 that is given stays for float32 inputs": Row({"dtype": float}, facts(is_single=True), {"dtype": DOUBLE}),
+    "float32 that is given stays for few samples far from zero": Row(
+        {"dtype": "float32"}, facts(1, is_far_from_zero=True), {"dtype": SINGLE}
     ),
 }
 
-X_VAL = facts(20_000, has_validation_set=True)
-VALIDATION = {
-    "held-out samples stop training, and weights are averaged over 3 epochs": Row(
-        {}, facts(), {"stops_by_validation": True, "averaging_epochs": 3.0, "n_held_out": 100}
+DENSE = {"hidden_layer_dims": SMALL_DIMS, "scale_inputs": "standard"}
+WIDE_SPARSE = {
+    f"wide sparse X has layers of {WIDE_SPARSE_DIMS} units, and a common scale": Row(
+        {}, facts(**WORDS), {"hidden_layer_dims": WIDE_SPARSE_DIMS, "scale_inputs": "common"}
     ),
-    "without validation the training cost stops, and nothing is averaged": Row(
-        ONE, facts(), {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}
+    "many samples of wide sparse X have the same": Row(
+        {}, facts(10**6, **WORDS), {"hidden_layer_dims": WIDE_SPARSE_DIMS, "scale_inputs": "common"}
     ),
-    "X_val stops training, and nothing is held out": Row(
-        {}, X_VAL, {"stops_by_validation": True, "averaging_epochs": 3.0, "n_held_out": 0}
+    "L-BFGS trains the same for wide sparse X": Row(
+        {"optimizer": "lbfgs"}, facts(**WORDS), {"hidden_layer_dims": WIDE_SPARSE_DIMS, "scale_inputs": "common"}
     ),
-    "X_val stops the training of one network on few samples": Row(
-        ONE, facts(10, has_validation_set=True), {"stops_by_validation": True, "averaging_epochs": 3.0}
+    f"{WIDE_FEATURES} sparse features are not many": Row({}, facts(n_features=WIDE_FEATURES, density=0.0), DENSE),
+    f"X of which more than {SPARSE_DENSITY} is not 0 is not sparse": Row(
+        {}, facts(n_features=10**4, density=SPARSE_DENSITY + 0.01), DENSE
     ),
-    "X_val replaces held-out samples even with early_stopping=True": Row(
-        {"early_stopping": True}, X_VAL, {"stops_by_validation": True, "n_held_out": 0}
+    "dense X may have any number of features": Row({}, facts(n_features=10**4), DENSE),
+    "no scaling stays for wide sparse X": Row({"scale_inputs": None}, facts(**WORDS), {"scale_inputs": None}),
+}
+
+PIXELS = {"has_common_units": True}
+LARGE_POOLED = {"hidden_layer_dims": LARGE_DIMS, "scale_inputs": "pooled"}
+COMMON_UNITS = {
+    f"features in common units have a pooled scale, and layers of {LARGE_DIMS} units": Row(
+        {}, facts(**PIXELS), LARGE_POOLED
     ),
-    "X_val does not stop training with early_stopping=False": Row(
-        {"early_stopping": False}, X_VAL, {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}
+    "few samples in common units have the same": Row({}, facts(10, **PIXELS), LARGE_POOLED),
+    "wide sparse X in common units is wide sparse X": Row(
+        {}, facts(**PIXELS, **WORDS), {"hidden_layer_dims": WIDE_SPARSE_DIMS, "scale_inputs": "common"}
     ),
-    "a given averaging stays without validation": Row({**ONE, "weight_averaging": 2}, facts(), {"averaging_epochs": 2}),
-    "a given averaging of 0 stays with validation": Row({"weight_averaging": 0}, X_VAL, {"averaging_epochs": 0}),
-    "a part of the data holds nothing out": Row(
-        {}, facts(), {"stops_by_validation": False, "averaging_epochs": 0.0, "n_held_out": 0}, may_hold_out=False
+    "a given scaling stays for features in common units": Row(
+        {"scale_inputs": "standard"}, facts(**PIXELS), {"scale_inputs": "standard"}
     ),
-    "a part of the data holds nothing out even with early_stopping=True": Row(
-        {"early_stopping": True}, facts(20_000), {"stops_by_validation": False, "n_held_out": 0}, may_hold_out=False
-    ),
-    "a small part of the data is one batch": Row({}, facts(39), {"batch_size": None}, may_hold_out=False),
 }
 
 # No automatic value: each is another than "auto" stands for.
@@ -285,113 +340,104 @@ GIVEN = {
     "dtype": "float64",
     "optimizer": SGD(momentum=0.5),
 }
-RENAMED = {
-    "weight_averaging": "averaging_epochs",
-    "n_iter_no_change": "patience",
-    "learning_rate_schedule": "schedule",
-    "early_stopping": "stops_by_validation",
+STAYS = {**GIVEN, "optimizer": repr(GIVEN["optimizer"])}
+GIVEN_VALUES = {
+    "what is given is never replaced": Row(GIVEN, facts(), STAYS),
+    "what is given is never replaced in large sets": Row(GIVEN, facts(10**7), STAYS),
+    "what is given is never replaced in small sets": Row(GIVEN, facts(20), STAYS),
+    "what is given is never replaced in wide sparse sets": Row(GIVEN, facts(20, **WORDS), STAYS),
+    "what is given is never replaced for features in common units": Row(GIVEN, facts(**PIXELS), STAYS),
+    "what is given is never replaced with X_val": Row(GIVEN, facts(has_validation_set=True), STAYS),
+    "what is given is never replaced in a part of the data": Row(GIVEN, facts(is_part=True), STAYS),
+    "what is given is never replaced with rare classes": Row(GIVEN, facts(rarity=0.01), STAYS),
+    "what is given is never replaced for several labels at once": Row(GIVEN, facts(rarity=None), STAYS),
 }
-GIVEN_FIELDS = {RENAMED.get(name, name): value for name, value in GIVEN.items()}
 
-SMALL_TRAINING = Network((4, 48, 24, 3), activation="silu", ensemble_size=12)  # of the automatic network
-LBFGS_TRAINING = Network((4, 100, 3), activation="relu")
-MIXED_TRAINING = Network((4, 6, 5, 3), activation=("tanh", "elu"), ensemble_size=2)
-NETWORK_OF_SMALL = {"hidden_layer_dims": (48, 24), "activation": ("silu", "silu"), "ensemble_size": 12}
-NETWORK_OF_LBFGS = {"hidden_layer_dims": (100,), "activation": ("relu",), "ensemble_size": 1}
+ENSEMBLE_BEFORE = Network((4, 48, 24, 3), activation="silu", ensemble_size=12)
+ALONE_BEFORE = Network((4, 100, 3), activation="relu")
+MIXED_BEFORE = Network((4, 6, 5, 3), activation=("tanh", "elu"), ensemble_size=2)
+NETWORK_OF_ENSEMBLE = {"hidden_layer_dims": (48, 24), "activation": ("silu", "silu"), "ensemble_size": 12}
 WARM_STARTS = {
-    "a larger set leaves the network as it is": Row({}, facts(400_000), NETWORK_OF_SMALL, SMALL_TRAINING, DOUBLE),
+    "a larger set leaves the network as it is": Row({}, facts(10**7), NETWORK_OF_ENSEMBLE, ENSEMBLE_BEFORE, DOUBLE),
     "a larger set changes batches and what is held out": Row(
-        {}, facts(400_000), {"batch_size": 512, "n_held_out": 40_000}, SMALL_TRAINING, DOUBLE
+        {}, facts(10**7), {"batch_size": LARGEST, "n_held_out": 10**6}, ENSEMBLE_BEFORE, DOUBLE
     ),
     "a smaller set changes batches and what is held out": Row(
-        {}, facts(39), {"batch_size": None, "n_held_out": 0, "averaging_epochs": 0.0}, SMALL_TRAINING, DOUBLE
+        {}, facts(FEW_SAMPLES - 1), {"batch_size": None, **held_out(0)}, ENSEMBLE_BEFORE, DOUBLE
     ),
     "rarer classes change the smoothing": Row(
-        {}, facts(rarity=0.1), {"label_smoothing": pytest.approx(0.01)}, SMALL_TRAINING, DOUBLE
+        {},
+        facts(100, rarity=0.01),
+        {"label_smoothing": pytest.approx(LIFT_OF_RARE_CLASS / 100)},
+        ENSEMBLE_BEFORE,
+        DOUBLE,
     ),
-    "another optimizer keeps the network of L-BFGS": Row({}, facts(), NETWORK_OF_LBFGS, LBFGS_TRAINING, DOUBLE),
-    "another optimizer than L-BFGS trains as in the automatic network": Row(
+    "the learning rate is that of the earlier dims": Row(
         {},
         facts(),
-        {
-            "learning_rate": 0.01,
-            "weight_decay": 0.1,
-            "label_smoothing": 0.02,
-            "patience": 6,
-            "n_held_out": 100,
-        },
-        LBFGS_TRAINING,
+        {"learning_rate": pytest.approx(FASTEST / 10, rel=0.1)},
+        Network((4, 10 * WIDEST_OF_FASTEST, 3)),
         DOUBLE,
     ),
-    "L-BFGS keeps the automatic network": Row(
-        {"optimizer": "lbfgs"}, facts(), NETWORK_OF_SMALL, SMALL_TRAINING, DOUBLE
+    "an ensemble stays with L-BFGS": Row(
+        {"optimizer": "lbfgs"}, facts(), {**NETWORK_OF_ENSEMBLE, "weight_decay": PENALTY}, ENSEMBLE_BEFORE, DOUBLE
     ),
-    "L-BFGS trains the automatic network as it trains others": Row(
-        {"optimizer": "lbfgs"},
+    "an ensemble stays with a part of the data": Row(
+        {}, facts(is_part=True), NETWORK_OF_ENSEMBLE, ENSEMBLE_BEFORE, DOUBLE
+    ),
+    "a single network stays alone": Row(
+        {},
         facts(),
-        {"weight_decay": 0.0001, "label_smoothing": 0.0, "patience": 10, "n_held_out": 100},
-        SMALL_TRAINING,
+        {"hidden_layer_dims": (100,), "activation": ("relu",), "ensemble_size": 1, "weight_decay": WEIGHT_DECAY},
+        ALONE_BEFORE,
         DOUBLE,
     ),
-    "the activations of all layers are kept, and the ensemble": Row(
+    "the activations of all layers stay": Row(
+        {}, facts(), {"hidden_layer_dims": (6, 5), "activation": ("tanh", "elu")}, MIXED_BEFORE, DOUBLE
+    ),
+    "the activations stay if the same dims are given": Row(
         {"hidden_layer_dims": (6, 5)},
         facts(),
         {"activation": ("tanh", "elu"), "ensemble_size": 2},
-        MIXED_TRAINING,
+        MIXED_BEFORE,
         DOUBLE,
     ),
-    "automatic dims and activations are those of the earlier training": Row(
-        {}, facts(), {"hidden_layer_dims": (6, 5), "activation": ("tanh", "elu")}, MIXED_TRAINING, DOUBLE
-    ),
-    "a network without hidden layers is kept": Row(
+    "a network without hidden layers stays": Row(
         {}, facts(), {"hidden_layer_dims": (), "activation": ()}, Network((4, 3)), DOUBLE
     ),
     "another activation that is given is taken": Row(
-        {"activation": "relu"}, facts(), {"activation": ("relu", "relu")}, MIXED_TRAINING, DOUBLE
+        {"activation": "relu"}, facts(), {"activation": ("relu", "relu")}, MIXED_BEFORE, DOUBLE
     ),
     "other dims that are given are taken, and refused later": Row(
         {"hidden_layer_dims": (9,)},
         facts(),
-        {"hidden_layer_dims": (9,), "activation": ("relu",)},
-        MIXED_TRAINING,
+        {"hidden_layer_dims": (9,), "activation": ("silu",)},
+        MIXED_BEFORE,
         DOUBLE,
     ),
     "another ensemble size that is given is taken, and refused later": Row(
-        {"ensemble_size": 5}, facts(), {"ensemble_size": 5}, MIXED_TRAINING, DOUBLE
+        {"ensemble_size": 5}, facts(), {"ensemble_size": 5}, MIXED_BEFORE, DOUBLE
     ),
-    "float64 stays for many samples": Row({}, facts(400_000), {"dtype": DOUBLE}, SMALL_TRAINING, DOUBLE),
-    "float32 stays for few samples": Row({}, facts(50), {"dtype": SINGLE}, SMALL_TRAINING, SINGLE),
+    "float64 stays for many samples": Row({}, facts(10**6), {"dtype": DOUBLE}, ENSEMBLE_BEFORE, DOUBLE),
+    "float32 stays for few samples": Row({}, facts(50), {"dtype": SINGLE}, ENSEMBLE_BEFORE, SINGLE),
     "the precision stays even if another is given": Row(
-        {"dtype": "float32"}, facts(), {"dtype": DOUBLE}, SMALL_TRAINING, DOUBLE
+        {"dtype": "float32"}, facts(), {"dtype": DOUBLE}, ENSEMBLE_BEFORE, DOUBLE
     ),
 }
 
-RULES = {
-    **{rule: Row(settings, facts(), expected) for rule, (settings, expected) in AUTOMATIC_VALUES.items()},
-    **{f"the automatic network suits {n} samples": Row({}, facts(n), expected) for n, expected in SIZES.items()},
-    "given dims are not doubled": Row({**PAIR}, facts(10**6), {"hidden_layer_dims": (6,), "ensemble_size": 2}),
-    "the layer of L-BFGS is not doubled": Row({"optimizer": "lbfgs"}, facts(10**6), {"hidden_layer_dims": (100,)}),
-    "a given ensemble is not halved, although the dims are doubled": Row(
-        {"ensemble_size": 12}, facts(10**6), {"hidden_layer_dims": (192, 96), "ensemble_size": 12}
-    ),
-    **{
-        rule: Row(settings, facts(**rarity), {"label_smoothing": pytest.approx(smoothing)})
-        for rule, (settings, rarity, smoothing) in LABEL_SMOOTHING.items()
-    },
-    **{
-        rule: Row(settings, given, {"n_held_out": n, "stops_by_validation": n > 0})
-        for rule, (settings, given, n) in HELD_OUT.items()
-    },
-    **{rule: Row(settings, given, {"batch_size": size}) for rule, (settings, given, size) in BATCHES.items()},
-    **{rule: Row(settings, given, {"dtype": dtype}) for rule, (settings, given, dtype) in PRECISION.items()},
-    **{rule: Row(*row) for rule, row in WIDE_SPARSE.items()},
+ROWS = {
+    **NETWORK,
+    **ENSEMBLE,
+    **RATES,
+    **LABEL_SMOOTHING,
     **VALIDATION,
-    "what is given is never replaced": Row(GIVEN, facts(500_000), GIVEN_FIELDS),
-    "what is given is never replaced in small sets": Row(GIVEN, facts(20), GIVEN_FIELDS),
-    "what is given is never replaced in wide sparse sets": Row(GIVEN, facts(20, **WORDS), GIVEN_FIELDS),
-    "what is given is never replaced with X_val": Row(GIVEN, X_VAL, GIVEN_FIELDS),
+    **BATCHES,
+    **PRECISION,
+    **WIDE_SPARSE,
+    **COMMON_UNITS,
+    **GIVEN_VALUES,
+    **{f"after an earlier training: {rule}": row for rule, row in WARM_STARTS.items()},
 }
-ROWS = {**RULES, **{f"after an earlier training: {rule}": row for rule, row in WARM_STARTS.items()}}
 
 
 @pytest.mark.parametrize("rule", ROWS)
@@ -399,6 +445,25 @@ def test_auto_follows_the_rule(rule):
     plan = fields_of(plan_of(ROWS[rule]))
     expected = ROWS[rule].expected
     assert {name: plan[name] for name in expected} == expected
+
+
+# What the table covers.
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_table_states_the_rule_of_every_parameter(name):
+    assert any(name in row.expected and name not in row.settings for row in ROWS.values())
+
+
+def test_every_parameter_with_auto_has_a_rule_or_is_resolved_elsewhere():
+    parameters = DeepNNClassifier().get_params()
+    automatic = {name for name, value in parameters.items() if isinstance(value, str) and value == "auto"}
+    elsewhere = {"weight_init", "numeric_encoding"}  # for each layer, and by `resolve_numeric`
+    assert automatic == set(RULES) | elsewhere
+    assert set(RULES) <= set(GIVEN)
+
+
+# Laws.
 
 
 def strings_in(value):
@@ -422,17 +487,55 @@ def test_a_plan_has_no_auto_left(rule):
     assert "auto" not in found
 
 
-@pytest.mark.parametrize("settings", [{}, ONE], ids=str)
-def test_the_table_states_every_automatic_value_of_both_kinds_of_network(settings):
-    stated = {name for row in RULES.values() if row.settings == settings for name in row.expected}
-    assert {RENAMED.get(name, name) for name in AUTO} - set(settings) <= stated
+@pytest.mark.parametrize("rule", ROWS)
+def test_giving_what_auto_would_choose_changes_nothing(rule):
+    row = ROWS[rule]
+    plan = fields_of(plan_of(row))
+    chosen = {name: plan[name] for name in RULES}
+    for given in [chosen, *({name: value} for name, value in chosen.items())]:
+        assert fields_of(plan_of(row._replace(settings={**row.settings, **given}))) == plan, given
 
 
-def test_every_parameter_with_auto_is_among_those_that_are_given():
-    automatic = {
-        name for name, value in DeepNNClassifier().get_params().items() if isinstance(value, str) and value == "auto"
-    }
-    assert automatic - set(GIVEN) == {"weight_init"}  # which initialize_parameters resolves for each layer
+@pytest.mark.parametrize("rule", ROWS)
+def test_a_rule_uses_only_values_that_are_chosen_before(rule):
+    row = ROWS[rule]
+    settings = check_parameters(DeepNNClassifier(**row.settings))
+    chosen = {name: value for name, value in settings.items() if name not in RULES}
+    for name, choose in RULES.items():  # KeyError where a rule asks for another value
+        chosen[name] = choose(row.facts, chosen)
+
+
+SAMPLES = [1, 10, 40, 500, 2000, 8000, 10**4, 10**5, 10**6, 10**7]
+DIMS = [(2,), (8,), (32,), (32, 16), (256,), (256, 128), (256, 256), (2048, 512)]  # each wider than the last
+
+
+def ensemble_sizes(dims, samples, **others):
+    """Return the automatic ensemble sizes of all dims and numbers of samples."""
+    rows = [Row({"hidden_layer_dims": each}, facts(n, **others), {}) for each in dims for n in samples]
+    return [plan_of(row).network.ensemble_size for row in rows]
+
+
+OTHER_FACTS = [{}, WORDS, PIXELS, {"n_inputs": 500, "n_outputs": 20}]
+
+
+@pytest.mark.parametrize("others", OTHER_FACTS, ids=str)
+@pytest.mark.parametrize("dims", ["auto", *DIMS], ids=str)
+def test_ensembles_are_never_larger_with_more_samples(dims, others):
+    sizes = ensemble_sizes([dims], SAMPLES, **others)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("others", OTHER_FACTS, ids=str)
+@pytest.mark.parametrize("n_samples", SAMPLES)
+def test_ensembles_are_never_larger_with_wider_layers(n_samples, others):
+    sizes = ensemble_sizes(DIMS, [n_samples], **others)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_ensembles_are_smaller_with_many_samples_or_wide_layers():
+    assert ensemble_sizes(["auto", (2,), (2048, 512)], [SAMPLES[0]]) == [LARGEST_ENSEMBLE] * 3
+    assert ensemble_sizes(["auto", (2048, 512)], [SAMPLES[-1]]) == [1, 1]
+    assert ensemble_sizes([(2,)], [10**5]) > ensemble_sizes([(2048, 512)], [10**5])
 
 
 @pytest.mark.parametrize("n_samples", [1, 45])
@@ -441,3 +544,62 @@ def test_a_set_of_which_all_would_be_held_out_is_an_error(n_samples):
     message = f"^early_stopping=True needs .*, got n_samples = {n_samples} and validation_fraction=0.99"
     with pytest.raises(ValueError, match=message):
         plan_of(row)
+
+
+# The encoding of numbers.
+
+
+def numeric(n_samples=1000, n_binned=4, others=None, **settings):
+    """Return how numbers of a set are encoded, `n_binned` of which have more than two values."""
+    return resolve_numeric(check_parameters(DeepNNClassifier(**settings)), facts(n_samples, **others or {}), n_binned)
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_binned", "others", "has_bins"),
+    [
+        ({}, 1, {}, True),
+        ({}, MOST_BINNED, {}, True),
+        ({}, MOST_BINNED + 1, {}, False),
+        ({}, 0, {}, False),
+        ({}, 4, PIXELS, False),
+        ({"numeric_encoding": None}, 4, {}, False),
+        ({"numeric_encoding": "piecewise_linear"}, MOST_BINNED + 1, {}, True),
+        ({"numeric_encoding": "piecewise_linear"}, 4, PIXELS, True),
+        ({"hidden_layer_dims": (6,), "ensemble_size": 1}, 4, {}, True),
+        ({"optimizer": "lbfgs"}, 4, {}, True),
+    ],
+    ids=str,
+)
+def test_numbers_of_different_units_have_bins_if_few_have_more_than_two_values(settings, n_binned, others, has_bins):
+    assert (numeric(n_binned=n_binned, others=others, **settings).n_bins > 0) == has_bins
+
+
+def test_more_samples_have_more_bins_within_limits():
+    n_bins = [numeric(n_samples).n_bins for n_samples in SAMPLES]
+    assert n_bins == sorted(n_bins)
+    assert (n_bins[0], n_bins[-1]) == (FEWEST_BINS, MOST_BINS)
+
+
+@pytest.mark.parametrize(("n_samples", "most_rows"), [(SMALL_SAMPLES, MOST_BIN_ROWS[0]), (10**7, MOST_BIN_ROWS[1])])
+def test_many_features_share_the_rows_for_bins(n_samples, most_rows):
+    n_binned = [2**k for k in range(15)]
+    n_bins = [numeric(n_samples, n, numeric_encoding="piecewise_linear").n_bins for n in n_binned]
+    assert n_bins == sorted(n_bins, reverse=True)
+    assert n_bins[-1] == FEWEST_BINS
+    assert all(bins in (FEWEST_BINS, n_bins[0]) or bins == most_rows // n for bins, n in zip(n_bins, n_binned))
+
+
+@pytest.mark.parametrize(
+    ("settings", "others", "expected"),
+    [
+        ({}, {}, ("standard", True)),
+        ({}, WORDS, ("common", True)),
+        ({}, PIXELS, ("pooled", True)),
+        ({"scale_inputs": "standard"}, {}, ("standard", False)),
+        ({"scale_inputs": "robust"}, {}, ("robust", False)),
+        ({"scale_inputs": None}, {}, (None, False)),
+    ],
+    ids=str,
+)
+def test_automatic_scaling_clips_outliers(settings, others, expected):
+    assert numeric(others=others, **settings)[1:] == expected

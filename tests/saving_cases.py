@@ -12,7 +12,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import skops.io
-from one_network import one_network
 
 from sklearn_deepnn import DeepNNClassifier
 
@@ -66,7 +65,7 @@ LIBRARIES = {
 @functools.cache
 def fitted_once(name):
     parameters, method, X, y = CALLS[name]
-    model = one_network(**{"max_iter": 4, "batch_size": 20, "random_state": 0, **parameters})
+    model = DeepNNClassifier(**{"max_iter": 4, "batch_size": 20, "random_state": 0, **parameters})
     return getattr(model, method)(X, y)
 
 

@@ -134,9 +134,9 @@ def test_a_search_on_dask_has_the_scores_of_one_process(client, alone):
 
 def test_weights_and_validation_data_reach_the_fits_on_dask(client):
     given = {"sample_weight": WEIGHT, "X_val": X[::7], "y_val": Y[::7], "sample_weight_val": WEIGHT[::7]}
-    expected = search(n_iter_no_change=1).set_params(n_jobs=None).fit(X, Y, **given)
+    expected = search(n_iter_no_change=1, early_stopping=True).set_params(n_jobs=None).fit(X, Y, **given)
     with parallel_config("dask"):
-        assert_same_scores(search(n_iter_no_change=1).fit(X, Y, **given), expected)
+        assert_same_scores(search(n_iter_no_change=1, early_stopping=True).fit(X, Y, **given), expected)
 
 
 def test_a_search_ends_with_the_same_scores_when_a_worker_is_killed(client, alone, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from reference import assert_same
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer
 
-from sklearn_deepnn import check_gradient, train_deep_network
+from sklearn_deepnn import DeepNNClassifier, check_gradient, train_deep_network
 from sklearn_deepnn.network import batchnorm_forward
 from sklearn_deepnn.training import OPTIMIZERS
 
@@ -41,9 +41,9 @@ def test_a_classifier_fits_and_predicts_the_same_as_without(settings):
     rows, labels = load_breast_cancer(return_X_y=True)
     rows = np.column_stack([rows, rows[:, 0] * 1e-200, np.ones(len(rows))])
     single = np.maximum(rows, 1e-30).astype(np.float32)
-    model = one_network(**SETTINGS[settings], random_state=0).fit(rows, labels)
+    model = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
     with np.errstate(all="warn", under="ignore"):
-        plain = one_network(**SETTINGS[settings], random_state=0).fit(rows, labels)
+        plain = DeepNNClassifier(**SETTINGS[settings], random_state=0).fit(rows, labels)
     assert_same(model.parameters_, plain.parameters_)
     for predict in PREDICTORS:
         for inputs in (rows, 1e3 * rows, single):

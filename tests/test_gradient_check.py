@@ -183,6 +183,7 @@ def test_a_wrong_entry_of_one_array_is_found(monkeypatch):
 def test_an_estimator_is_checked_at_the_weights_that_were_kept(monkeypatch):
     y = TARGETS["multiclass"]
     settings = {"learning_rate": 0.1, "max_iter": 60, "warm_start": True, "scale_inputs": None, "random_state": 0}
+    settings["early_stopping"] = True
     estimator = one_network((8,), "tanh", **settings)
     estimator.fit(X, y, X_val=X[::-1] + 0.5, y_val=y)
     assert estimator.best_iter_ < estimator.n_iter_

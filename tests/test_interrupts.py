@@ -196,7 +196,7 @@ def test_ctrl_c_after_the_last_epoch_keeps_all_epochs(moment, warm_start, monkey
 
 
 def test_the_best_epoch_is_kept_after_ctrl_c():
-    parameters = {"learning_rate": 0.5, "max_iter": 12, "scoring": "accuracy"}
+    parameters = {"learning_rate": 0.5, "max_iter": 12, "scoring": "accuracy", "early_stopping": True}
     data = {"X_val": X_VAL, "y_val": Y_VAL}
     model = interrupted(net(**parameters).set_callbacks(Interrupt("on_epoch_begin", 8)), X, Y, **data)
     assert model.best_iter_ < model.n_iter_ == 8

@@ -91,8 +91,8 @@ DATA = {
     "sparse": {"X": sp.csr_array(X * (X > 1))},
     "multilabel": {"y": SEVERAL, "early_stopping": True},
     "binary": {"y": np.array(["no", "yes"])[(Y > 0) * 1]},
-    "validation data": {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": WEIGHT},
-    "scored": {"X_val": X_VAL, "y_val": Y_VAL, "scoring": "accuracy"},
+    "validation data": {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": WEIGHT, "early_stopping": True},
+    "scored": {"X_val": X_VAL, "y_val": Y_VAL, "scoring": "accuracy", "early_stopping": True},
     "float32": {"X": X.astype(np.float32)},
 }
 
@@ -263,7 +263,7 @@ OTHER_FITS = {
     "values": ({}, {"X": X + 1}),
     "labels": ({}, {"y": (Y + 1) % 3}),
     "weights": ({}, {"sample_weight": WEIGHT}),
-    "validation": ({}, {"X_val": X_VAL, "y_val": Y_VAL}),
+    "validation": ({"early_stopping": True}, {"X_val": X_VAL, "y_val": Y_VAL}),
     "dims": ({"hidden_layer_dims": (7,)}, {}),
     "rate": ({"learning_rate": 0.5}, {}),
     "optimizer": ({"optimizer": Adam(beta_1=0.5)}, {}),

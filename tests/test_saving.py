@@ -204,7 +204,7 @@ LARGE = {  # with 100 kB of weights or more
 def fitted_large(name):
     parameters, y = LARGE[name]
     parameters = {"max_iter": 5, "n_iter_no_change": 1000, "batch_size": None, "random_state": 0, **parameters}
-    return one_network(**parameters).fit(X, y)
+    return DeepNNClassifier(**parameters).fit(X, y)
 
 
 @pytest.mark.parametrize("library", [pickle, joblib], ids=["pickle", "joblib"])
@@ -246,7 +246,7 @@ def mlflow(tmp_path, monkeypatch):
 @pytest.mark.parametrize("steps", [[], [StandardScaler()]], ids=["alone", "in a pipeline"])
 def test_mlflow_logs_a_network_and_loads_and_serves_it_to_the_bit(mlflow, steps, saved_by):
     parameters, _, X, y = CALLS["strings"]
-    model = make_pipeline(*steps, one_network(**parameters, max_iter=3, random_state=0)).fit(X, y)
+    model = make_pipeline(*steps, DeepNNClassifier(**parameters, max_iter=3, random_state=0)).fit(X, y)
     model = model if steps else model[0]
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(

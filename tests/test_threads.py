@@ -250,7 +250,7 @@ import threading, time
 import numpy as np
 from sklearn_deepnn import DeepNNClassifier
 X = np.random.default_rng(0).normal(size=(40_000, 3))
-model = one_network((4,), max_iter=1, early_stopping=False).fit(X[:100], np.arange(100) % 2)
+model = DeepNNClassifier((4,), max_iter=1, early_stopping=False).fit(X[:100], np.arange(100) % 2)
 
 def late():
     threading.main_thread().join()

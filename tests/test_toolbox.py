@@ -280,7 +280,8 @@ def test_tags_say_what_it_can_do():
     assert tags.classifier_tags.multi_class
     assert tags.classifier_tags.multi_label
     assert tags.input_tags.sparse
-    assert not any([tags.input_tags.allow_nan, tags.input_tags.categorical, tags.input_tags.string])
+    assert tags.input_tags.allow_nan
+    assert not any([tags.input_tags.categorical, tags.input_tags.string])
     assert not any([tags.classifier_tags.poor_score, tags.non_deterministic, tags.no_validation])
 
 

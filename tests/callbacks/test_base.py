@@ -98,7 +98,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was():
 @pytest.mark.parametrize("validation", [{}, {"X_val": X_VAL, "y_val": Y_VAL}], ids=["", "validation"])
 def test_a_run_has_the_epoch_the_settings_and_the_newest_values(validation):
     runs, names = [], {"cost", "learning_rate"} | ({"validation_cost"} if validation else set())
-    model = net(max_iter=3).set_callbacks(Calling(runs.append))
+    model = net(max_iter=3, early_stopping=bool(validation)).set_callbacks(Calling(runs.append))
     model.fit(X, Y, **validation)
     run = runs[0]
     assert all(other is run for other in runs)

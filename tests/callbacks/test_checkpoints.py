@@ -40,7 +40,7 @@ def test_every_fifth_epoch_and_the_last_are_written(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "data", "callbacks"),
     [
-        ({"scoring": "accuracy"}, {"X_val": X_VAL, "y_val": Y_VAL}, []),
+        ({"scoring": "accuracy", "early_stopping": True}, {"X_val": X_VAL, "y_val": Y_VAL}, []),
         ({}, {"X_val": X_VAL, "y_val": Y_VAL}, [EarlyStopping(patience=100, restore_best=False)]),
         ({}, {}, []),
     ],
@@ -108,8 +108,9 @@ def test_epochs_that_diverged_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="Training diverged: in epoch 4"):
         model.fit(X, Y)
     assert epochs_in(tmp_path) == [1, 2, 3]
+    model.set_params(early_stopping=True).set_callbacks(ModelCheckpoint(tmp_path / "validated", keep=None))
     with pytest.warns(ConvergenceWarning, match="weights of epoch 3 are kept"):
-        model.set_callbacks(ModelCheckpoint(tmp_path / "validated", keep=None)).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+        model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert epochs_in(tmp_path / "validated") == [1, 2, 3]
     assert np.isfinite(load_checkpoint(tmp_path).predict_log_proba(X)).all()
 

@@ -50,8 +50,8 @@ def logged_run(epoch, name):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_log_has_what_the_curves_have(tmp_path, suffix):
     path, before = tmp_path / "new" / f"history{suffix}", datetime.now(UTC)
-    model = net(scoring="accuracy", learning_rate_schedule="cosine").set_callbacks(HistoryLogger(path))
-    model.fit(X, Y, **VALIDATION)
+    model = net(scoring="accuracy", early_stopping=True, learning_rate_schedule="cosine")
+    model.set_callbacks(HistoryLogger(path)).fit(X, Y, **VALIDATION)
     log = entries(path)
     for name, curve in CURVES.items():
         assert [float(entry[name]) for entry in log] == [float(value) for value in getattr(model, curve)]
@@ -265,7 +265,7 @@ def logged(mlflow, run_id, name):
 
 
 def test_a_run_of_its_own_has_curves_and_parameters(mlflow):
-    model = net(scoring="accuracy").set_callbacks(MLflowLogger()).fit(X, Y, **VALIDATION)
+    model = net(scoring="accuracy", early_stopping=True).set_callbacks(MLflowLogger()).fit(X, Y, **VALIDATION)
     (run,) = runs_of(mlflow)
     for name, curve in CURVES.items():
         assert logged(mlflow, run.info.run_id, name) == ([1, 2, 3, 4], getattr(model, curve))

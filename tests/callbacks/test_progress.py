@@ -95,7 +95,7 @@ def test_verbose_1_prints_some_epochs(capsys, max_iter, epochs):
 
 
 def test_verbose_2_prints_each_epoch_and_which_is_kept(capsys):
-    model = net(verbose=2, scoring="accuracy").fit(X, Y, **VALIDATION)
+    model = net(verbose=2, scoring="accuracy", early_stopping=True).fit(X, Y, **VALIDATION)
     *lines, last = capsys.readouterr().out.splitlines()
     curves = zip(model.loss_curve_, model.validation_loss_curve_, model.validation_scores_, model.learning_rate_curve_)
     wanted = [
@@ -155,18 +155,19 @@ def outcome_of(capsys, model, **data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_last_line_says_what_stopped(capsys):
     stops_early = {"max_iter": 50, "n_iter_no_change": 2, "tol": 10.0}
+    validates = {"early_stopping": True}
     explodes = {"optimizer": "sgd", "learning_rate_schedule": lambda step: 0.1 if step < 6 else 1e200, "max_iter": 99}
     converges = {"optimizer": "lbfgs", "hidden_layer_dims": (), "weight_decay": 1.0, "max_iter": 500, "tol": 0.0}
     for model, data, cause in (
         (net(), {}, "max_iter after 4 epochs"),
         (net(max_iter=1), {}, "max_iter after 1 epoch"),
-        (net(ensemble_size=3, early_stopping=True), {}, "max_iter after 4 epochs; the weights of epoch 4 are kept"),
+        (net(ensemble_size=3, **validates), {}, "max_iter after 4 epochs; the weights of epoch 4 are kept"),
         (net(**stops_early), {}, "EarlyStopping after 3 epochs"),
-        (net(**stops_early), VALIDATION, "EarlyStopping after 3 epochs; the weights of epoch 3 are kept"),
+        (net(**validates, **stops_early), VALIDATION, "EarlyStopping after 3 epochs; the weights of epoch 3 are kept"),
         (net(ensemble_size=2, **stops_early), {}, "EarlyStopping after 3 epochs"),
         (net().set_callbacks(TimeBudget(1e-9)), {}, "TimeBudget after 1 epoch"),
         (net(**converges), {}, "convergence after"),
-        (net(**explodes), VALIDATION, "divergence after"),
+        (net(**validates, **explodes), VALIDATION, "divergence after"),
     ):
         assert outcome_of(capsys, model, **data).startswith(f"stopped by {cause}"), cause
 
@@ -176,7 +177,7 @@ def test_the_last_line_says_what_stopped(capsys):
 def test_after_ctrl_c_the_last_line_says_so(capsys, verbose, data):
     interrupt = Noting([], error_at=("on_epoch_begin", 3), error=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        net(verbose=verbose).set_callbacks(interrupt).fit(X, Y, **data)
+        net(verbose=verbose, early_stopping=bool(data)).set_callbacks(interrupt).fit(X, Y, **data)
     kept = "; the weights of epoch 3 are kept" if data else ""
     assert capsys.readouterr().out.splitlines()[-1] == f"stopped by Ctrl-C after 3 epochs{kept}"
 
@@ -245,7 +246,7 @@ def test_what_is_brief_has_what_fits():
 @needs_tqdm
 def test_a_terminal_shows_a_bar():
     with terminal() as screen:
-        model = net(max_iter=12, verbose=1, scoring="accuracy").fit(X, Y, **VALIDATION)
+        model = net(max_iter=12, verbose=1, scoring="accuracy", early_stopping=True).fit(X, Y, **VALIDATION)
     curves = model.loss_curve_, model.validation_loss_curve_, model.validation_scores_, model.learning_rate_curve_
     cost, validation, score, rate = (f"{curve[-1]:.3g}" for curve in curves)
     bar, kept = lines_on(screen)
@@ -375,7 +376,7 @@ def output_in_a_terminal(program, n_columns):
 def test_a_real_terminal_of_80_columns_shows_all_of_the_bar():
     program = """
 from recording import *
-network = net(max_iter=150, verbose=1, scoring="neg_log_loss", learning_rate=0.000123)
+network = net(max_iter=150, verbose=1, scoring="neg_log_loss", learning_rate=0.000123, early_stopping=True)
 network.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
 """
     bar, kept, end = output_in_a_terminal(program, 80).split("\n")

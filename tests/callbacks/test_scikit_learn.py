@@ -304,7 +304,7 @@ def test_the_estimator_of_an_epoch_is_what_a_fit_of_that_length_gives(parameters
 
 
 def test_with_early_stopping_the_estimator_of_an_epoch_is_the_best_so_far():
-    model = net(max_iter=20, learning_rate=0.1, weight_averaging=0)
+    model = net(max_iter=20, learning_rate=0.1, weight_averaging=0, early_stopping=True)
     *of_epochs, _ = estimators_of(model, X, Y, **VALIDATION)
     costs = model.validation_loss_curve_
     assert int(np.argmin(costs)) < 15, "later epochs must not be better"
@@ -365,11 +365,11 @@ def test_the_estimator_of_an_epoch_has_no_attributes_of_an_earlier_fit():
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
 def test_a_scoring_monitor_scores_each_epoch(weight, validation):
     monitor = callback.ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
-    net(max_iter=3).set_callbacks(monitor).fit(X, Y, weight, **validation)
+    net(max_iter=3, early_stopping=bool(validation)).set_callbacks(monitor).fit(X, Y, weight, **validation)
     rows = monitor.get_logs().data
     assert [row["task_name"] for row in rows] == ["fit", "epoch", "epoch", "epoch"]
     for epoch, row in zip([3, 1, 2, 3], rows):
-        model = net(max_iter=epoch).fit(X, Y, weight, **validation)
+        model = net(max_iter=epoch, early_stopping=bool(validation)).fit(X, Y, weight, **validation)
         assert row["accuracy"] == pytest.approx(accuracy_score(Y, model.predict(X), sample_weight=weight))
         assert -row["neg_log_loss"] == pytest.approx(log_loss(Y, model.predict_proba(X), sample_weight=weight))
 
@@ -422,7 +422,7 @@ del sklearn.callback.with_callbacks
 from sklearn.base import clone
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import TimeBudget
-network = clone(one_network((2,), max_iter=2).set_callbacks(TimeBudget(seconds=60)))
+network = clone(DeepNNClassifier((2,), learning_rate=0.001, max_iter=2).set_callbacks(TimeBudget(seconds=60)))
 print(network.fit([[0.0], [1.0]], [0, 1]).n_iter_)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)

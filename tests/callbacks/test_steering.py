@@ -129,7 +129,7 @@ def test_early_stopping_goes_by_its_monitor_to_the_epoch(monitor, restore_best):
 
 
 def test_the_monitors_disagree_where_the_test_above_tells_them_apart():
-    model = net(max_iter=40, learning_rate=0.1, scoring="accuracy").fit(X, Y, **VALIDATION)
+    model = net(max_iter=40, learning_rate=0.1, scoring="accuracy", early_stopping=True).fit(X, Y, **VALIDATION)
     cost, validation_cost, score = (np.array(getattr(model, name)) for name in CURVES.values())
     assert len({int(cost.argmin()), int(validation_cost.argmin()), int(score.argmax())}) == 3
 

@@ -81,6 +81,7 @@ def test_a_median_pruner_ends_the_trials_that_learn_slowly(optuna):
 
     def cost(trial):
         model = net(learning_rate=trial.suggest_float("learning_rate", 1e-6, 1e-1), max_iter=8)
+        model.set_params(early_stopping=True)
         return model.set_callbacks(OptunaPruning(trial)).fit(X, Y, **VALIDATION).best_loss_
 
     study.optimize(cost, n_trials=5)

@@ -97,7 +97,8 @@ def assert_changes_nothing(model, call, error=Exception, match=""):
 @pytest.mark.parametrize("failure", FAILURES_OF_FIT)
 def test_a_fit_that_fails_changes_nothing(failure, warm_start):
     parameters, arguments, message = FAILURES_OF_FIT[failure]
-    model = net().fit(X, Y, **VALIDATION).set_params(warm_start=warm_start, **copy.deepcopy(parameters))
+    model = net(early_stopping=True).fit(X, Y, **VALIDATION)
+    model.set_params(warm_start=warm_start, **copy.deepcopy(parameters))
     arguments = {"X": X, "y": Y, **arguments}
     assert_changes_nothing(model, lambda: model.fit(**arguments), match=f"^{message}")
 
@@ -105,7 +106,7 @@ def test_a_fit_that_fails_changes_nothing(failure, warm_start):
 @pytest.mark.parametrize("failure", FAILURES_OF_PARTIAL_FIT)
 def test_a_partial_fit_that_fails_changes_nothing(failure):
     parameters, arguments, message = FAILURES_OF_PARTIAL_FIT[failure]
-    model = net().fit(X, Y, **VALIDATION).set_params(**parameters)
+    model = net(early_stopping=True).fit(X, Y, **VALIDATION).set_params(**parameters)
     arguments = {"X": X, "y": Y, **arguments}
     assert_changes_nothing(model, lambda: model.partial_fit(**arguments), match=f"^{message}")
 
@@ -150,7 +151,7 @@ HOOKS_THAT_FAIL = [  # with the epochs that have ended
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize(("hook", "epoch"), HOOKS_THAT_FAIL)
 def test_a_callback_that_fails_changes_nothing(hook, epoch, warm_start):
-    model = net(warm_start=warm_start).fit(X, Y, **VALIDATION)
+    model = net(warm_start=warm_start, early_stopping=True).fit(X, Y, **VALIDATION)
     epoch += model.n_iter_ if warm_start else 0
     model.set_callbacks(Noting([], error_at=(hook, epoch), error=LookupError("watched")))
     assert_changes_nothing(model, lambda: model.fit(X, Y, **VALIDATION), LookupError, "^watched")

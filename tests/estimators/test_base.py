@@ -208,5 +208,5 @@ def test_a_fit_without_a_complete_epoch_keeps_the_earlier_fit(warm_start, error,
     model = net(warm_start=warm_start).fit(X, Y)
     before = model, copy.deepcopy(fitted(model)), model.predict_proba(X)
     with pytest.raises(error, match="in an epoch"):
-        model.set_params(scoring=scoring).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+        model.set_params(scoring=scoring, early_stopping=True).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert_untouched(before)

@@ -79,7 +79,7 @@ def test_the_output_activation_depends_on_the_targets(kind, link):
 
 
 def test_curves_have_one_entry_for_each_epoch():
-    model = net(max_iter=7).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    model = net(max_iter=7, early_stopping=True).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert model.n_iter_ == 7
     curves = ["loss_curve_", "validation_loss_curve_", "validation_scores_", "learning_rate_curve_"]
     assert [len(getattr(model, name)) for name in curves] == [7, 7, 7, 7]
@@ -328,7 +328,7 @@ def test_an_ensemble_equals_single_networks_that_start_as_its_members(kind, opti
 
 def test_an_ensemble_takes_strings_sparse_rows_and_validation_data():
     names = np.array(["pear", "apple", "fig"])
-    model = net(ensemble_size=3, max_iter=40, learning_rate=0.02)
+    model = net(ensemble_size=3, max_iter=40, learning_rate=0.02, early_stopping=True)
     model.fit(sp.csr_array(X), names[Y], X_val=sp.csr_array(X_VAL), y_val=names[Y_VAL])
     assert model.score(X_VAL, names[Y_VAL]) > 0.95
     assert set(model.predict(X)) == set(names)

@@ -13,6 +13,8 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_deepnn import DeepNNClassifier
+
 # Divergence.
 
 VALIDATION = {"none": {}, "given": {"X_val": 1000 * X_VAL}, "held out": {}}
@@ -95,6 +97,7 @@ def test_divergence_keeps_the_earlier_fit(earlier):
 
 def test_divergence_keeps_the_best_validated_epoch():
     model = net(optimizer="sgd", learning_rate_schedule=lambda step: 0.1 if step < 60 else 1e200, max_iter=20)
+    model.set_params(early_stopping=True)
     with pytest.warns(
         ConvergenceWarning, match=r"diverged: in epoch 11 .* no longer finite\. The weights of epoch 10 are kept"
     ):
@@ -106,7 +109,7 @@ def test_divergence_keeps_the_best_validated_epoch():
 def test_after_divergence_training_continues_from_the_kept_weights():
     model = net(optimizer="sgd", warm_start=True, learning_rate_schedule=lambda step: 0.01 if step < 30 else 1e200)
     with pytest.warns(ConvergenceWarning, match="The weights of epoch 5 are kept"):
-        model.set_params(max_iter=10).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+        model.set_params(max_iter=10, early_stopping=True).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     model.set_params(learning_rate_schedule="constant").fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert np.isfinite(model.loss_)
 
@@ -133,7 +136,7 @@ def test_a_divergence_without_an_epoch_better_than_the_class_frequencies_is_an_e
 def test_a_divergence_is_named_whatever_X_is(container, ensemble_size):
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(300, 500)) * (rng.random((300, 500)) < 0.02), rng.integers(2, size=300)
-    model = one_network(max_iter=5, optimizer="sgd", learning_rate=1e6, ensemble_size=ensemble_size)
+    model = DeepNNClassifier(max_iter=5, optimizer="sgd", learning_rate=1e6, ensemble_size=ensemble_size)
     with pytest.raises(ValueError, match="Training diverged"):
         model.set_params(random_state=0).fit(container(rows), labels)
 

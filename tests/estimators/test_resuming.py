@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 from estimator_cases import X_VAL, Y_VAL, X, Y, blobs, fitted, learned, net, pickled
-from one_network import one_network
 from reference import assert_same
 from sklearn.base import clone
 from sklearn.metrics import log_loss
@@ -42,7 +41,7 @@ CONTINUED = {
 @pytest.mark.parametrize("validation", [{}, {"X_val": X_VAL, "y_val": Y_VAL}], ids=["", "validation"])
 @pytest.mark.parametrize("kind", CONTINUED)
 def test_8_epochs_a_pickle_and_12_more_equal_20(kind, validation):
-    parameters = {"warm_start": True, **CONTINUED[kind]}
+    parameters = {"warm_start": True, "early_stopping": bool(validation), **CONTINUED[kind]}
     model = pickled(net(max_iter=8, **parameters).fit(X, Y, **validation))
     model.set_params(max_iter=12).fit(X, Y, **validation)
     at_once = net(max_iter=20, **parameters).fit(X, Y, **validation)
@@ -80,7 +79,7 @@ def test_20_calls_of_partial_fit_equal_20_epochs(kind):
 
 def test_the_best_epoch_of_an_earlier_call_is_kept():
     wrong = {"X_val": X_VAL, "y_val": np.roll(Y_VAL, 1)}
-    model = net(warm_start=True, max_iter=8, learning_rate=0.05).fit(X, Y, **wrong)
+    model = net(warm_start=True, max_iter=8, learning_rate=0.05, early_stopping=True).fit(X, Y, **wrong)
     best = model.best_iter_, model.best_loss_, model.predict_proba(X)
     model.fit(X, Y, **wrong)
     assert_same((model.best_iter_, model.best_loss_, model.predict_proba(X)), best)
@@ -131,8 +130,8 @@ def test_a_class_that_a_warm_start_lacks_stays_and_its_probability_falls(ensembl
 
 
 def test_a_warm_start_keeps_its_first_activation():
-    model = one_network(optimizer="lbfgs", warm_start=True, max_iter=5, random_state=0).fit(X, Y)
-    assert model.set_params(optimizer="adam").fit(X, Y).network_["activation"] == ["relu"]
+    model = net(activation="tanh", warm_start=True).fit(X, Y)
+    assert model.set_params(activation="auto").fit(X, Y).network_["activation"] == ["tanh"]
 
 
 def test_an_optimizer_without_averaging_drops_the_moving_average():

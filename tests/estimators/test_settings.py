@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 from estimator_cases import ARCHITECTURES, X_VAL, Y_VAL, X, Y, assert_untouched, fitted, net, targets
-from one_network import one_network
 from reference import assert_same
 from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
@@ -46,7 +45,7 @@ class PassesOn(DeepNNClassifier):
 
 def test_a_subclass_may_have_few_parameters_or_pass_parameters_on():
     parameters = {"hidden_layer_dims": (5,), "learning_rate": 0.01, "max_iter": 3, "random_state": 0}
-    wanted = fitted(one_network(**parameters).fit(X, Y))
+    wanted = fitted(DeepNNClassifier(**parameters).fit(X, Y))
     assert_same(fitted(clone(FewParameters(random_state=0)).fit(X, Y)), wanted)
     assert_same(fitted(PassesOn(**parameters).fit(X, Y)), wanted)
 
@@ -249,7 +248,7 @@ def test_activation_and_dropout_may_differ_from_layer_to_layer():
 
 @pytest.mark.parametrize(("verbose", "n_lines"), [(0, 0), (False, 0), (1, 12), (True, 12), (2, 20)])
 def test_verbose_prints_lines(capsys, verbose, n_lines):
-    net(max_iter=20, verbose=verbose).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    net(max_iter=20, verbose=verbose, early_stopping=True).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     assert len([line for line in lines if line.startswith("epoch") and "validation" in line]) == n_lines

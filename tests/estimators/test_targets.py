@@ -36,7 +36,7 @@ def test_labels_of_every_kind_are_predicted_as_given(kind, container):
     names = LABELS[kind]
     X, codes = blobs(n_classes=len(names))
     y = names[codes]
-    model = net(max_iter=40, learning_rate=0.02).fit(X, container(y), X_val=X, y_val=container(y))
+    model = net(max_iter=40, learning_rate=0.02, early_stopping=True).fit(X, container(y), X_val=X, y_val=container(y))
     np.testing.assert_array_equal(model.classes_, np.sort(names))
     assert model.score(X, y) > 0.95
     assert set(model.predict(X).tolist()) == set(names.tolist())
@@ -271,7 +271,7 @@ def test_an_ensemble_learns_sparse_indicators_as_dense_ones(early_stopping):
 
 def test_every_label_of_many_is_learned():
     y = targets("multilabel")
-    model = net(max_iter=60, learning_rate=0.02).fit(X, y, X_val=X, y_val=y)
+    model = net(max_iter=60, learning_rate=0.02, early_stopping=True).fit(X, y, X_val=X, y_val=y)
     assert model.multilabel_
     assert (model.predict(X) == y).mean() > 0.95
     np.testing.assert_array_equal(model.classes_, [0, 1, 2])

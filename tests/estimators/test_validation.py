@@ -53,7 +53,8 @@ def test_training_stops_when_patience_runs_out():
 def test_the_best_epoch_s_weights_are_kept(kind, weighted):
     y, weight_val = targets(kind), np.linspace(1, 3, 90) if weighted else None
     y_noisy = np.roll(y, 1, axis=0)  # the validation cost rises after the first epochs
-    model = net(max_iter=30, learning_rate=0.02).fit(X, y, X_val=X_VAL, y_val=y_noisy, sample_weight_val=weight_val)
+    model = net(max_iter=30, learning_rate=0.02, early_stopping=True)
+    model.fit(X, y, X_val=X_VAL, y_val=y_noisy, sample_weight_val=weight_val)
     proba = model.predict_proba(X_VAL)
     if kind == "multilabel":
         costs = -(np.log(proba) * y_noisy + np.log(1 - proba) * (1 - y_noisy)).sum(axis=1)
@@ -79,7 +80,8 @@ def test_the_best_epoch_is_that_of_validation_even_if_the_last_weights_are_kept(
 
 
 def test_early_stopping_monitors_the_validation_cost():
-    model = net(max_iter=50, n_iter_no_change=3, learning_rate=0.02).fit(X, Y, X_val=X_VAL, y_val=np.roll(Y_VAL, 1))
+    model = net(max_iter=50, n_iter_no_change=3, learning_rate=0.02, early_stopping=True)
+    model.fit(X, Y, X_val=X_VAL, y_val=np.roll(Y_VAL, 1))
     assert model.n_iter_ < 50
     assert model.n_iter_ - model.best_iter_ <= 3
 
@@ -99,7 +101,7 @@ def test_validation_data_do_not_stop_training_without_early_stopping(scoring):
 
 
 def test_validation_labels_may_lack_a_class():
-    model = net().fit(X, Y, X_val=X_VAL[Y_VAL < 2], y_val=Y_VAL[Y_VAL < 2])
+    model = net(early_stopping=True).fit(X, Y, X_val=X_VAL[Y_VAL < 2], y_val=Y_VAL[Y_VAL < 2])
     assert model.best_loss_ == pytest.approx(
         log_loss(Y_VAL[Y_VAL < 2], model.predict_proba(X_VAL[Y_VAL < 2]), labels=[0, 1, 2]), abs=1e-10
     )
@@ -120,7 +122,8 @@ def test_validation_data_are_weighted_as_the_training_data_are():
 
 def test_scores_on_validation_data_are_weighted():
     weight_val = np.where(Y_VAL == 0, 5.0, 1.0)
-    model = net(scoring="accuracy").fit(X, Y, X_val=X_VAL, y_val=Y_VAL, sample_weight_val=weight_val)
+    model = net(scoring="accuracy", early_stopping=True)
+    model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL, sample_weight_val=weight_val)
     expected = accuracy_score(Y_VAL, model.predict(X_VAL), sample_weight=weight_val)
     assert model.validation_scores_[model.best_iter_ - 1] == pytest.approx(expected)
 
@@ -200,7 +203,7 @@ def test_a_validation_fraction_that_leaves_no_samples_to_train_on_is_named(earli
     with pytest.raises(
         ValueError, match=r"^early_stopping='auto' needs .* n_samples = 45 and validation_fraction=0.99"
     ):
-        earlier[0].set_params(ensemble_size=2, validation_fraction=0.99).fit(X[::2], Y[::2])
+        earlier[0].set_params(early_stopping="auto", validation_fraction=0.99).fit(X[::2], Y[::2])
     assert_untouched(earlier)
 
 
@@ -235,7 +238,7 @@ def test_each_member_is_validated_on_the_rows_that_it_holds_out(columns_trained_
 
 @pytest.mark.parametrize("scoring", ["accuracy", "roc_auc_ovr", "neg_log_loss", "f1_macro"])
 def test_scorers_by_name_score_epochs(scoring):
-    model = net(scoring=scoring).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    model = net(scoring=scoring, early_stopping=True).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert len(model.validation_scores_) == 5
     assert model.best_iter_ == 1 + np.argmax(model.validation_scores_)
     if scoring == "neg_log_loss":
@@ -250,7 +253,7 @@ def test_multilabel_targets_can_be_scored():
 @pytest.mark.parametrize("kind", TARGETS)
 def test_a_callable_scorer_sees_each_epoch_s_model(kind):
     scorer = RecordingScorer()
-    model = net(scoring=scorer).fit(X, targets(kind), X_val=X, y_val=targets(kind))
+    model = net(scoring=scorer, early_stopping=True).fit(X, targets(kind), X_val=X, y_val=targets(kind))
     assert len(scorer.calls) - 1 == len(model.validation_scores_) == 5  # the first call tries it out
     np.testing.assert_array_equal(scorer.calls[model.best_iter_][3], model.predict_proba(X))
     assert all(call[2] is None for call in scorer.calls)
@@ -329,14 +332,14 @@ def one_against_all(y_true, y_score):
 @pytest.mark.parametrize(("kind", "scoring"), CASES)
 def test_where_a_scorer_is_undefined_the_loss_decides_and_one_warning_says_so(kind, scoring):
     y, given = targets(kind), {"X_val": X, "y_val": without_a_class(kind)}
-    settings = {"max_iter": 30, "learning_rate": 0.1, "tol": 0.01}
-    model = net(scoring=scoring, n_iter_no_change=3, **settings)
+    settings = {"max_iter": 30, "learning_rate": 0.1, "tol": 0.01, "n_iter_no_change": 3, "early_stopping": True}
+    model = net(scoring=scoring, **settings)
     with pytest.warns(UserWarning, match="is undefined on") as caught:
         model.fit(X, y, **given)
     assert len(caught) == 1
     assert re.match(f"scoring='{scoring}' is undefined on .*lack a class.* The loss", str(caught[0].message))
     assert caught[0].filename == __file__
-    by_loss = net(n_iter_no_change=3, **settings).fit(X, y, **given)
+    by_loss = net(**settings).fit(X, y, **given)
     assert_same(model.parameters_, by_loss.parameters_)
     assert (model.n_iter_, model.best_iter_) == (by_loss.n_iter_, by_loss.best_iter_)
     assert model.validation_scores_ == by_loss.validation_scores_
@@ -397,7 +400,7 @@ def test_a_scorer_that_is_nan_on_data_with_all_classes_is_an_error_before_traini
 def test_a_score_that_is_defined_without_a_class_is_obeyed_whatever_the_initial_weights(scoring):
     given = {"X_val": X[Y < 2], "y_val": Y[Y < 2]}
     for random_state in range(6):
-        model = net(scoring=scoring, max_iter=2, random_state=random_state)
+        model = net(scoring=scoring, max_iter=2, early_stopping=True, random_state=random_state)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(X, Y, **given)
@@ -428,7 +431,7 @@ class Undefined:
     ids=["nan", "error"],
 )
 def test_an_epoch_without_a_score_is_no_improvement_and_one_warning_says_so(outcome, reason):
-    model = net(scoring=Undefined(outcome, at_calls=(1, 4, 5)), learning_rate=0.05)
+    model = net(scoring=Undefined(outcome, at_calls=(1, 4, 5)), learning_rate=0.05, early_stopping=True)
     with pytest.warns(UserWarning, match=f"is undefined after an epoch: the scorer {reason}") as caught:
         model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     (filename,) = (warning.filename for warning in caught if str(warning.message).startswith("scoring="))
@@ -440,13 +443,14 @@ def test_an_epoch_without_a_score_is_no_improvement_and_one_warning_says_so(outc
 @pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
 def test_early_stopping_waits_through_epochs_without_a_score():
     scorer = Undefined(math.nan, at_calls=range(3, 99))
-    model = net(scoring=scorer, max_iter=20, n_iter_no_change=4, learning_rate=0.05)
+    model = net(scoring=scorer, max_iter=20, n_iter_no_change=4, learning_rate=0.05, early_stopping=True)
     assert model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL).n_iter_ == 6
 
 
 @pytest.mark.filterwarnings("ignore:scoring=.* is undefined after an epoch")
 def test_a_score_that_no_epoch_has_leaves_a_network():
-    model = net(scoring=Undefined(math.nan, at_calls=range(1, 99))).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    model = net(scoring=Undefined(math.nan, at_calls=range(1, 99)), early_stopping=True)
+    model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert np.isnan(model.validation_scores_).all()
     assert model.best_loss_ == min(model.validation_loss_curve_)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from one_network import one_network
 from scipy.sparse import csr_array
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
@@ -105,19 +106,17 @@ def test_an_unknown_activation_is_named():
 # Findings of which it also warns.
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"hidden_layer_dims": (32,)}, {"hidden_layer_dims": (8, 8), "activation": "tanh"}]
-)
-def test_weights_that_are_all_zero_predict_the_same_for_every_sample(settings):
-    report = report_of(one_network(weight_init="zeros", random_state=0, **settings), *WINE, warns=1)
+@pytest.mark.parametrize("model", [DeepNNClassifier(), one_network((32,)), one_network((8, 8), "tanh")], ids=str)
+def test_weights_that_are_all_zero_predict_the_same_for_every_sample(model):
+    report = report_of(clone(model).set_params(weight_init="zeros", random_state=0), *WINE, warns=1)
     assert one(report, r"It predicts the same for every sample\. Try .* or another weight_init\.$")
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"hidden_layer_dims": (32,)}, {"hidden_layer_dims": (), "early_stopping": True}]
+    "model", [DeepNNClassifier(), one_network((32,)), one_network((), early_stopping=True)], ids=str
 )
-def test_a_learning_rate_that_changes_nothing_is_reported(settings):
-    model = one_network(learning_rate=1e-9, random_state=0, **settings)
+def test_a_learning_rate_that_changes_nothing_is_reported(model):
+    model = clone(model).set_params(learning_rate=1e-9, random_state=0)
     report = report_of(model, *CANCER, warns=1)
     found = one(report, r"changed nothing: the cost was (\S+) .* in epoch (\d+)\. .* a higher learning_rate \(it")
     assert float(found[1]) == pytest.approx(model.loss_curve_[0], rel=0.01)
@@ -171,9 +170,9 @@ def test_a_warning_made_an_error_leaves_the_earlier_fit():
 # Findings of which it does not warn.
 
 
-@pytest.mark.parametrize("settings", [{}, {"hidden_layer_dims": (32,), "early_stopping": True}], ids=str)
-def test_labels_that_X_does_not_predict_are_reported_as_a_doubt(settings):
-    report = report_of(one_network(random_state=0, **settings), *noise(2000), warns=0)
+@pytest.mark.parametrize("model", [DeepNNClassifier(), one_network((32,), early_stopping=True)], ids=str)
+def test_labels_that_X_does_not_predict_are_reported_as_a_doubt(model):
+    report = report_of(clone(model).set_params(random_state=0), *noise(2000), warns=0)
     found = one(report, r"validation data is (\S+), the baseline loss (\S+)\..* Either X does not predict y, or")
     assert float(found[1]) > 0.99 * float(found[2])
     assert float(found[2]) == pytest.approx(np.log(2), abs=0.01)
@@ -182,21 +181,21 @@ def test_labels_that_X_does_not_predict_are_reported_as_a_doubt(settings):
 def test_an_X_that_does_not_vary_is_reported():
     X, y = np.ones((60, 3)), noise(60)[1]
     assert len(report_of(one_network((10,), random_state=0), X, y, warns=0)) == 1
-    assert one(report_of(one_network(random_state=0), X, y, warns=0), "No feature of X varies")
+    assert one(report_of(DeepNNClassifier(random_state=0), X, y, warns=0), "No feature of X varies")
 
 
 def test_many_classes_that_are_learned_a_little_are_not_compared_with_the_few_that_are_held_out():
     rng = np.random.default_rng(0)
     y = np.arange(180) % 60
     X = rng.normal(size=(60, 8))[y] + rng.normal(size=(180, 8))
-    model = one_network(random_state=0).fit(X, y)
+    model = DeepNNClassifier(random_state=0).fit(X, y)
     assert model.best_loss_ < np.log(60)
     assert model.report_ == []
 
 
 def test_validation_data_that_were_not_transformed_are_reported():
     X, y = CANCER
-    model = one_network((32,), random_state=0)
+    model = one_network((32,), early_stopping=True, random_state=0)
     report = report_of(model, StandardScaler().fit_transform(X), y, X_val=X, y_val=y, warns=0)
     assert one(report, "no better than .* on the validation data.* an X_val was not transformed like X")
 
@@ -293,7 +292,7 @@ def test_a_budget_used_up_too_soon_is_reported(early_stopping):
 USED_UP = {
     "no hidden layer": (load_iris(return_X_y=True), {"hidden_layer_dims": ()}),
     "two epochs": (WINE, {"hidden_layer_dims": (16,), "max_iter": 2}),
-    "a scorer": (WINE, {"max_iter": 4, "scoring": "accuracy"}),
+    "a scorer": (WINE, {"max_iter": 4, "scoring": "accuracy", "early_stopping": True}),
     "L-BFGS": (DIGITS, {"optimizer": "lbfgs", "max_iter": 6}),
     "resting patience": (DIGITS, {"hidden_layer_dims": (16,), "max_iter": 30, "n_iter_no_change": np.inf}),
 }
@@ -368,7 +367,6 @@ def test_no_warning_where_more_calls_follow_or_something_else_ended_the_training
 # What is no finding.
 
 HEALTHY = {
-    "defaults": {},
     "one layer": {"hidden_layer_dims": (32,)},
     "three layers": {"hidden_layer_dims": (16, 16, 16), "max_iter": 60},
     "no hidden layer": {"hidden_layer_dims": ()},
@@ -391,6 +389,12 @@ HEALTHY = {
 def test_nothing_is_reported_of_healthy_training(name):
     settings = {"learning_rate": 0.01, "random_state": 0} | HEALTHY[name]
     model = one_network(**settings)
+    assert report_of(model, *WINE, warns=0) == []
+    assert model.score(*WINE) > 0.95
+
+
+def test_nothing_is_reported_of_the_defaults():
+    model = DeepNNClassifier(random_state=0)
     assert report_of(model, *WINE, warns=0) == []
     assert model.score(*WINE) > 0.95
 
@@ -421,7 +425,7 @@ def test_nothing_is_reported_of_a_class_that_is_rare():
     X, _ = noise(1000)
     y = (X[:, 0] > 2) * 1
     assert 5 < y.sum() < 40
-    assert report_of(one_network(random_state=0), X, y, warns=0) == []
+    assert report_of(DeepNNClassifier(random_state=0), X, y, warns=0) == []
 
 
 def test_nothing_is_reported_of_a_single_class():

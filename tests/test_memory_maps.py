@@ -16,6 +16,7 @@ from one_network import one_network
 from reference import assert_same
 from saving_cases import CALLS, LIBRARIES, NAME, X, Y, fitted, names_in, save
 
+from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 
@@ -47,7 +48,8 @@ def test_a_mapped_network_predicts_the_same_and_is_mapped_in_all_its_arrays(tmp_
         found = getattr(again, method)(X)
         assert type(found) is np.ndarray
         np.testing.assert_array_equal(found, getattr(model, method)(X))
-    arrays = [*again.parameters_.values(), *arrays_in(again.training_state_["preparation"]["scaling"])]
+    preparation = [again.training_state_["preparation"]["scaling"], vars(again).get("encoding_")]
+    arrays = [*again.parameters_.values(), *arrays_in(preparation)]
     assert len(arrays) > 4
     for array in arrays:
         assert isinstance(array, np.memmap)
@@ -122,7 +124,7 @@ def test_two_processes_share_one_copy_of_a_mapped_network(tmp_path, large):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_mapped_network_continues_training_and_then_does_not_need_its_file(tmp_path, method, optimizer):
     parameters = {"hidden_layer_dims": (5,), "max_iter": 3, "optimizer": optimizer, "random_state": 0}
-    model, path = one_network(warm_start=True, **parameters).fit(X, Y), tmp_path / "model"
+    model, path = DeepNNClassifier(warm_start=True, **parameters).fit(X, Y), tmp_path / "model"
     again = mapped(model, path)
     for each in (model, again):
         getattr(each, method)(X, Y)
@@ -135,7 +137,7 @@ def test_a_mapped_network_continues_training_and_then_does_not_need_its_file(tmp
 @pytest.mark.parametrize("copied_by", [copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_copy_of_a_mapped_network_continues_training(tmp_path, method, copied_by):
-    model = one_network((5,), max_iter=3, early_stopping=True, warm_start=True, random_state=0).fit(X, Y)
+    model = DeepNNClassifier((5,), max_iter=3, early_stopping=True, warm_start=True, random_state=0).fit(X, Y)
     again = copied_by(mapped(model, tmp_path / "model"))
     for each in (model, again):
         getattr(each, method)(X, Y)

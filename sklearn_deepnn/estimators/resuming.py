@@ -94,7 +94,8 @@ class Earlier:
         preparation = Preparation.restore(saved.pop("preparation"))
         parameters = Parameters(unfold_scaling(fitted["parameters_"], preparation.scaling))
         state = TrainingState(parameters, np.random.default_rng(0)).restore(saved)  # which sets the generator
-        encoding = restore_encoding(fitted)
+        # a copy: the arrays may be memory maps of a file that is gone when training has continued
+        encoding = Encoding.restore(copied(fitted["encoding_"])) if "encoding_" in fitted else None
         return cls(Network.restore(fitted["network_"]), state, preparation, encoding, fitted, **how)
 
 

@@ -31,6 +31,7 @@ LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones woul
 BIN_DEVIATION = 0.4  # of the rows for bins
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
 CLIP = 5.0  # interquartile ranges; where features with outliers are smoothly clipped
+SMALLEST_SCALE = 1e-150  # of a feature that is no constant: squares of smaller numbers underflow
 
 
 class NumericEncoding(NamedTuple):
@@ -176,7 +177,9 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
 
     low, center, high = quantiles((0.25, 0.5, 0.75))
     distinct = np.unique(values)
-    scale = (high - low) or (distinct[-1] - distinct[0]) / 2 or np.inf
+    scale = (high - low) or (distinct[-1] - distinct[0]) / 2
+    if scale < SMALLEST_SCALE:
+        return center, np.inf, np.empty(0)
     if len(distinct) < 3 or not n_bins:
         return center, scale, np.empty(0)
     edges = distinct if len(distinct) <= n_bins + 1 else np.unique(quantiles(np.linspace(0, 1, n_bins + 1)))

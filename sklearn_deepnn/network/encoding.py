@@ -21,6 +21,7 @@ from ..typing import Array, BoolArray
 from .layers.piecewise import piecewise_linear_backward, piecewise_linear_forward, sum_by_feature
 
 MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their square may overflow
+SMALLEST_SINGLE = np.finfo(np.float32).tiny  # float32 rounds smaller numbers, also to 0
 
 
 class Part(Protocol):
@@ -170,7 +171,7 @@ class Encoding:
     Parameters
     ----------
     center, scale : ndarrays of shape (n_features, 1)
-        T = (X - center) / scale, in float64 unless X is float32. 0 and 1 for categories.
+        T = (X - center) / scale, in float64 unless X is float32 and the scale fits. 0 and 1 for categories.
     parts : dict of str to Part
         By the names in `PARTS`, in the order of their rows. "codes" come last.
     embedding_dim : int, default=0
@@ -225,7 +226,8 @@ class Encoding:
 
     def _standardized(self, X: Array, dtype: DTypeLike) -> tuple[Array, BoolArray]:
         """Return T (n_features, m), contiguous by rows, and which values of X are missing."""
-        precision = np.float32 if X.dtype == np.float32 else np.float64
+        is_single = X.dtype == np.float32 and self.scale.min() >= SMALLEST_SINGLE
+        precision = np.float32 if is_single else np.float64
         T = np.subtract(X, self.center.astype(precision, copy=False), dtype=precision)
         T /= self.scale.astype(precision, copy=False)
         T = np.ascontiguousarray(T, dtype)

@@ -128,6 +128,16 @@ def test_bins_resolve_a_feature_far_from_zero_in_single_precision():
     assert model.score(rows[:, 1:], y) > 0.95
 
 
+@pytest.mark.parametrize("unit", [1e-40, 1e-120])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_feature_of_a_tiny_unit_is_learned_and_predicted_in_single_precision(dtype, unit):
+    rows, y = blobs(200, n_classes=2, n_features=2)
+    model = automatic(max_iter=20, dtype=dtype).fit(rows * [unit, 0.0], y)
+    assert model.score(rows * [unit, 0.0], y) > 0.95
+    zeros = np.zeros((1, 2), np.float32)
+    np.testing.assert_allclose(model.predict_proba(zeros), model.predict_proba(zeros.astype(float)), rtol=1e-4)
+
+
 # Facts that depend on the data.
 
 

@@ -320,7 +320,7 @@ def test_the_hash_of_wide_sparse_inputs_needs_little_memory(peak_bytes):
 @pytest.mark.parametrize(
     ("parameters", "seen"),
     [
-        ({"learning_rate": 0.5, "tol": 0.0}, "learning_rate from 'auto' to 0.5, tol from 0.0001 to 0.0"),
+        ({"learning_rate": 0.5, "tol": 0.0}, "learning_rate from 0.001 to 0.5, tol from 0.0001 to 0.0"),
         ({"optimizer": Adam(beta_1=0.5)}, r"optimizer from 'adam' to Adam\(beta_1=0.5"),
     ],
 )

@@ -61,7 +61,7 @@ def test_callbacks_are_saved_with_the_estimator(library):
 def test_a_curve_that_does_not_change_is_as_long_as_it_was():
     model = fitted("strings")
     assert len(set(model.learning_rate_curve_)) == 1
-    assert pickle.loads(pickle.dumps(model)).learning_rate_curve_ == [0.001] * model.n_iter_
+    assert pickle.loads(pickle.dumps(model)).learning_rate_curve_ == model.n_iter_ * [model.learning_rate_curve_[0]]
 
 
 def test_curves_with_epochs_that_were_not_validated_come_back():

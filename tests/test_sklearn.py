@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from one_network import one_network
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -46,11 +47,12 @@ EARLY_STOPPING_LEFT_OUT = {
 
 VARIANTS = {
     "defaults": (DeepNNClassifier(), set()),
-    **{name: (DeepNNClassifier(optimizer=name), set()) for name in OPTIMIZERS},
-    "batch_norm": (DeepNNClassifier(batch_norm=True), set()),
-    "dropout": (DeepNNClassifier(dropout_rate=0.3), DROPOUT_LEFT_OUT),
-    "batch_norm-dropout": (DeepNNClassifier(batch_norm=True, dropout_rate=0.3), DROPOUT_LEFT_OUT),
-    "early_stopping": (DeepNNClassifier(early_stopping=True), EARLY_STOPPING_LEFT_OUT),
+    "piecewise_linear": (one_network(numeric_encoding="piecewise_linear"), set()),
+    **{name: (one_network(optimizer=name), set()) for name in OPTIMIZERS},
+    "batch_norm": (one_network(batch_norm=True), set()),
+    "dropout": (one_network(dropout_rate=0.3), DROPOUT_LEFT_OUT),
+    "batch_norm-dropout": (one_network(batch_norm=True, dropout_rate=0.3), DROPOUT_LEFT_OUT),
+    "early_stopping": (one_network(early_stopping=True), EARLY_STOPPING_LEFT_OUT),
 }
 
 
@@ -83,6 +85,20 @@ def test_every_check_of_mlp_classifier_is_run(variant):
     ours, theirs = check_names(VARIANTS[variant][0]), check_names(MLPClassifier())
     assert len(ours) >= len(theirs)
     assert set(ours) >= set(theirs) - {"check_estimators_nan_inf"}  # gaps are learned
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gaps_are_learned_and_infinity_is_refused(variant):
+    X, y = load_iris(return_X_y=True)
+    with_gaps, with_infinity = X.copy(), X.copy()
+    with_gaps[::7, 1], with_infinity[5, 1] = np.nan, np.inf
+    model = clone(VARIANTS[variant][0]).set_params(max_iter=2, random_state=0)
+    for fit in (model.fit, model.partial_fit):
+        assert fit(with_gaps, y).predict_proba(with_gaps).shape == (150, 3)
+        with pytest.raises(ValueError, match="infinity"):
+            fit(with_infinity, y)
+        with pytest.raises(ValueError, match="infinity"):
+            model.predict(with_infinity)
 
 
 def run_python(code, *arguments, **variables):

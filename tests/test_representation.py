@@ -78,12 +78,13 @@ def test_the_html_representation_links_to_the_documentation(iris):
         assert (LINK, "Documentation for DeepNNClassifier") in links
 
 
-def test_every_fitted_attribute_that_the_html_shows_is_explained(iris):
-    source = deepnn(early_stopping=True).fit(*iris)._repr_html_()
+@pytest.mark.parametrize(("numeric_encoding", "of_inputs"), [(None, "input_scale_"), ("piecewise_linear", "encoding_")])
+def test_every_fitted_attribute_that_the_html_shows_is_explained(iris, numeric_encoding, of_inputs):
+    source = deepnn(early_stopping=True, numeric_encoding=numeric_encoding).fit(*iris)._repr_html_()
     if "Fitted attributes" not in source:
         pytest.skip("this version of scikit-learn does not show fitted attributes")
     shown = re.findall(r"\b[a-z_]+_(?=\s*</a>|\s*<span class=\"param-doc-description)", source)
-    assert {"coefs_", "input_scale_", "validation_scores_"} <= set(shown)
+    assert {"coefs_", of_inputs, "validation_scores_"} <= set(shown)
     assert not [name for name in shown if f"--doc-link-{name};" not in source]
 
 

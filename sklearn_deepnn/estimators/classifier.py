@@ -182,9 +182,16 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
     input_center_ : ndarray of shape (`n_features_in_`,)
-        What is subtracted from each feature. Missing without scaling.
+        What is subtracted from each feature. Missing without scaling, and where inputs are encoded.
     input_scale_ : ndarray of shape (`n_features_in_`,)
-        What it is then divided by: infinity if the feature is constant. Missing without scaling.
+        What it is then divided by: infinity if the feature is constant. Missing where `input_center_` is.
+    encoding_ : dict
+        How columns of X become inputs of the network: the fields of `sklearn_deepnn.network.encoding.Encoding`. Missing
+        if inputs are scaled at most.
+    categories_ : list of dict or None
+        For each column None, or its categories: their `values`, whose codes are 0, 1, ..., and the codes of `other`
+        (rare and unknown) categories and of `missing` values, -1 if training had none. Missing if all columns are
+        numbers.
     parameters_ : dict of str to ndarray
         "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for unscaled inputs. The arrays of an ensemble are stacked:
         "W1" (ensemble_size, n_1, n_0).

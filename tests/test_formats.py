@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
-from one_network import one_network
+from one_network import ONE_NETWORK, one_network
 from reference import assert_same
 from saving_cases import NAME, X, Y, fitted, run_python
 from sklearn.base import clone
@@ -29,6 +29,7 @@ from sklearn_deepnn.training.regularizers import clip_by_global_norm
 from sklearn_deepnn.training.schedules import cosine
 
 DATA = Path(__file__).parent / "data"
+OTHER_RULES = {1, 2}  # formats of networks that other rules of "auto" have trained; those of `one_network`
 FORMATS = range(1, saving.FORMAT + 1)
 
 
@@ -96,6 +97,13 @@ def file_of_format(number):
     return pickle.loads((DATA / f"format_{number}.pickle").read_bytes())
 
 
+def given_in(number, network):
+    """Return the values that "auto" had in a format, for the parameters of a network that are "auto"."""
+    is_ensemble = network.ensemble_size != "auto"  # ensembles held samples out
+    chosen = {**ONE_NETWORK, "early_stopping": is_ensemble} if number in OTHER_RULES else {}
+    return {name: value for name, value in chosen.items() if getattr(network, name) == "auto"}
+
+
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_network_of_each_format_predicts_the_same(number):
     saved = file_of_format(number)
@@ -110,6 +118,7 @@ def test_a_network_of_each_format_continues_training_the_same(number, method):
     saved = file_of_format(number)
     for name, network in saved["networks"].items():
         n_iter, later = network.n_iter_, saved[method][name]
+        network.set_params(**given_in(number, network))
         assert np.abs(later - saved["probabilities"][name]).max() > 1e-4
         getattr(network, method)(saved["X"], saved["targets"][name])
         assert network.n_iter_ > n_iter
@@ -120,7 +129,9 @@ def test_a_network_of_each_format_continues_training_the_same(number, method):
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_network_of_each_format_has_the_same_attributes_as_one_fitted_now(number):
     saved = file_of_format(number)
-    now = runpy.run_path(str(DATA / "save_networks.py"))["fitted"](saved["X"], saved["targets"])
+    now = runpy.run_path(str(DATA / "save_networks.py"))["fitted"](
+        saved["X"], saved["targets"], **ONE_NETWORK if number in OTHER_RULES else {}
+    )
     for name, network in saved["networks"].items():
         for each in (network, now[name]):
             each.training_state_["memories"] = {}  # which differ in format 1
@@ -137,11 +148,13 @@ def test_a_network_of_each_format_can_be_summarised_saved_and_copied(number):
         assert_same(vars(copy.deepcopy(network)), vars(network))
 
 
+@pytest.mark.filterwarnings("ignore:The checkpoint in resume_from is of a fit with other parameters")
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_checkpoint_of_each_format_is_resumed(number):
     path, saved = DATA / f"format_{number}.joblib", file_of_format(number)
     X, y = saved["X"], saved["targets"]["cut off"]
     model = clone(load_checkpoint(path))
+    model.set_params(**given_in(number, model))
     resumed = clone(model).fit(X, y, resume_from=path)
     assert load_checkpoint(path).n_iter_ == 2
     assert resumed.n_iter_ == 4

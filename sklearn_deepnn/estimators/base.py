@@ -311,7 +311,9 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     def _fingerprint(self, table: Table, validation: Examples | None) -> Fingerprint:
         """Return the identity of a fit on these data."""
         sets = [table.examples] if validation is None else [table.examples, validation]
-        return fingerprint_of(self, sets, [table.targets.classes.tolist(), table.header.get("categories_")])
+        classes, categories = table.targets.classes.tolist(), table.header.get("categories_")
+        # without categories, the fingerprint is that of formats that had none
+        return fingerprint_of(self, sets, classes if categories is None else [classes, categories])
 
     def _own_callbacks(self, settings: Settings) -> list[Callback]:
         """Return the callbacks of this package that were set, and the display that `verbose` asks for."""

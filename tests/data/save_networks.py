@@ -30,27 +30,31 @@ def examples():
     return X, targets
 
 
-GIVEN = {"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0}
+def network(*dims, **parameters):
+    """Return a network that can continue training."""
+    return DeepNNClassifier(
+        dims, **{"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0, **parameters}
+    )
 
 
-def write_checkpoints(folder, X, y):
+def write_checkpoints(folder, X, y, **parameters):
     """Write a checkpoint of each of four epochs."""
-    DeepNNClassifier((5,), **GIVEN).set_callbacks(ModelCheckpoint(folder, keep=None)).fit(X, y)
+    network(5, **parameters).set_callbacks(ModelCheckpoint(folder, keep=None)).fit(X, y)
 
 
-def fitted(X, targets):
-    """Return networks by name. All can continue training."""
+def fitted(X, targets, **parameters):
+    """Return networks by name, with some parameters where a network does not have its own."""
     several = {"batch_norm": True, "dropout_rate": 0.1, "early_stopping": True, "optimizer": Adam(beta_1=0.8)}
     networks = {
-        "ensemble": DeepNNClassifier((4,), ensemble_size=2, **GIVEN),
-        "one": DeepNNClassifier((6, 5), **several, **GIVEN),
-        "two classes": DeepNNClassifier((5,), optimizer="lbfgs", **GIVEN),
+        "ensemble": network(4, **parameters | {"ensemble_size": 2, "early_stopping": True}),
+        "one": network(6, 5, **parameters | several),
+        "two classes": network(5, **parameters | {"optimizer": "lbfgs"}),
     }
-    networks = {name: network.fit(X, targets[name]) for name, network in networks.items()}
+    networks = {name: each.fit(X, targets[name]) for name, each in networks.items()}
     with tempfile.TemporaryDirectory() as folder:
-        write_checkpoints(folder, X, targets["cut off"])
+        write_checkpoints(folder, X, targets["cut off"], **parameters)
         networks["cut off"] = load_checkpoint(folder)
-    return networks | {"in parts": DeepNNClassifier((5,), **GIVEN).partial_fit(X, targets["in parts"])}
+    return networks | {"in parts": network(5, **parameters).partial_fit(X, targets["in parts"])}
 
 
 def main():

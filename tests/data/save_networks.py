@@ -33,7 +33,8 @@ def examples():
 def network(*dims, **parameters):
     """Return a network that can continue training."""
     return DeepNNClassifier(
-        dims, **{"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0, **parameters}
+        dims,
+        **{"warm_start": True, "max_iter": 4, "batch_size": 20, "random_state": 0, "ensemble_size": 1, **parameters},
     )
 
 

@@ -150,6 +150,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Numbers; columns of a data frame, or of an array of objects, may have text and categories. nan, None and
+            masked values are gaps. A sparse matrix has neither.
         y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
             Labels: text, integers (also as floats), bools or dates, which `predict` returns as they are; objects and
             extension types become the NumPy type of their values. Or zeros and ones for several labels at once, dense

@@ -33,36 +33,33 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     """Deep neural network classifier: an L-layer fully connected network trained by backpropagation.
 
     It minimises the cross-entropy of a sigmoid for two classes or for several labels at once, and of a softmax for more
-    classes. Inputs need no scaling: the network scales them.
+    classes. Tables need no preprocessing: numbers are scaled and encoded, and text, categories and gaps are learned.
 
-    Without parameters it trains what was best on tables [1]_: an ensemble of small networks, which predicts the mean
-    probability. Each network holds out samples that the others learn from. Given `hidden_layer_dims`, it trains one
-    network with these dims and customary settings. "auto" stands for:
+    The default is an ensemble of networks, which predicts the mean probability. Each network holds out samples that the
+    others learn from. "auto" is resolved from the data and from the size of the network, never from whether another
+    parameter is given [1]_:
 
-    ==================== ======================================= ========================
-    parameter            `hidden_layer_dims="auto"`              dims given, or L-BFGS
-    ==================== ======================================= ========================
-    `hidden_layer_dims`  (48, 24), for wide sparse X (32,);      (100,)
-                         twice as wide with more than
-                         30 000 samples, and again with 300 000
-    `ensemble_size`      12, for wide sparse X 4; half as many   1
-                         with each doubling, at most
-                         1 000 000 / n_samples
-    `scale_inputs`       "standard", for wide sparse X "common"  the same
-    `activation`         "silu"                                  "relu"
-    `weight_init`        what suits each layer's activation      the same
-    `learning_rate`      0.01                                    0.001
-    `batch_size`         64; up to 512 with more samples         the same
-    `weight_decay`       0.1                                     0.0001
-    `weight_averaging`   3 with early stopping, otherwise 0      the same
-    `label_smoothing`    0.02; less if a class is rare           0.0
-    `early_stopping`     with 40 samples or more                 with more than 10 000
-    `n_iter_no_change`   6                                       10
-    `dtype`              float32 with 1000 samples or more       with more than 10 000
-    ==================== ======================================= ========================
+    ==================== =======================================================================================
+    parameter            "auto" stands for
+    ==================== =======================================================================================
+    `hidden_layer_dims`  (48, 24); with more than 5000 samples, or common units, (128, 128, 64); wide sparse (32,)
+    `activation`         "silu"
+    `ensemble_size`      12, or fewer where an epoch of one network takes more work; `partial_fit`, L-BFGS: 1
+    `scale_inputs`       "standard", for common units "pooled", for wide sparse X "common"
+    `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, or more than 64 features to encode
+    `weight_init`        what suits each layer's activation
+    `learning_rate`      0.01, or 0.64 / units of the widest layer if that is less
+    `batch_size`         64; with 5000 samples or more 128, with 20 000 or more 256
+    `weight_decay`       0.1; for L-BFGS 0.0001
+    `weight_averaging`   3 with early stopping, otherwise 0
+    `label_smoothing`    0.01; less with more than 10 000 samples, or if a class is rare
+    `early_stopping`     True with 40 samples or more; for L-BFGS with more than 10 000
+    `n_iter_no_change`   6; with more than 5000 samples 4, with more than 30 000 3
+    `dtype`              float32 with 1000 samples or more, for one network with more than 10 000
+    ==================== =======================================================================================
 
     X is wide and sparse if it is a sparse matrix with more than 200 features and at least nine tenths zeros, such as
-    counts of words or one-hot categories.
+    counts of words. Features have common units if nearly all have the same lowest and highest value, as pixels do.
 
     Parameters
     ----------
@@ -72,17 +69,34 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         A name in `sklearn_deepnn.network.ACTIVATIONS`, such as "relu" or "gelu", or an `Activation` of your own.
     ensemble_size : "auto" or int, default="auto"
         Networks that are trained side by side, each with initial parameters and an order of samples of its own. Each
-        holds out another fold of the training set to validate.
-    scale_inputs : {"auto", "standard", "robust", "common"} or None, default="auto"
+        holds out another fold of the training set to validate. "auto" is (6e10 / (weights * samples)) ** (1/3),
+        rounded, at most 12 and at least 1: half as many networks where one takes eight times the work.
+    scale_inputs : {"auto", "standard", "robust", "pooled", "common"} or None, default="auto"
         "standard" scales each feature to mean 0 and variance 1, "robust" to median 0 and interquartile range 1, over
-        the weighted samples that any network trains on. "common" divides features that are 0 in a tenth of the samples
-        or more by one number, the typical size of their other values, and scales the rest as "standard" does: rare
-        words and categories do not weigh more than frequent ones. If the size of such a feature is not typical, its
-        scale is within a factor of 10 of its size. Constant features are ignored. Sparse X stays sparse. `partial_fit`
-        updates the scaling, and takes no "robust". None leaves X as it is.
+        the weighted samples that any network trains on. "pooled" subtracts each mean, and divides all features by
+        their pooled standard deviation: features in common units, such as pixels, keep their relative sizes. "common"
+        divides features that are 0 in a tenth of the samples or more by one number, the typical size of their other
+        values, and scales the rest as "standard" does: rare words and categories do not weigh more than frequent ones.
+        If the size of such a feature is not typical, its scale is within a factor of 10 of its size. With "auto", a
+        feature whose standard deviation is more than 30 interquartile ranges is scaled by its quantiles and smoothly
+        clipped: outliers determine it. Constant features are ignored. Sparse X stays sparse. `partial_fit` updates the
+        scaling, unless inputs are encoded, and takes no "robust". None leaves X as it is.
+    numeric_encoding : {"auto", "piecewise_linear"} or None, default="auto"
+        "piecewise_linear" gives each number with more than two values, beside the number itself, an input for each of
+        its bins: how far the number is through the bin [3]_. The edges are quantiles of the training samples. With n
+        samples there are n / 100 bins, at least 4 and at most 16, in larger sets n / 300, at most 64; and no more than
+        256 inputs for all numbers together, with more than 5000 samples 1024, unless 4 bins are more. None takes
+        numbers as they are.
+    categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
+        The columns of categories: their names, their indices, or a mask. "from_dtype" takes columns of a data frame
+        or an array of objects that hold text or are of a categorical dtype. None takes none, and text is an error. Up
+        to 32 categories have an input each; more have trained vectors of 8 numbers. Categories with fewer samples
+        than 1 % of all, at most 5 and at least 2, count as one. Unknown categories count as one of these, or, if there
+        are none, as the mean of all. Bools are the numbers 0 and 1.
     weight_init : str or dict, default="auto"
         How weights are drawn, a name in `sklearn_deepnn.network.INITIALIZERS`; "auto" takes the initializer of each
-        layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs.
+        layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs, or
+        for encoded ones.
     optimizer : str or optimizer, default="adam"
         "sgd", "rmsprop", "adam", "nadam" or "lbfgs" with their default settings, or an instance such as
         ``Adam(beta_1=0.95)``. Searches set the settings by names such as ``optimizer__beta_1``. L-BFGS takes the whole
@@ -97,8 +111,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         call of that length. A callable takes the number of updates and returns the rate; `learning_rate` is ignored.
         Functions of `sklearn_deepnn.training.schedules` with `functools.partial` can be saved; a lambda cannot.
     batch_size : int, "auto" or None, default="auto"
-        Samples per update. "auto" grows from 64 with 10 000 samples to 512 with 80 000, and is the whole set with fewer
-        than 40 samples and no validation. None, or more than there are, is the whole training set.
+        Samples per update. "auto" grows from 64 to 256, and is the whole set with fewer than 40 samples and no
+        validation. None, or more than there are, is the whole training set.
     max_iter : int, default=200
         The largest number of epochs (passes over the training set). A ConvergenceWarning says if all are used up while
         the cost, on validation data if there are any, still falls by more than 1 % over the last tenth of the epochs.
@@ -114,17 +128,18 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     batch_norm : bool, default=False
         Whether hidden layers normalise over the batch, between their linear part and their activation.
     label_smoothing : "auto" or float, default="auto"
-        Fraction of each target that is spread evenly over the classes. "auto" without `hidden_layer_dims`: 0.02, or
-        less if a class is rare: smoothing adds at most a tenth of a class's frequency. 0 for several labels at once.
+        Fraction of each target that is spread evenly over the classes. "auto": 0.01, with more than 10 000 samples 100
+        divided by their number, and less if a class is rare: smoothing adds at most a tenth of a class's frequency. 0
+        for several labels at once.
     max_grad_norm : float or None, default=None
         Gradients with a larger norm, over all parameters, are scaled down to this norm.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply sample weights. "balanced" makes classes weigh the same in sum.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out part of the training set, validate every epoch, keep the best epoch's weights and stop when
-        nothing improves. "auto": with more than 10 000 samples, with `X_val`, or, without `hidden_layer_dims` and in
-        ensembles, with 40 samples or more. Without validation, the training cost must improve, and the last epoch's
-        weights are kept. With False, an `X_val` is only recorded.
+        nothing improves. "auto": with 40 samples or more, or with `X_val`; L-BFGS with more than 10 000, or with
+        `X_val`. Without validation, the training cost must improve, and the last epoch's weights are kept. With False,
+        an `X_val` is only recorded.
     validation_fraction : float, default=0.1
         Fraction of the training set to hold out if there is no `X_val`.
     n_iter_no_change : "auto", int or np.inf, default="auto"
@@ -171,14 +186,15 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         If X had names, all of them strings.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         How much a change of each feature by a standard deviation changes the predicted probability: its mean absolute
-        gradient on at most 1000 training samples (of several labels, the mean over the labels), scaled to sum 1. After
-        `partial_fit` on at most 100 samples of the last chunk. It tells what the network reacts to, for `RFE` and
-        `SelectFromModel`, at no cost. It has no sign, sees no jumps, and splits the importance of correlated features.
-        What the accuracy depends on is measured by `sklearn.inspection.permutation_importance` on held-out samples.
-        Zeros if no feature matters.
+        gradient on at most 1000 training samples (of several labels, the mean over the labels), scaled to sum 1. Of
+        encoded inputs, the mean absolute effect of each column, to first order. After `partial_fit` on at most 100
+        samples of the last chunk. It tells what the network reacts to, for `RFE` and `SelectFromModel`, at no cost. It
+        has no sign, sees no jumps, and splits the importance of correlated features. What the accuracy depends on is
+        measured by `sklearn.inspection.permutation_importance` on held-out samples. Zeros if no feature matters.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of the network that predicts from unscaled inputs: entry i lies between layers i and i + 1. Scaling and
-        batch normalisation are folded in. Of an ensemble (ensemble_size, n_in, n_out).
+        batch normalisation are folded in. If inputs are encoded, the weights of the first layer are for these inputs.
+        Of an ensemble (ensemble_size, n_in, n_out).
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
     input_center_ : ndarray of shape (`n_features_in_`,)
@@ -193,8 +209,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         (rare and unknown) categories and of `missing` values, -1 if training had none. Missing if all columns are
         numbers.
     parameters_ : dict of str to ndarray
-        "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for unscaled inputs. The arrays of an ensemble are stacked:
-        "W1" (ensemble_size, n_1, n_0).
+        "W1" (n_1, n_0), "b1" (n_1, 1), ..., as trained, but for unscaled inputs, or for encoded ones. "E" (8,
+        n_categories) has the vectors of categories, if there are such. The arrays of an ensemble are stacked: "W1"
+        (ensemble_size, n_1, n_0).
     network_ : dict
         The architecture: the fields of `sklearn_deepnn.network.Network`.
     n_layers_ : int
@@ -236,6 +253,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     .. [1] docs/defaults.md of this package has the comparison, and the effect of each ingredient.
     .. [2] Polyak, Juditsky (1992), "Acceleration of stochastic approximation by averaging", SIAM Journal on Control and
        Optimization 30, 838-855.
+    .. [3] Gorishniy, Rubachev, Babenko (2022), "On embeddings for numerical features in tabular deep learning",
+       NeurIPS.
 
     Examples
     --------
@@ -247,9 +266,10 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     >>> DeepNNClassifier(random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
 
-    One network with given dims:
+    One network with given dims, for scaled numbers:
 
-    >>> model = DeepNNClassifier(hidden_layer_dims=(32, 16), random_state=0).fit(X_train, y_train)
+    >>> model = DeepNNClassifier((32, 16), ensemble_size=1, numeric_encoding=None, random_state=0)
+    >>> model = model.fit(X_train, y_train)
     >>> [coef.shape for coef in model.coefs_]
     [(13, 32), (32, 16), (16, 3)]
     """
@@ -523,7 +543,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         label : object, default=None
             As in `input_gradients`. None takes the predicted class of the sample on the whole line.
         baseline : array-like of shape (n_features,), default=None
-            By default `input_center_`, the mean or median of the training samples; zeros if inputs are not scaled.
+            By default `input_center_`, the mean or median of the training samples, and the mean of all categories;
+            zeros if inputs are not scaled. For tables with categories also a data frame of one row.
         n_steps : int, default=32
             Points on the line at which the gradient is computed, by Gauss-Legendre quadrature.
         of : {"probability", "logit"}, default="probability"

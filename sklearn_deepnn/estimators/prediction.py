@@ -28,6 +28,7 @@ from ..network.ensemble import joint_logits
 from ..network.model import embed, fold_batch_norm
 from ..network.prediction import check_finite, map_chunks, map_logits
 from ..typing import Array, Arrays, FloatArray, Inputs, MatrixLike
+from .categories import UNKNOWN
 from .inputs import is_single, read_inputs, read_vector
 from .resuming import restore_encoding
 
@@ -76,7 +77,7 @@ class PredictionMixin:
         >>> from sklearn.datasets import load_iris
         >>> from sklearn_deepnn import DeepNNClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = DeepNNClassifier(hidden_layer_dims=(8, 4), max_iter=5, random_state=0).fit(X, y)
+        >>> model = DeepNNClassifier((8, 4), ensemble_size=1, random_state=0).fit(X, y)
         >>> model.hidden_activations(X).shape
         (150, 4)
         """
@@ -143,19 +144,24 @@ class PredictionMixin:
 
     @property
     def input_center_(self) -> FloatArray:
-        """What is subtracted from each feature before the division by `input_scale_`. Missing without scaling."""
-        return self._scaling("center")
+        """What is subtracted from each number before the division by `input_scale_`. Missing without scaling."""
+        return self._scaling()[0]
 
     @property
     def input_scale_(self) -> FloatArray:
-        """What each feature is divided by: infinity if it does not vary. Missing without scaling."""
-        return self._scaling("scale")
+        """What each number is divided by: infinity if it does not vary. Missing without scaling."""
+        return self._scaling()[1]
 
-    def _scaling(self, name: str) -> FloatArray:
+    def _scaling(self) -> tuple[FloatArray, FloatArray]:
+        """Return center and scale (n_features_in_,) of the inputs, nan for categories."""
+        encoding = restore_encoding(vars(self))
+        if encoding is not None:
+            center, scale = encoding.scaling()
+            return center[:, 0], scale[:, 0]
         scaling = self.training_state_["preparation"]["scaling"] if "training_state_" in vars(self) else None
         if scaling is None:
             raise AttributeError(f"This {type(self).__name__} is not fitted, or does not scale its inputs.")
-        return scaling[name][..., 0]
+        return scaling["center"][:, 0], scaling["scale"][:, 0]
 
     def _folded(self) -> list[tuple[str, Array]]:
         if "parameters_" not in vars(self):
@@ -225,10 +231,10 @@ class PredictionMixin:
             given = self._center() if baseline is None else self._vector(baseline)
             start = given[:, np.newaxis]
         else:
-            # with rows that are centered, 0 stands for the mean of the training set
-            start = np.zeros((encoding.n_inputs, 1))
-            if baseline is not None:
-                start, _ = embed(encoding.apply(self._baseline_row(baseline).T, dtype), parameters, network)
+            # by default the mean of each number, and of all categories
+            typical = np.where(np.isnan(encoding.scaling()[0]), UNKNOWN, encoding.scaling()[0])
+            row = typical if baseline is None else self._baseline_row(baseline).T
+            start, _ = embed(encoding.apply(row, dtype), parameters, network)
 
         def contributions(X: Inputs) -> Array:
             integrate = partial(integrated_gradient, parameters=parameters, D=D, baseline=start, n_steps=n_steps, of=of)

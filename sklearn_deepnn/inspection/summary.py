@@ -82,7 +82,7 @@ class NetworkSummary:
         """Return the summary of a fitted `DeepNNClassifier`."""
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
-        name = saved["preparation"]["scale_inputs"]
+        name = saved["preparation"].get("scale_inputs")
         inputs, columns = "not scaled" if name is None else f"{name} scaling", ""
         if hasattr(estimator, "encoding_"):
             encoding = Encoding.restore(estimator.encoding_)

@@ -200,6 +200,18 @@ class Encoding:
         """n_0: inputs of the first dense layer, behind the embedding layer."""
         return len(self.feature)
 
+    def scaling(self) -> tuple[Array, Array]:
+        """Return center and scale (n_features, 1) of the numbers, in units of X; nan for categories."""
+        center, scale = np.full_like(self.center, np.nan), np.full_like(self.scale, np.nan)
+        numbers = self.parts.get("numbers")
+        if numbers is not None:
+            j = numbers.feature
+            varies = np.isfinite(self.scale[j])
+            units = np.where(varies, self.scale[j], 1)
+            center[j] = self.center[j] + np.where(varies, numbers.center * units, 0)
+            scale[j] = np.where(varies, numbers.scale * units, np.inf)
+        return center, scale
+
     def _items(self) -> list[tuple[str, Any]]:
         return [(name, self.parts[name]) for name in PARTS if name in self.parts]
 

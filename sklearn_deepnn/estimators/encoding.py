@@ -23,7 +23,8 @@ from .categories import Categories
 from .scaling import CHUNK_ELEMENTS, input_moments
 
 MOST_SAMPLED = 50_000  # examples that quantiles and means are computed on
-MOST_LOOKED_AT = 10_000  # examples that tell whether features have several values, or outliers
+LOOKED_AT = 1000, 10_000  # fewest and most examples that tell whether features have several values, or outliers
+LOOKED_AT_ELEMENTS = 2**18  # numbers that these examples have, unless the fewest have more
 FEWEST_PIXELS = 8  # features in common units, and different values of each
 MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vectors
 EMBEDDING_DIM = 8
@@ -43,11 +44,17 @@ class NumericEncoding(NamedTuple):
     stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
 
 
+def some_of(examples: Examples) -> Examples:
+    """Return some examples of dense X that tell whether features have several values, or outliers."""
+    fewest, most = LOOKED_AT
+    return examples.spread_sample(min(max(LOOKED_AT_ELEMENTS // examples.X.shape[0], fewest), most))
+
+
 def several_valued(examples: Examples, categories: Sequence[Categories | None]) -> Array:
     """Return the numbers of dense X that have more than two values, of some examples: (n_several, m)."""
     if issparse(examples.X):
         return np.empty((0, 0))
-    sample = examples.spread_sample(MOST_LOOKED_AT)
+    sample = some_of(examples)
     X = take_columns(sample.X, sample.members, None)[[each is None for each in categories]]
     low, high = np.fmin.reduce(X, axis=1, keepdims=True), np.fmax.reduce(X, axis=1, keepdims=True)
     is_between = np.logical_and(low < X, high > X)  # not of nan
@@ -75,7 +82,7 @@ def have_common_units(examples: Examples, categories: Sequence[Categories | None
 
 def has_outliers(examples: Examples) -> bool:
     """Say whether outliers determine the deviation of a feature of dense X without gaps."""
-    sample = examples.spread_sample(MOST_LOOKED_AT)
+    sample = some_of(examples)
     low, high = np.quantile(take_columns(sample.X, sample.members, np.float64), (0.25, 0.75), axis=1)
     deviation = input_moments(examples).deviation()[:, 0]
     return bool((deviation > OUTLYING * (high - low))[high > low].any())

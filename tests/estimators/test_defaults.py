@@ -602,4 +602,10 @@ def test_many_features_share_the_rows_for_bins(n_samples, most_rows):
     ids=str,
 )
 def test_automatic_scaling_clips_outliers(settings, others, expected):
-    assert numeric(others=others, **settings)[1:] == expected
+    found = numeric(others=others, **settings)
+    assert (found.scale_inputs, found.clips_outliers) == expected
+
+
+def test_numbers_of_small_sets_have_a_gain():
+    assert numeric(SMALL_SAMPLES).stresses_numbers
+    assert not numeric(SMALL_SAMPLES + 1).stresses_numbers

@@ -198,9 +198,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     intercepts_ : list of ndarray of shape (n_out,)
         Of an ensemble (ensemble_size, 1, n_out).
     input_center_ : ndarray of shape (`n_features_in_`,)
-        What is subtracted from each feature. Missing without scaling, and where inputs are encoded.
+        What is subtracted from each feature; nan for categories. Missing without scaling.
     input_scale_ : ndarray of shape (`n_features_in_`,)
-        What it is then divided by: infinity if the feature is constant. Missing where `input_center_` is.
+        What it is then divided by: infinity if the feature is constant. Missing without scaling.
     encoding_ : dict
         How columns of X become inputs of the network: the fields of `sklearn_deepnn.network.encoding.Encoding`. Missing
         if inputs are scaled at most.
@@ -279,6 +279,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         class_weight_: FloatArray
         multilabel_: bool
         feature_names_in_: Array
+        categories_: list[dict[str, Any] | None]
+        encoding_: dict[str, Any]
         n_layers_: int
         n_outputs_: int
         out_activation_: Literal["sigmoid", "softmax"]

@@ -45,8 +45,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `hidden_layer_dims`  (48, 24); with more than 5000 samples, or common units, (128, 128, 64); wide sparse (32,)
     `activation`         "silu"
     `ensemble_size`      12, or fewer where an epoch of one network takes more work; `partial_fit`, L-BFGS: 1
-    `scale_inputs`       "standard", for common units "pooled", for wide sparse X "common"
-    `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, or more than 64 features to encode
+    `scale_inputs`       "standard"; with outliers "clipped", for common units "pooled", for wide sparse X "common"
+    `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
+                         fewer than 1000 samples in `partial_fit`
     `weight_init`        what suits each layer's activation
     `learning_rate`      0.01, or 0.64 / units of the widest layer if that is less
     `batch_size`         64; with 5000 samples or more 128, with 20 000 or more 256
@@ -71,16 +72,17 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         Networks that are trained side by side, each with initial parameters and an order of samples of its own. Each
         holds out another fold of the training set to validate. "auto" is (6e10 / (weights * samples)) ** (1/3),
         rounded, at most 12 and at least 1: half as many networks where one takes eight times the work.
-    scale_inputs : {"auto", "standard", "robust", "pooled", "common"} or None, default="auto"
+    scale_inputs : {"auto", "standard", "clipped", "robust", "pooled", "common"} or None, default="auto"
         "standard" scales each feature to mean 0 and variance 1, "robust" to median 0 and interquartile range 1, over
         the weighted samples that any network trains on. "pooled" subtracts each mean, and divides all features by
         their pooled standard deviation: features in common units, such as pixels, keep their relative sizes. "common"
         divides features that are 0 in a tenth of the samples or more by one number, the typical size of their other
         values, and scales the rest as "standard" does: rare words and categories do not weigh more than frequent ones.
-        If the size of such a feature is not typical, its scale is within a factor of 10 of its size. With "auto", a
-        feature whose standard deviation is more than 30 interquartile ranges is scaled by its quantiles and smoothly
-        clipped: outliers determine it. Constant features are ignored. Sparse X stays sparse. `partial_fit` updates the
-        scaling, unless inputs are encoded, and takes no "robust". None leaves X as it is.
+        If the size of such a feature is not typical, its scale is within a factor of 10 of its size. "clipped" is
+        "standard", except for features whose standard deviation is more than 30 interquartile ranges: outliers
+        determine such a deviation, so these features are scaled by their quantiles and smoothly clipped. Constant
+        features are ignored. Sparse X stays sparse. `partial_fit` updates the scaling, unless inputs are encoded, and
+        takes no "robust". None leaves X as it is.
     numeric_encoding : {"auto", "piecewise_linear"} or None, default="auto"
         "piecewise_linear" gives each number with more than two values, beside the number itself, an input for each of
         its bins: how far the number is through the bin [3]_. The edges are quantiles of the training samples. With n
@@ -304,7 +306,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         activation: Auto | ActivationName | Sequence[ActivationName] = "auto",
         *,
         ensemble_size: Auto | int = "auto",
-        scale_inputs: Auto | Literal["standard", "robust", "common"] | None = "auto",
+        scale_inputs: Auto | Literal["standard", "clipped", "robust", "pooled", "common"] | None = "auto",
         numeric_encoding: Auto | Literal["piecewise_linear"] | None = "auto",
         categorical_features: Literal["from_dtype"] | Sequence[int] | Sequence[str] | None = "from_dtype",
         weight_init: Auto | InitializerName | dict[str, Any] = "auto",

@@ -37,6 +37,7 @@ LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a frac
 BATCH_SIZES, FIRST_DOUBLING = (64, 256), 5_000  # batches double at this number of samples, and whenever it quadruples
 AVERAGING_EPOCHS = 3.0
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
+FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
 MOST_BINNED = 64  # features with more than two values; with more, no feature is encoded
 MOST_BIN_ROWS = 256, 1024  # of all features together, in small and in larger sets
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
@@ -56,6 +57,7 @@ class DataFacts:
     embedding: tuple[int, ...] = ()  # of the encoding, as `Network` takes it
     density: float = 1.0  # the fraction of the numbers in X that are not 0; 1 if X is not sparse
     has_common_units: bool = False  # whether all features seem to have the same units, such as pixels
+    has_outliers: bool = False  # whether outliers determine the deviation of a feature
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
@@ -95,7 +97,9 @@ def scale_inputs(facts: DataFacts, chosen: Settings) -> str:
     """Return the name of the scaling."""
     if facts.is_wide_sparse:
         return "common"
-    return "pooled" if facts.has_common_units else "standard"
+    if facts.has_common_units:
+        return "pooled"
+    return "clipped" if facts.has_outliers else "standard"
 
 
 def hidden_layer_dims(facts: DataFacts, chosen: Settings) -> tuple[int, ...]:
@@ -189,18 +193,17 @@ RULES: dict[str, Rule] = {
 
 def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> NumericEncoding:
     """Return how numbers are encoded, `n_binned` of which have more than two values. It precedes `resolve`."""
-    name, scaling = settings["numeric_encoding"], settings["scale_inputs"]
+    name, scaling, n = settings["numeric_encoding"], settings["scale_inputs"], facts.n_samples
+    suits = 0 < n_binned <= MOST_BINNED and not facts.has_common_units and (n >= FIRST_PART or not facts.is_part)
     n_bins = 0
-    if name == "piecewise_linear" or (is_auto(name) and 0 < n_binned <= MOST_BINNED and not facts.has_common_units):
-        n = facts.n_samples
+    if name == "piecewise_linear" or (is_auto(name) and suits):
         by_samples = max(min(n / 100, 16), n / 300)
         by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(
         n_bins,
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
-        clips_outliers=is_auto(scaling),
-        stresses_numbers=facts.n_samples <= SMALL_SAMPLES,
+        stresses_numbers=n <= SMALL_SAMPLES,
     )
 
 

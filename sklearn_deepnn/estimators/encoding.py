@@ -40,7 +40,6 @@ class NumericEncoding(NamedTuple):
 
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
     scale_inputs: str | None = "standard"
-    clips_outliers: bool = False  # whether features that outliers determine are scaled by quantiles, and clipped
     stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
 
 
@@ -80,12 +79,19 @@ def have_common_units(examples: Examples, categories: Sequence[Categories | None
     return bool(have_one_range and is_raw and not is_coarse)
 
 
-def has_outliers(examples: Examples) -> bool:
-    """Say whether outliers determine the deviation of a feature of dense X without gaps."""
+@np.errstate(over="ignore", invalid="ignore")
+def has_outliers(examples: Examples, categories: Sequence[Categories | None]) -> bool:
+    """Say whether outliers determine the deviation of a number of dense X."""
+    if issparse(examples.X):
+        return False
     sample = some_of(examples)
-    low, high = np.quantile(take_columns(sample.X, sample.members, np.float64), (0.25, 0.75), axis=1)
-    deviation = input_moments(examples).deviation()[:, 0]
-    return bool((deviation > OUTLYING * (high - low))[high > low].any())
+    X = take_columns(sample.X, sample.members, np.float64)
+    if np.isnan(X).any():  # of columns with gaps, the sample must do
+        (low, high), deviation = np.nanquantile(X, (0.25, 0.75), axis=1), np.nanstd(X, axis=1)
+    else:
+        (low, high), deviation = np.quantile(X, (0.25, 0.75), axis=1), input_moments(examples).deviation()[:, 0]
+    is_number = np.array([each is None for each in categories])
+    return bool((is_number & (high > low) & (deviation > OUTLYING * (high - low))).any())
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -118,7 +124,7 @@ def learn_encoding(
         return None
     gaps, is_number = find_gaps(examples), np.array([each is None for each in categories])
     is_plain = is_number.all() and not gaps.any() and not numeric.n_bins
-    if is_plain and not (numeric.clips_outliers and has_outliers(examples)):
+    if is_plain and not (numeric.scale_inputs == "clipped" and has_outliers(examples, categories)):
         return None
     sample = examples.spread_sample(MOST_SAMPLED)
     center, scale, edges = learn_quantiles(sample, is_number, numeric.n_bins)
@@ -224,7 +230,7 @@ def scaled_numbers(
     if numeric.scale_inputs == "robust":
         return replace(numbers, gain=gain)
     scale = np.where(deviation, deviation, np.inf)
-    is_outlying = numeric.clips_outliers & (deviation > OUTLYING)
+    is_outlying = (numeric.scale_inputs == "clipped") & (deviation > OUTLYING)
     return replace(
         numbers,
         center=np.where(is_outlying, 0, mean),

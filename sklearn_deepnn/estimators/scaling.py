@@ -175,6 +175,7 @@ def robust_scaling(examples: Examples, earlier: Moments | None) -> tuple[Scaling
 
 SCALINGS: dict[str, Callable[[Examples, Moments | None], tuple[Scaling, Moments | None]]] = {
     "standard": standard_scaling,
+    "clipped": standard_scaling,  # without outliers; `estimators.encoding` clips them
     "pooled": pooled_scaling,
     "robust": robust_scaling,
     "common": common_scaling,

@@ -20,7 +20,7 @@ from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
-from .encoding import count_binned, have_common_units, learn_encoding, without_gaps
+from .encoding import count_binned, has_outliers, have_common_units, learn_encoding, without_gaps
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -68,6 +68,7 @@ def plan_for(
         n_features=examples.X.shape[0],
         n_inputs=examples.X.shape[0],
         has_common_units=have_common_units(examples, table.categories),
+        has_outliers=not is_part and is_auto(settings["scale_inputs"]) and has_outliers(examples, table.categories),
         n_outputs=targets.n_outputs,
         loss=targets.loss,
         rarity=targets.rarity(examples),
@@ -94,10 +95,14 @@ def plan_for(
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
     for name in ("batch_norm", "loss", "ensemble_size"):
         check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
-    name = earlier.preparation.scale_inputs
-    if not is_auto(settings["scale_inputs"]) and encoding is None:
-        check_unchanged("scale_inputs", name, plan.scale_inputs)
-    return replace(plan, scale_inputs=name, encoding=encoding)
+    before = {
+        "scale_inputs": earlier.preparation.scale_inputs,
+        "numeric_encoding": "piecewise_linear" if encoding is not None and "bins" in encoding.parts else None,
+    }
+    for name, value in before.items():
+        if not is_auto(settings[name]):
+            check_unchanged(name, value, settings[name])
+    return replace(plan, scale_inputs=before["scale_inputs"], encoding=encoding)
 
 
 def density(examples: Examples) -> float:
@@ -159,8 +164,7 @@ def prepare(
         # held-out inputs are ready already with the training set, but a scorer wants them as they came
         ready = training if settings["scoring"] == "loss" else plan.encoded(held_out)._replace(scaling=scaling)
         validation = held_out._replace(X=ready.X, scaling=ready.scaling)
-    name = None if scaling is None else plan.scale_inputs
-    preparation = Preparation(before.split_seed, weight_scale, scaling, moments, name)
+    preparation = Preparation(before.split_seed, weight_scale, scaling, moments, plan.scale_inputs)
     return Start(training, validation, state, preparation, findings)
 
 

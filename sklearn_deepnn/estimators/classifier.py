@@ -49,8 +49,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
                          fewer than 1000 samples in `partial_fit`
     `weight_init`        what suits each layer's activation
-    `learning_rate`      0.01, or 0.64 / units of the widest layer if that is less
-    `batch_size`         64; with 5000 samples or more 128, with 20 000 or more 256
+    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.64 / units of the widest layer, if less
+    `batch_size`         64; with 2000 samples or more 128, with 20 000 or more 256
     `weight_decay`       0.1; for L-BFGS 0.0001
     `weight_averaging`   3 with early stopping, otherwise 0
     `label_smoothing`    0.01; less with more than 10 000 samples, or if a class is rare
@@ -70,8 +70,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         A name in `sklearn_deepnn.network.ACTIVATIONS`, such as "relu" or "gelu", or an `Activation` of your own.
     ensemble_size : "auto" or int, default="auto"
         Networks that are trained side by side, each with initial parameters and an order of samples of its own. Each
-        holds out another fold of the training set to validate. "auto" is (6e10 / (weights * samples)) ** (1/3),
-        rounded, at most 12 and at least 1: half as many networks where one takes eight times the work.
+        holds out another fold of the training set to validate. "auto" is (3e11 / (weights * samples)) ** (1/4),
+        rounded, at most 12 and at least 1: half as many networks where one takes 16 times the work.
     scale_inputs : {"auto", "standard", "clipped", "robust", "pooled", "common"} or None, default="auto"
         "standard" scales each feature to mean 0 and variance 1, "robust" to median 0 and interquartile range 1, over
         the weighted samples that any network trains on. "pooled" subtracts each mean, and divides all features by

@@ -26,15 +26,13 @@ SMALL_SAMPLES = 5_000  # with more, the layers are wider, and patience is shorte
 LARGE_SAMPLES = 30_000  # with more, patience is shorter still
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, and batches grow
-ENSEMBLE_WORK, LARGEST_ENSEMBLE = 6e10, 12  # weights times samples of a network that is trained alone
-FASTEST, RATE_TIMES_WIDTH = (
-    0.01,
-    0.64,
-)  # learning rates: the highest, and the product with the units of the widest layer
+ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
+FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
+RATE_TIMES_WIDTH = 0.64  # the learning rate times the units of the widest layer, in wide networks
 WEIGHT_DECAY, PENALTY = 0.1, 0.0001  # the second where weight decay is a penalty, as for L-BFGS
 SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and the product with the samples
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
-BATCH_SIZES, FIRST_DOUBLING = (64, 256), 5_000  # batches double at this number of samples, and whenever it quadruples
+SMALLEST_BATCH, BATCH_DOUBLINGS = 64, (2_000, 20_000)  # batches double at each of these numbers of samples
 AVERAGING_EPOCHS = 3.0
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
@@ -120,13 +118,14 @@ def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
         return 1
     dims = facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs
     n_weights = sum(n_prev * n for n_prev, n in pairwise(dims)) - (1 - facts.density) * dims[0] * dims[1]
-    size = round((ENSEMBLE_WORK / (max(n_weights, 1) * facts.n_samples)) ** (1 / 3))
+    size = round((ENSEMBLE_WORK / (max(n_weights, 1) * facts.n_samples)) ** 0.25)
     return max(1, min(size, LARGEST_ENSEMBLE))
 
 
 def learning_rate(facts: DataFacts, chosen: Settings) -> float:
-    """Return the learning rate: lower for wide networks."""
-    return min(FASTEST, RATE_TIMES_WIDTH / max(chosen["hidden_layer_dims"], default=1))
+    """Return the learning rate: higher in sets that have larger batches, and lower for wide networks."""
+    fastest = FASTEST[facts.n_samples >= BATCH_DOUBLINGS[0]]
+    return min(fastest, RATE_TIMES_WIDTH / max(chosen["hidden_layer_dims"], default=1))
 
 
 def weight_decay(facts: DataFacts, chosen: Settings) -> float:
@@ -154,11 +153,9 @@ def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
 
 def batch_size(facts: DataFacts, chosen: Settings) -> int | None:
     """Return the samples per update."""
-    n, (smallest, largest) = facts.n_samples, BATCH_SIZES
-    if n < FEW_SAMPLES and not chosen["early_stopping"]:
+    if facts.n_samples < FEW_SAMPLES and not chosen["early_stopping"]:
         return None
-    n_doublings = math.floor(math.log(max(4 * n / FIRST_DOUBLING, 1), 4))
-    return min(smallest * 2**n_doublings, largest)
+    return SMALLEST_BATCH * 2 ** sum(facts.n_samples >= limit for limit in BATCH_DOUBLINGS)
 
 
 def weight_averaging(facts: DataFacts, chosen: Settings) -> float:

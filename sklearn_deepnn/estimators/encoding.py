@@ -73,7 +73,7 @@ def have_common_units(examples: Examples, categories: Sequence[Categories | None
     low, high = X.min(axis=1), X.max(axis=1)
     is_coarse = high.max() - low.min() < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
     # a sample may lack the largest value of some features
-    have_one_range = np.mean(low == low.min()) > 0.9 and np.mean(high - low.min() > 0.75 * np.ptp(X)) > 0.6
+    have_one_range = np.mean(low == low.min()) > 0.75 and np.mean(high - low.min() > 0.75 * np.ptp(X)) > 0.6
     # several features that MinMaxScaler has scaled have one range as well
     is_raw = np.mean(low.min() == X) > 0.25 or (np.floor(X) == X).all()
     return bool(have_one_range and is_raw and not is_coarse)

@@ -10,12 +10,11 @@ import pytest
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.estimators.defaults import (
     AVERAGING_EPOCHS,
-    BATCH_SIZES,
+    BATCH_DOUBLINGS,
     ENSEMBLE_WORK,
     FASTEST,
     FEW_SAMPLES,
     FEWEST_BINS,
-    FIRST_DOUBLING,
     LARGE_SAMPLES,
     LARGEST_ENSEMBLE,
     LIFT_OF_RARE_CLASS,
@@ -27,6 +26,7 @@ from sklearn_deepnn.estimators.defaults import (
     RATE_TIMES_WIDTH,
     RULES,
     SMALL_SAMPLES,
+    SMALLEST_BATCH,
     SMOOTHED_SAMPLES,
     SMOOTHING,
     SPARSE_DENSITY,
@@ -121,11 +121,11 @@ ENSEMBLE = {
         {"hidden_layer_dims": (6,)}, facts(), {"ensemble_size": LARGEST_ENSEMBLE}
     ),
     f"weights times samples of {ENSEMBLE_WORK:g} are for one network": Row(LINEAR, work(1), {"ensemble_size": 1}),
-    "an eighth of this work is for 2 networks": Row(LINEAR, work(1 / 8), {"ensemble_size": 2}),
-    "a 27th of this work is for 3 networks": Row(LINEAR, work(1 / 27), {"ensemble_size": 3}),
+    "a 16th of this work is for 2 networks": Row(LINEAR, work(1 / 16), {"ensemble_size": 2}),
+    "an 81st of this work is for 3 networks": Row(LINEAR, work(1 / 81), {"ensemble_size": 3}),
     "any larger work is for one network": Row(LINEAR, work(1000), {"ensemble_size": 1}),
     "the weights of a feature that is 0 for half the samples count half": Row(
-        LINEAR, work(2 / 27, density=0.5), {"ensemble_size": 3}
+        LINEAR, work(2 / 81, density=0.5), {"ensemble_size": 3}
     ),
     "X without any number but 0 takes next to no work": Row(
         LINEAR, facts(density=0.0), {"ensemble_size": LARGEST_ENSEMBLE}
@@ -142,18 +142,23 @@ ENSEMBLE = {
     ),
 }
 
-WIDEST_OF_FASTEST = int(RATE_TIMES_WIDTH / FASTEST)  # layer that learns at the highest rate
+FAST, FASTER = FASTEST
+WIDEST = int(RATE_TIMES_WIDTH / FAST)  # layer that learns at the highest rate, with few samples
 RATES = {
-    f"layers of up to {WIDEST_OF_FASTEST} units learn at a rate of {FASTEST}": Row(
-        {"hidden_layer_dims": (2, WIDEST_OF_FASTEST)}, facts(), {"learning_rate": pytest.approx(FASTEST)}
+    f"layers of up to {WIDEST} units learn at a rate of {FAST}": Row(
+        {"hidden_layer_dims": (2, WIDEST)}, facts(), {"learning_rate": pytest.approx(FAST)}
     ),
     "a layer of 10 times as many units learns at a tenth of this rate": Row(
-        {"hidden_layer_dims": (2, 10 * WIDEST_OF_FASTEST, 2)},
-        facts(),
-        {"learning_rate": pytest.approx(FASTEST / 10, rel=0.1)},
+        {"hidden_layer_dims": (2, 10 * WIDEST, 2)}, facts(), {"learning_rate": pytest.approx(FAST / 10, rel=0.1)}
     ),
-    "a network without hidden layers learns at the highest rate": Row(LINEAR, facts(), {"learning_rate": FASTEST}),
-    "the optimizer does not change the rate": Row({"optimizer": "sgd", **LINEAR}, facts(), {"learning_rate": FASTEST}),
+    "a network without hidden layers learns at the highest rate": Row(LINEAR, facts(), {"learning_rate": FAST}),
+    "samples that have larger batches are learned at a higher rate": Row(
+        LINEAR, facts(BATCH_DOUBLINGS[0]), {"learning_rate": FASTER}
+    ),
+    "wide layers learn as fast from many samples": Row(
+        {"hidden_layer_dims": (10 * WIDEST,)}, facts(10**6), {"learning_rate": pytest.approx(FAST / 10, rel=0.1)}
+    ),
+    "the optimizer does not change the rate": Row({"optimizer": "sgd", **LINEAR}, facts(), {"learning_rate": FAST}),
     "reduce_on_plateau is a callback, and its schedule constant": Row(
         {"learning_rate_schedule": "reduce_on_plateau"}, facts(), {"learning_rate_schedule": "constant"}
     ),
@@ -231,7 +236,7 @@ VALIDATION = {
     "any more samples have a patience of 3 epochs": Row({}, facts(LARGE_SAMPLES + 1), {"n_iter_no_change": 3}),
 }
 
-SMALLEST, LARGEST = BATCH_SIZES
+SMALLEST, (FIRST, SECOND) = SMALLEST_BATCH, BATCH_DOUBLINGS
 TOO_FEW = FEW_SAMPLES - 1
 BATCHES = {
     f"{TOO_FEW} samples without validation are one batch": Row({}, facts(TOO_FEW), {"batch_size": None}),
@@ -243,19 +248,11 @@ BATCHES = {
         {"early_stopping": False}, facts(TOO_FEW, has_validation_set=True), {"batch_size": None}
     ),
     "a small part of the data is one batch": Row({}, facts(TOO_FEW, is_part=True), {"batch_size": None}),
-    f"fewer than {FIRST_DOUBLING} samples have batches of {SMALLEST}": Row(
-        {}, facts(FIRST_DOUBLING - 1), {"batch_size": SMALLEST}
-    ),
-    f"{FIRST_DOUBLING} samples have batches of twice the size": Row(
-        {}, facts(FIRST_DOUBLING), {"batch_size": 2 * SMALLEST}
-    ),
-    "just less than 4 times as many samples have the same batches": Row(
-        {}, facts(4 * FIRST_DOUBLING - 1), {"batch_size": 2 * SMALLEST}
-    ),
-    "4 times as many samples have batches of 4 times the size": Row(
-        {}, facts(4 * FIRST_DOUBLING), {"batch_size": 4 * SMALLEST}
-    ),
-    f"batches are never larger than {LARGEST}": Row({}, facts(10**10), {"batch_size": LARGEST}),
+    f"fewer than {FIRST} samples have batches of {SMALLEST}": Row({}, facts(FIRST - 1), {"batch_size": SMALLEST}),
+    f"{FIRST} samples have batches of twice the size": Row({}, facts(FIRST), {"batch_size": 2 * SMALLEST}),
+    f"fewer than {SECOND} samples have the same batches": Row({}, facts(SECOND - 1), {"batch_size": 2 * SMALLEST}),
+    f"{SECOND} samples have batches of 4 times the size": Row({}, facts(SECOND), {"batch_size": 4 * SMALLEST}),
+    "batches are never larger": Row({}, facts(10**10), {"batch_size": 4 * SMALLEST}),
     "batch_size=None is the whole set": Row({"batch_size": None}, facts(10**6), {"batch_size": None}),
     "a given batch size stays for small sets": Row({"batch_size": 7}, facts(39), {"batch_size": 7}),
 }
@@ -360,7 +357,7 @@ NETWORK_OF_ENSEMBLE = {"hidden_layer_dims": (48, 24), "activation": ("silu", "si
 WARM_STARTS = {
     "a larger set leaves the network as it is": Row({}, facts(10**7), NETWORK_OF_ENSEMBLE, ENSEMBLE_BEFORE, DOUBLE),
     "a larger set changes batches and what is held out": Row(
-        {}, facts(10**7), {"batch_size": LARGEST, "n_held_out": 10**6}, ENSEMBLE_BEFORE, DOUBLE
+        {}, facts(10**7), {"batch_size": 4 * SMALLEST, "n_held_out": 10**6}, ENSEMBLE_BEFORE, DOUBLE
     ),
     "a smaller set changes batches and what is held out": Row(
         {}, facts(FEW_SAMPLES - 1), {"batch_size": None, **held_out(0)}, ENSEMBLE_BEFORE, DOUBLE
@@ -375,8 +372,8 @@ WARM_STARTS = {
     "the learning rate is that of the earlier dims": Row(
         {},
         facts(),
-        {"learning_rate": pytest.approx(FASTEST / 10, rel=0.1)},
-        Network((4, 10 * WIDEST_OF_FASTEST, 3)),
+        {"learning_rate": pytest.approx(FAST / 10, rel=0.1)},
+        Network((4, 10 * WIDEST, 3)),
         DOUBLE,
     ),
     "an ensemble stays with L-BFGS": Row(

@@ -42,7 +42,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     ==================== =======================================================================================
     parameter            "auto" stands for
     ==================== =======================================================================================
-    `hidden_layer_dims`  (48, 24); with more than 5000 samples, or common units, (128, 128, 64); wide sparse (32,)
+    `hidden_layer_dims`  (48, 24), common units (128, 64); with more than 5000 samples (128, 128, 64); wide sparse (32,)
     `activation`         "silu"
     `ensemble_size`      12, or fewer where an epoch of one network takes more work; `partial_fit`, L-BFGS: 1
     `scale_inputs`       "standard"; with outliers "clipped", for common units "pooled", for wide sparse X "common"

@@ -104,7 +104,9 @@ def hidden_layer_dims(facts: DataFacts, chosen: Settings) -> tuple[int, ...]:
     """Return the units of the hidden layers."""
     if facts.is_wide_sparse:  # the first layer has most of the weights
         return (32,)
-    return (128, 128, 64) if facts.n_samples > SMALL_SAMPLES or facts.has_common_units else (48, 24)
+    if facts.n_samples > SMALL_SAMPLES:
+        return (128, 128, 64)
+    return (128, 64) if facts.has_common_units else (48, 24)
 
 
 def activation(facts: DataFacts, chosen: Settings) -> str:

@@ -302,12 +302,14 @@ WIDE_SPARSE = {
 }
 
 PIXELS = {"has_common_units": True}
-LARGE_POOLED = {"hidden_layer_dims": LARGE_DIMS, "scale_inputs": "pooled"}
+POOLED_DIMS = (128, 64)
 COMMON_UNITS = {
-    f"features in common units have a pooled scale, and layers of {LARGE_DIMS} units": Row(
-        {}, facts(**PIXELS), LARGE_POOLED
+    f"features in common units have a pooled scale, and layers of {POOLED_DIMS} units": Row(
+        {}, facts(**PIXELS), {"hidden_layer_dims": POOLED_DIMS, "scale_inputs": "pooled"}
     ),
-    "few samples in common units have the same": Row({}, facts(10, **PIXELS), LARGE_POOLED),
+    "many samples in common units have the dims of others": Row(
+        {}, facts(SMALL_SAMPLES + 1, **PIXELS), {"hidden_layer_dims": LARGE_DIMS, "scale_inputs": "pooled"}
+    ),
     "wide sparse X in common units is wide sparse X": Row(
         {}, facts(**PIXELS, **WORDS), {"hidden_layer_dims": WIDE_SPARSE_DIMS, "scale_inputs": "common"}
     ),

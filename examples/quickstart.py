@@ -103,7 +103,8 @@ def run(title, load, hidden_layer_dims, learning_rates):
     print(f"\n  {'The defaults, fitted in':26}{time.perf_counter() - start:.1f} s")
     print_accuracy("On the test set", default, X_test, y_test)
     print(
-        f"\n  Searching {n_settings} settings, {N_FOLDS} fits each, in two processes ...\n",
+        f"\n  Searching {n_settings} settings, {N_FOLDS} fits each, "
+        "in two processes ...\n",
         flush=True,
     )
     start = time.perf_counter()

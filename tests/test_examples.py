@@ -292,7 +292,13 @@ def test_image_folder_learns_the_digits_by_default():
     output = output_of(run_example("image_folder.py", "--max-iter", "15"))
     assert "1797 pictures of 10 classes" in output
     assert float(re.search(r"Accuracy ([01]\.\d+)", output)[1]) > 0.9
-    assert re.search(r"digits, picture \d+: is \d, taken for \d", output)
+    certainties = numbers_in(r"digits, picture \d+: is \d, taken for \d \((\d+)%\)$", output)
+    assert 0 < certainties.max() < 90
+
+
+def test_image_folder_takes_hidden_layers():
+    output = output_of(run_example("image_folder.py", "--max-iter", "15", "--hidden-layer-dims", "64", "32"))
+    assert float(re.search(r"Accuracy ([01]\.\d+)", output)[1]) > 0.9
 
 
 def test_image_folder_learns_pictures_and_reports_what_it_left_out(pets):

@@ -103,13 +103,11 @@ def test_a_raw_table_is_learned_as_it_is_and_no_worse_than_by_other_models():
     assert 0.5 < contribution < risk
 
 
-def test_a_search_does_not_end_below_the_defaults_in_its_grid():
+def test_a_search_improves_on_the_defaults_on_spirals():
     output = output_of(run_example("plot_search.py"))
-    tried = re.findall(r"^(auto|\(.*?\)) +\S+ +([\d.]+) ± [\d.]+$", output, re.MULTILINE)
-    assert len(tried) == 7
-    costs = [float(cost) for _, cost in tried]
+    costs = numbers_in(r"^\(.*?\) +\S+ +([\d.]+) ± [\d.]+$", output).tolist()
+    assert len(costs) == 6
     assert costs == sorted(costs)
-    assert costs[0] <= float(dict(tried)["auto"])
     tested = dict(re.findall(r"^(defaults|best) .* ([\d.]+)$", output, re.MULTILINE))
     assert float(tested["best"]) < float(tested["defaults"]) < 0.1
 
@@ -196,7 +194,7 @@ def test_watching_a_fit_shows_stops_logs_and_calls_back():
     assert re.search(r"^epoch +1  cost .*\nepoch +2  cost ", output, re.MULTILINE)
     outcome = r"^stopped by EarlyStopping after \d+ epochs; the weights of epoch \d+ are kept$"
     assert re.search(outcome, output, re.MULTILINE)
-    assert re.search(r"^dense 1 +64  relu +4,160", output, re.MULTILINE)
+    assert re.search(r"^dense 1 +64  silu +4,160", output, re.MULTILINE)
     assert 1 <= numbers_in(r"Stopped after (\d+) of at most 1000 epochs", output)[0] < 1000
     log = numbers_in(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)$", output)
     np.testing.assert_array_equal(log[:-1, 0], range(1, int(log[-1, 0]), 10))

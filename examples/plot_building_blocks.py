@@ -113,19 +113,23 @@ assert largest_difference(again) < 1e-10
 # %%
 # The same from the estimator
 # ---------------------------
-# With plain gradient descent on the whole set, the same initial parameters, and no
-# scaling, weight decay or early stopping, `DeepNNClassifier` is the loop above.
+# With plain gradient descent on the whole set and the same initial parameters, one
+# network of `DeepNNClassifier` is the loop above. Scaling, encoding, weight decay,
+# label smoothing and early stopping are switched off.
 
 model = DeepNNClassifier(
     hidden_layer_dims=(16, 8),
+    ensemble_size=1,
     activation="relu",
     scale_inputs=None,
+    numeric_encoding=None,
     weight_init=dict(start),
     optimizer=SGD(),
     learning_rate=learning_rate,
     batch_size=None,
     max_iter=num_iterations,
     weight_decay=0.0,
+    label_smoothing=0.0,
     early_stopping=False,
     n_iter_no_change=num_iterations,
 )

@@ -36,11 +36,11 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 network = DeepNNClassifier(
     hidden_layer_dims=(256, 128),
+    ensemble_size=1,
     dropout_rate=0.5,
     weight_decay=3.0,
     learning_rate=0.003,
     learning_rate_schedule="cosine",
-    early_stopping=True,
     n_iter_no_change=45,
     max_iter=45,
     random_state=0,

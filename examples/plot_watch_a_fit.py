@@ -35,15 +35,14 @@ X_train, X_test, y_train, y_test = train_test_split(
 # On the screen
 # -------------
 # ``verbose=1`` prints ten to twenty lines, or in a terminal with tqdm a bar;
-# ``verbose=2`` prints every epoch. With ``early_stopping=True`` a tenth of the training
-# set is held out, and its accuracy is the monitored value here. When accuracy no longer
-# improves, ``learning_rate_schedule="reduce_on_plateau"`` lowers the learning rate.
+# ``verbose=2`` prints every epoch. Each network of the ensemble holds out a tenth of
+# the training set, and the accuracy on it is the monitored value here. When accuracy no
+# longer improves, ``learning_rate_schedule="reduce_on_plateau"`` lowers the learning
+# rate.
 
 model = DeepNNClassifier(
     hidden_layer_dims=(64, 32),
-    learning_rate=0.003,
     learning_rate_schedule="reduce_on_plateau",
-    early_stopping=True,
     scoring="accuracy",
     n_iter_no_change=12,
     max_iter=100,
@@ -89,9 +88,7 @@ else:
 # stop ends the training.
 
 budget = 5.0
-impatient = DeepNNClassifier(
-    (64, 32), learning_rate=0.003, early_stopping=True, max_iter=1000, random_state=0
-)
+impatient = DeepNNClassifier((64, 32), max_iter=1000, random_state=0)
 impatient.set_callbacks(
     EarlyStopping(monitor="validation_cost", patience=3, min_delta=0.005),
     TimeBudget(budget),
@@ -114,16 +111,14 @@ print(f"accuracy on the test set: {impatient.score(X_test, y_test):.3f}")
 
 folder = tempfile.TemporaryDirectory()
 log = Path(folder.name, "history.csv")
-logged = DeepNNClassifier(
-    (64, 32), learning_rate=0.003, early_stopping=True, random_state=0
-)
+logged = DeepNNClassifier((64, 32), random_state=0)
 logged.set_callbacks(HistoryLogger(log)).fit(X_train, y_train)
 
 with log.open(newline="") as file:
     lines = list(csv.DictReader(file))
 folder.cleanup()
 print("\nepoch   seconds     cost   validation cost")
-for line in lines[::10] + lines[-1:]:
+for line in lines[:-1:10] + lines[-1:]:
     cost, validation_cost = float(line["cost"]), float(line["validation_cost"])
     print(
         f"{line['epoch']:>5}   {float(line['seconds']):7.3f}   "
@@ -171,15 +166,7 @@ except ImportError:
 norms, accuracies = {}, {}
 for weight_decay in (0.0, 1.0):
     own, monitor = WeightNorm(), ScoringMonitor and ScoringMonitor(scoring="accuracy")
-    network = DeepNNClassifier(
-        (64, 32),
-        weight_decay=weight_decay,
-        learning_rate=0.01,
-        early_stopping=True,
-        n_iter_no_change=60,
-        max_iter=60,
-        random_state=0,
-    )
+    network = DeepNNClassifier((64, 32), weight_decay=weight_decay, random_state=0)
     network.set_callbacks(own, *([monitor] if monitor else [])).fit(X_train, y_train)
     norms[weight_decay] = own.norms
     print(f"\nweight_decay={weight_decay}")

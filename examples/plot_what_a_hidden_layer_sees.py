@@ -30,8 +30,8 @@ except ImportError:
 # %%
 # Real data, and a network
 # ------------------------
-# The data are 1797 digits of 8 x 8 pixels, from 0 (paper) to 1 (ink). They are not
-# scaled further, so that a step of the same size means the same for every pixel.
+# The data are 1797 digits of 8 x 8 pixels, from 0 (paper) to 1 (ink). They are neither
+# scaled nor encoded, so that a step of the same size means the same for every pixel.
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -41,9 +41,13 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 network = DeepNNClassifier(
     hidden_layer_dims=(64, 32),
+    ensemble_size=1,
     scale_inputs=None,
+    numeric_encoding=None,
+    activation="relu",
     learning_rate=0.003,
     weight_decay=1.0,
+    early_stopping=False,
     max_iter=60,
     random_state=0,
 )

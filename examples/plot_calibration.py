@@ -125,7 +125,7 @@ for name, probability in probabilities.items():
 # %%
 # Conclusions
 # -----------
-# * The default `DeepNNClassifier` needs no calibration here. It is the mean of twelve
+# * The default `DeepNNClassifier` needs no calibration here. It is the mean of several
 #   networks, each of which stops early: where they disagree, the mean is less sure.
 # * `MLPClassifier` is too sure: it trains on long after it has learned what samples
 #   have in common. With early stopping, and as boosting, it is not sure enough.

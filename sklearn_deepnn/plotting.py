@@ -369,7 +369,7 @@ def find_network(estimator: Any) -> tuple[DeepNNClassifier, list[Any]]:
 def layer_values(network: DeepNNClassifier, X: MatrixLike, l: int) -> LayerValues:
     """Return the `LayerValues` of layer l of a fitted network for samples X."""
     fields, W = network.network_, network.coefs_[l - 1]
-    if l == 1 and hasattr(network, "input_scale_"):
+    if l == 1 and hasattr(network, "input_scale_") and not hasattr(network, "encoding_"):
         scale = network.input_scale_
         W = W * np.where(np.isfinite(scale), scale, 0)[..., np.newaxis]
     n_units = fields["layer_dims"][l]

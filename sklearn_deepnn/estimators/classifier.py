@@ -49,7 +49,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
                          fewer than 1000 samples in `partial_fit`
     `weight_init`        what suits each layer's activation
-    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.64 / units of the widest layer, if less
+    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.64 / units of the widest layer, if less;
+                         with more than 1000 inputs that are not 0, times 1000 / their number
     `batch_size`         64; with 2000 samples or more 128, with 20 000 or more 256
     `weight_decay`       0.1; for L-BFGS 0.0001
     `weight_averaging`   3 with early stopping, otherwise 0
@@ -93,8 +94,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         The columns of categories: their names, their indices, or a mask. "from_dtype" takes columns of a data frame
         or an array of objects that hold text or are of a categorical dtype. None takes none, and text is an error. Up
         to 32 categories have an input each; more have trained vectors of 8 numbers. Categories with fewer samples
-        than 1 % of all, at most 5 and at least 2, count as one. Unknown categories count as one of these, or, if there
-        are none, as the mean of all. Bools are the numbers 0 and 1.
+        than 1 % of all, at most 5 and at least 2, count as one, and so do those after the 10 000 most frequent.
+        Unknown categories count as one of these, or, if there are none, as the mean of all. Gaps count as a category.
+        Bools are the numbers 0 and 1.
     weight_init : str or dict, default="auto"
         How weights are drawn, a name in `sklearn_deepnn.network.INITIALIZERS`; "auto" takes the initializer of each
         layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs, or
@@ -370,8 +372,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
 
         The random stream, the optimizer's moments, the schedule (whose horizon is `max_iter` calls) and all counts
         continue from call to call: `max_iter` calls with the same data equal one `fit` that neither validates nor stops
-        early. Nothing is held out. Sample weights are relative to the mean weight of the first call. `EarlyStopping`
-        and `ReduceLROnPlateau` are ignored: costs of different chunks cannot be compared.
+        early, unless inputs are encoded: numbers are then smoothly clipped, since later ones may be larger. Encodings
+        are learned from the first chunk. Nothing is held out. Sample weights are relative to the mean weight of the
+        first call. `EarlyStopping` and `ReduceLROnPlateau` are ignored: costs of different chunks cannot be compared.
 
         Parameters
         ----------

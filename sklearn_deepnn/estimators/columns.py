@@ -39,6 +39,7 @@ DATE_TYPES = (date, time, timedelta, np.datetime64, np.timedelta64)
 MISSING_TYPES = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # by name: pandas may not be installed
 NUMERIC_DTYPE = re.compile(r"(sparse\[)?(u?int\d|float|halffloat|double|bool)", re.IGNORECASE)  # of any package
 CATEGORICAL_DTYPE = re.compile(r"cat|enum|dictionary", re.IGNORECASE)
+TEXT_DTYPE = re.compile(r"str|large_string|utf8", re.IGNORECASE)
 STRUCT_DTYPE = re.compile(r"struct|map", re.IGNORECASE)
 
 
@@ -63,7 +64,8 @@ def has_numeric_dtype(column: Any) -> bool:
 def has_numbers_only(column: Any) -> bool:
     """Say whether a column or an array has numbers only, also as objects. NaN is a number here."""
     values = as_array(column)
-    if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(dtype_name(column)):
+    name = dtype_name(column)
+    if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(name) or TEXT_DTYPE.match(name):
         return False
     # a decimal may be a signaling NaN, which cannot be converted
     return all(problem_of_type(kind) is None and kind is not Decimal for kind in types_of(np.asarray(values)))
@@ -124,12 +126,15 @@ def problem_of_column(column: Any) -> str | None:
         return "numerals"
     if found:  # text beside dates or lists is no text
         return min(found - {"text"} or found, key=list(PROBLEMS).index)
-    if missing.any():
-        return "missing"
+    if not len(present) and TEXT_DTYPE.match(dtype_name(column)):
+        return "text"
     try:
-        return None if are_finite(present).all() else "infinite"
+        is_finite = are_finite(present).all()
     except OverflowError:  # an integer too large for a float
+        is_finite = False
+    if not is_finite:
         return "infinite"
+    return "missing" if missing.any() else None
 
 
 def problem_of_type(kind: type) -> str | None:

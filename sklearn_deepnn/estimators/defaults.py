@@ -29,6 +29,7 @@ MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network comput
 ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
 RATE_TIMES_WIDTH = 0.64  # the learning rate times the units of the widest layer, in wide networks
+MANY_INPUTS = 1_000  # that are not 0; with more, the learning rate is lower in proportion
 WEIGHT_DECAY, PENALTY = 0.1, 0.0001  # the second where weight decay is a penalty, as for L-BFGS
 SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and the product with the samples
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
@@ -125,9 +126,10 @@ def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
 
 
 def learning_rate(facts: DataFacts, chosen: Settings) -> float:
-    """Return the learning rate: higher in sets that have larger batches, and lower for wide networks."""
+    """Return the learning rate: higher in sets that have larger batches, lower for wide layers and many inputs."""
     fastest = FASTEST[facts.n_samples >= BATCH_DOUBLINGS[0]]
-    return min(fastest, RATE_TIMES_WIDTH / max(chosen["hidden_layer_dims"], default=1))
+    by_width = RATE_TIMES_WIDTH / max(chosen["hidden_layer_dims"], default=1)
+    return min(fastest, by_width) / max(facts.n_inputs * facts.density / MANY_INPUTS, 1)
 
 
 def weight_decay(facts: DataFacts, chosen: Settings) -> float:
@@ -202,6 +204,7 @@ def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> Nume
     return NumericEncoding(
         n_bins,
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
+        is_part=facts.is_part,
         stresses_numbers=n <= SMALL_SAMPLES,
     )
 

@@ -30,6 +30,7 @@ MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vector
 EMBEDDING_DIM = 8
 LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones would otherwise have very large rows
 BIN_DEVIATION = 0.4  # of the rows for bins
+SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
 CLIP = 5.0  # interquartile ranges; where features with outliers are smoothly clipped
 SMALLEST_SCALE = 1e-150  # of a feature that is no constant: squares of smaller numbers underflow
@@ -40,6 +41,7 @@ class NumericEncoding(NamedTuple):
 
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
     scale_inputs: str | None = "standard"
+    is_part: bool = False  # whether numbers of later parts of the data may be unlike those of this one
     stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
 
 
@@ -71,7 +73,7 @@ def have_common_units(examples: Examples, categories: Sequence[Categories | None
     if len(X) < FEWEST_PIXELS or np.isnan(X).any():
         return False
     low, high = X.min(axis=1), X.max(axis=1)
-    is_coarse = high.max() - low.min() < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
+    is_coarse = len(np.unique(X)) < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
     # a sample may lack the largest value of some features
     have_one_range = np.mean(low == low.min()) > 0.75 and np.mean(high - low.min() > 0.75 * np.ptp(X)) > 0.6
     # several features that MinMaxScaler has scaled have one range as well
@@ -86,12 +88,22 @@ def has_outliers(examples: Examples, categories: Sequence[Categories | None]) ->
         return False
     sample = some_of(examples)
     X = take_columns(sample.X, sample.members, np.float64)
-    if np.isnan(X).any():  # of columns with gaps, the sample must do
-        (low, high), deviation = np.nanquantile(X, (0.25, 0.75), axis=1), np.nanstd(X, axis=1)
-    else:
-        (low, high), deviation = np.quantile(X, (0.25, 0.75), axis=1), input_moments(examples).deviation()[:, 0]
-    is_number = np.array([each is None for each in categories])
-    return bool((is_number & (high > low) & (deviation > OUTLYING * (high - low))).any())
+    has_gaps = np.isnan(X).any()
+    deviations = None if has_gaps else input_moments(examples).deviation()[:, 0]
+    for j in np.flatnonzero([each is None for each in categories]):
+        values = X[j][~np.isnan(X[j])]
+        if len(values):
+            spread = spread_of(*np.quantile(values, SPREAD_QUANTILES))
+            # of columns with gaps, the sample must do
+            deviation = values.std() if deviations is None else deviations[j]
+            if 0 < OUTLYING * spread < deviation:
+                return True
+    return False
+
+
+def spread_of(lowest: float, low: float, high: float, highest: float) -> float:
+    """Return the interquartile range, or, of a feature that is mostly one number, half the range of 9 tenths."""
+    return (high - low) or (highest - lowest) / 2
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -128,6 +140,8 @@ def learn_encoding(
         return None
     sample = examples.spread_sample(MOST_SAMPLED)
     center, scale, edges = learn_quantiles(sample, is_number, numeric.n_bins)
+    if numeric.is_part:  # what is constant here may vary later
+        scale[np.isinf(scale)] = 1
     n_codes = np.array([0 if each is None else each.n_codes for each in categories])
     has_many = n_codes > MOST_ONE_HOT
     parts: dict[str, Any] = {
@@ -188,9 +202,8 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
         # "inverted_cdf" treats an example of weight 2 like two examples
         return np.quantile(values, fractions, weights=weight, method="inverted_cdf")
 
-    low, center, high = quantiles((0.25, 0.5, 0.75))
-    distinct = np.unique(values)
-    scale = (high - low) or (distinct[-1] - distinct[0]) / 2
+    center, distinct = float(quantiles(0.5)), np.unique(values)
+    scale = spread_of(*quantiles(SPREAD_QUANTILES)) or (distinct[-1] - distinct[0]) / 2
     if scale < SMALLEST_SCALE:
         return center, np.inf, np.empty(0)
     if len(distinct) < 3 or not n_bins:
@@ -216,7 +229,8 @@ def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding)
             parts[name] = scaled_numbers(part, encoding, mean, deviation, numeric, gain)
         else:
             wanted = BIN_DEVIATION if name == "bins" else gain
-            parts[name] = replace(part, mean=mean, scale=np.maximum(deviation, LEAST_DEVIATION) / wanted)
+            scale = np.where(deviation, np.maximum(deviation, LEAST_DEVIATION) / wanted, np.inf)
+            parts[name] = replace(part, mean=mean, scale=scale)
     return replace(encoding, parts={**encoding.parts, **parts})
 
 
@@ -229,12 +243,12 @@ def scaled_numbers(
         return replace(numbers, center=-encoding.center[numbers.feature] / scale, scale=1 / scale)
     if numeric.scale_inputs == "robust":
         return replace(numbers, gain=gain)
-    scale = np.where(deviation, deviation, np.inf)
     is_outlying = (numeric.scale_inputs == "clipped") & (deviation > OUTLYING)
+    scale = np.where(deviation, deviation, 1.0 if numeric.is_part else np.inf)
     return replace(
         numbers,
         center=np.where(is_outlying, 0, mean),
         scale=np.where(is_outlying, 1, scale),
-        clip=np.where(is_outlying, CLIP, np.inf),
+        clip=np.where(is_outlying | numeric.is_part, CLIP, np.inf),
         gain=gain,
     )

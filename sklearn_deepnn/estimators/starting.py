@@ -95,14 +95,12 @@ def plan_for(
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
     for name in ("batch_norm", "loss", "ensemble_size"):
         check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
-    before = {
-        "scale_inputs": earlier.preparation.scale_inputs,
-        "numeric_encoding": "piecewise_linear" if encoding is not None and "bins" in encoding.parts else None,
-    }
-    for name, value in before.items():
-        if not is_auto(settings[name]):
-            check_unchanged(name, value, settings[name])
-    return replace(plan, scale_inputs=before["scale_inputs"], encoding=encoding)
+    name = earlier.preparation.scale_inputs
+    if not is_auto(settings["scale_inputs"]):
+        check_unchanged("scale_inputs", name, plan.scale_inputs)
+    if encoding is not None and "bins" in encoding.parts and settings["numeric_encoding"] is None:
+        check_unchanged("numeric_encoding", "piecewise_linear", None)
+    return replace(plan, scale_inputs=name, encoding=encoding)
 
 
 def density(examples: Examples) -> float:

@@ -16,8 +16,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy.sparse import issparse
 
-from ..typing import Array, BoolArray
+from ..typing import Array, BoolArray, Inputs
 from .layers.piecewise import piecewise_linear_backward, piecewise_linear_forward, sum_by_feature
 
 MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their square may overflow
@@ -215,13 +216,13 @@ class Encoding:
     def _items(self) -> list[tuple[str, Any]]:
         return [(name, self.parts[name]) for name in PARTS if name in self.parts]
 
-    def apply(self, X: Array, dtype: DTypeLike) -> Array:
+    def apply(self, X: Inputs, dtype: DTypeLike) -> Array:
         """Return A0 (n_rows, m), in a dtype."""
         T, missing = self._standardized(X, dtype)
         rows = [part.forward(T, missing) for _, part in self._items()]
         return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2)
 
-    def backward(self, dA0: Array, X: Array) -> Array:
+    def backward(self, dA0: Array, X: Inputs) -> Array:
         """Return dX (n_features, m) from the gradient (n_0, m) of the inputs behind the embedding layer; 0 for gaps."""
         T, missing = self._standardized(X, dA0.dtype)
         dT, stop = np.zeros_like(T), 0
@@ -236,8 +237,9 @@ class Encoding:
         """Return the sums (n_features, m) over the inputs (n_0, m) that come from each column."""
         return sum_by_feature(rows, self.feature, len(self.center))
 
-    def _standardized(self, X: Array, dtype: DTypeLike) -> tuple[Array, BoolArray]:
-        """Return T (n_features, m), contiguous by rows, and which values of X are missing."""
+    def _standardized(self, inputs: Inputs, dtype: DTypeLike) -> tuple[Array, BoolArray]:
+        """Return T (n_features, m), contiguous by rows, and which values of dense or sparse X are missing."""
+        X: Array = inputs.toarray() if issparse(inputs) else inputs
         is_single = X.dtype == np.float32 and self.scale.min() >= SMALLEST_SINGLE
         precision = np.float32 if is_single else np.float64
         T = np.subtract(X, self.center.astype(precision, copy=False), dtype=precision)
@@ -262,7 +264,7 @@ class Encoding:
 class EncodedInputs:
     """Inputs of a network that are encoded when they are drawn: they stand for A0 of all examples."""
 
-    X: Array  # (n_features, n)
+    X: Inputs  # (n_features, n)
     encoding: Encoding
 
     @property

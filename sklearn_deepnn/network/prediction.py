@@ -67,7 +67,9 @@ def is_dense(X: Inputs) -> bool:
 def take_columns(X: Inputs, columns: Columns, dtype: DTypeLike | None) -> Inputs:
     """Return the examples of X that a slice or an array of numbers selects, as dtype. X as a whole is not copied."""
     if isinstance(X, EncodedInputs):
-        return X.encoding.apply(take_columns(X.X, columns, None), dtype or np.float64)
+        taken = take_columns(X.X, columns, None)
+        taken = np.stack([of_member.toarray() for of_member in taken]) if isinstance(taken, list) else taken
+        return X.encoding.apply(taken, dtype or np.float64)
     if isinstance(X, ScaledSparse):
         return ScaledSparse(take_columns(X.X, columns, dtype), X.scaling)
     dense, per_member = isinstance(X, np.ndarray), np.ndim(columns) == 2

@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from checkpoint_cases import Interrupt, assert_same_fit, interrupted
 from estimator_cases import pickled
 from one_network import one_network
@@ -14,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_deepnn import check_gradient
+from sklearn_deepnn import DeepNNClassifier, check_gradient
 from sklearn_deepnn.callbacks import ModelCheckpoint
 from sklearn_deepnn.estimators.categories import Categories
 from sklearn_deepnn.estimators.encoding import LEAST_DEVIATION, NumericEncoding, find_gaps, learn_encoding, quantiles_of
@@ -412,14 +413,6 @@ def test_gaps_of_validation_data_are_the_mean_if_training_data_had_none(scale_in
     np.testing.assert_allclose(*curves, rtol=1e-12)
 
 
-def test_calls_with_the_whole_frame_equal_one_fit():
-    parts = net(max_iter=3)
-    for _ in range(3):
-        parts.partial_fit(FRAME, Y, classes=["no", "yes"])
-    whole = net(max_iter=3).fit(FRAME, Y)
-    np.testing.assert_allclose(parts.predict_proba(FRAME), whole.predict_proba(FRAME), rtol=1e-10)
-
-
 @pytest.mark.parametrize("parameters", [{}, {"ensemble_size": 2}, {"early_stopping": True, "scoring": "accuracy"}])
 def test_an_interrupted_fit_of_a_frame_is_resumed_as_if_it_had_not_been(tmp_path, parameters):
     whole = net(**parameters).fit(FRAME, Y)
@@ -481,3 +474,77 @@ def test_encoded_inputs_are_what_the_network_takes(models):
     model = models["bins"]
     inputs = model._as_inputs(model._rows(FRAME))
     assert take_columns(inputs, slice(0, 3), np.float64).shape == (inputs.encoding.n_inputs - 8 + 1, 3)
+
+
+# Data that are unlike those that the encoding was learned from.
+
+
+def test_sparse_rows_are_predicted_and_explained_as_dense_ones():
+    rows, labels = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 2
+    model = DeepNNClassifier(random_state=0, max_iter=3).fit(rows, labels, X_val=sp.csr_array(rows), y_val=labels)
+    for name in ("predict_proba", "input_gradients", "integrated_gradients", "hidden_activations"):
+        explain = getattr(model, name)
+        np.testing.assert_allclose(explain(sp.csr_array(rows)), explain(rows), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("first", [[0.0, np.nan], ["0", "a"]], ids=["a gap", "a category"])
+@pytest.mark.filterwarnings("ignore:Column 'other' has")
+def test_a_number_that_is_constant_in_the_first_chunk_is_learned_from_later_ones(first):
+    rng = np.random.default_rng(0)
+    numbers, labels = rng.normal(size=200), np.arange(200) % 2
+    frame = pd.DataFrame({"x": numbers + 3 * labels, "other": "a" if isinstance(first[1], str) else 0.0})
+    chunk = pd.DataFrame({"x": [0.0], "other": [first[1]]})
+    model = DeepNNClassifier(random_state=0).partial_fit(chunk, [0], classes=[0, 1])
+    for _ in range(30):
+        model.partial_fit(frame, labels)
+    assert model.score(frame, labels) > 0.9
+
+
+def test_a_wild_number_in_a_later_chunk_does_not_end_the_training():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "c": ["a", "b"] * 100})
+    labels = (frame["x"] > 0).to_numpy() * 1
+    wild = frame.assign(x=np.where(np.arange(200) == 3, 1e9, frame["x"]))
+    model = DeepNNClassifier(random_state=0).partial_fit(frame, labels, classes=[0, 1])
+    for _ in range(30):
+        model.partial_fit(wild, labels)
+    assert model.score(frame, labels) > 0.9
+
+
+def test_a_given_encoding_continues_where_no_number_has_bins():
+    flags, labels = (np.random.default_rng(0).normal(size=(60, 2)) > 0) * 1.0, np.arange(60) % 2
+    model = DeepNNClassifier(numeric_encoding="piecewise_linear", random_state=0)
+    model.partial_fit(flags, labels, classes=[0, 1]).partial_fit(flags, labels)
+    assert model.n_iter_ == 2
+
+
+@pytest.mark.parametrize("dtype", ["string", "str"])
+@pytest.mark.filterwarnings("ignore:Column 'c' has")
+def test_a_text_column_without_any_text_in_training_is_one_of_categories(dtype):
+    frame = pd.DataFrame({"x": np.arange(60.0), "c": pd.Series([None] * 60, dtype=dtype)})
+    model = DeepNNClassifier(random_state=0, max_iter=3).fit(frame, np.arange(60) % 2)
+    np.testing.assert_array_equal(model.predict_proba(frame.assign(c="a")), model.predict_proba(frame))
+
+
+def test_a_column_of_gaps_alone_is_ignored():
+    X = np.column_stack([np.arange(80.0), np.full(80, np.nan)])
+    model = DeepNNClassifier(random_state=0, max_iter=3).fit(X, np.arange(80) % 2)
+    first, second = model.predict_proba([[5.0, np.nan], [5.0, 0.0]])
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"numeric_encoding": None}], ids=str)
+def test_an_outlier_of_a_number_that_is_mostly_zero_is_clipped(parameters):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([(rng.random(1000) < 0.2) * rng.normal(3, 1, 1000), rng.normal(size=1000)])
+    y = (X[:, 0] > 2.5).astype(int)
+    X[5, 0] = 1e9
+    assert DeepNNClassifier(random_state=0, **parameters).fit(X, y).score(X, y) > 0.98
+
+
+@pytest.mark.parametrize("convert", [np.asarray, pd.DataFrame, lambda X: X.astype(object)])
+def test_an_infinity_beside_a_gap_names_its_column(convert):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    X[3, 1], X[4, 1] = np.inf, np.nan
+    with pytest.raises(ValueError, match=r"infinite or too large numbers .* in column 1,"):
+        DeepNNClassifier().fit(convert(X), np.arange(60) % 2)

@@ -25,7 +25,7 @@ from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 SMALL_SAMPLES = 5_000  # with more, the layers are wider, and patience is shorter
 LARGE_SAMPLES = 30_000  # with more, patience is shorter still
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
-MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, and batches grow
+MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32
 ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
 RATE_TIMES_WIDTH = 0.64  # the learning rate times the units of the widest layer, in wide networks

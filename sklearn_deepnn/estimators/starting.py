@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from ..checks import InvalidParameterError, naming, reject
 from ..inspection.diagnosis import find_bad_inputs
 from ..messages import warn_user
+from ..network.encoding import Encoding
 from ..network.model import initialize_parameters
 from ..network.parameters import Parameters
 from ..network.scaling import Scaling, unfold_scaling
@@ -62,45 +63,57 @@ def plan_for(
     settings: Settings, table: Table, validation: Examples | None, earlier: Earlier | None, *, is_part: bool = False
 ) -> Plan:
     """Return the plan for a table. Raises if the earlier training had another network, scaling or encoding."""
-    examples, targets = table.examples, table.targets
-    facts = DataFacts(
-        n_samples=examples.n,
-        n_features=examples.X.shape[0],
-        n_inputs=examples.X.shape[0],
-        has_common_units=have_common_units(examples, table.categories),
-        has_outliers=not is_part and is_auto(settings["scale_inputs"]) and has_outliers(examples, table.categories),
-        n_outputs=targets.n_outputs,
-        loss=targets.loss,
-        rarity=targets.rarity(examples),
-        density=density(examples),
-        is_single=is_single(examples.X.dtype),
-        has_validation_set=validation is not None,
-        is_part=is_part,
-    )
-    if settings["batch_norm"] and facts.n_samples == 1:
-        raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
+    facts = facts_of(settings, table, validation, is_part)
     if earlier is not None:
-        encoding = earlier.encoding
-    else:
-        numeric = resolve_numeric(settings, facts, count_binned(examples, table.categories))
-        encoding = learn_encoding(numeric, examples, table.categories)
-    if encoding is not None:
-        facts = replace(facts, n_inputs=encoding.n_inputs, embedding=encoding.embedding)
-    if earlier is None:
-        is_far = encoding is None and is_far_from_zero(settings, facts, examples)
-        plan = resolve(settings, replace(facts, is_far_from_zero=is_far))
-        return replace(plan, encoding=encoding)
-    dtype = earlier.state.parameters.vector.dtype
-    plan = resolve(settings, facts, earlier.network, dtype)
+        return continued_plan(settings, facts, earlier)
+    numeric = resolve_numeric(settings, facts, count_binned(table.examples, table.categories))
+    encoding = learn_encoding(numeric, table.examples, table.categories)
+    if encoding is None:
+        facts = replace(facts, is_far_from_zero=is_far_from_zero(settings, facts, table.examples))
+    return replace(resolve(settings, encoded_facts(facts, encoding)), encoding=encoding)
+
+
+def continued_plan(settings: Settings, facts: DataFacts, earlier: Earlier) -> Plan:
+    """Return the plan of a training that continues an earlier one; see `plan_for`."""
+    encoding, dtype = earlier.encoding, earlier.state.parameters.vector.dtype
+    plan = resolve(settings, encoded_facts(facts, encoding), earlier.network, dtype)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
-    for name in ("batch_norm", "loss", "ensemble_size"):
-        check_unchanged(name, getattr(earlier.network, name), getattr(plan.network, name))
+    for field in ("batch_norm", "loss", "ensemble_size"):
+        check_unchanged(field, getattr(earlier.network, field), getattr(plan.network, field))
     name = earlier.preparation.scale_inputs
     if not is_auto(settings["scale_inputs"]):
         check_unchanged("scale_inputs", name, plan.scale_inputs)
     if encoding is not None and "bins" in encoding.parts and settings["numeric_encoding"] is None:
         check_unchanged("numeric_encoding", "piecewise_linear", None)
     return replace(plan, scale_inputs=name, encoding=encoding)
+
+
+def facts_of(settings: Settings, table: Table, validation: Examples | None, is_part: bool) -> DataFacts:
+    """Return the facts about a table that is not encoded."""
+    examples, targets, categories = table.examples, table.targets, table.categories
+    if settings["batch_norm"] and examples.n == 1:
+        raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
+    # a later part of the data cannot change how outliers are scaled
+    looks_for_outliers = not is_part and is_auto(settings["scale_inputs"])
+    return DataFacts(
+        n_samples=examples.n,
+        n_features=examples.X.shape[0],
+        n_inputs=examples.X.shape[0],
+        n_outputs=targets.n_outputs,
+        loss=targets.loss,
+        rarity=targets.rarity(examples),
+        density=density(examples),
+        has_common_units=have_common_units(examples, categories),
+        has_outliers=looks_for_outliers and has_outliers(examples, categories),
+        is_single=is_single(examples.X.dtype),
+        has_validation_set=validation is not None,
+        is_part=is_part,
+    )
+
+
+def encoded_facts(facts: DataFacts, encoding: Encoding | None) -> DataFacts:
+    """Return the facts about a table that is encoded."""
+    return facts if encoding is None else replace(facts, n_inputs=encoding.n_inputs, embedding=encoding.embedding)
 
 
 def density(examples: Examples) -> float:

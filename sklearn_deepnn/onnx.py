@@ -79,7 +79,39 @@ def to_onnx(
     import skl2onnx
 
     check_is_fitted(model)
+    if isinstance(model, DeepNNClassifier) and hasattr(X, "dtypes") and "initial_types" not in settings:
+        X, settings = None, {**settings, "initial_types": types_of_columns(model, X)}
     return skl2onnx.to_onnx(model, X, options={"zipmap": False, **(options or {})}, **settings)
+
+
+def types_of_columns(model: DeepNNClassifier, frame: Any) -> list[tuple[str, Any]]:
+    """Return the inputs of a graph, one for each column of a data frame: (name, type of skl2onnx)."""
+    from skl2onnx.common.data_types import (
+        BooleanTensorType,
+        DoubleTensorType,
+        FloatTensorType,
+        Int64TensorType,
+        StringTensorType,
+    )
+
+    of_dtypes = {
+        "float32": FloatTensorType,
+        "int64": Int64TensorType,
+        "int32": Int64TensorType,
+        "bool": BooleanTensorType,
+    }
+    known = restore_categories(getattr(model, "categories_", None), model.n_features_in_)
+    types = []
+    for name, dtype, categories in zip(frame.columns, frame.dtypes, known, strict=True):
+        kinds = set() if categories is None else set(map(type, categories.values))
+        if str in kinds:
+            kind = StringTensorType
+        elif categories is not None and kinds == {int} and categories.missing < 0:
+            kind = Int64TensorType
+        else:  # numbers of other dtypes, such as nullable ones, may have gaps, which are nan
+            kind = of_dtypes.get(str(dtype), DoubleTensorType)
+        types.append((str(name), kind([None, 1])))
+    return types
 
 
 def register_converter() -> None:

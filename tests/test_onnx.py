@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from one_network import one_network
 from sklearn.base import clone
@@ -507,3 +508,31 @@ def test_without_skl2onnx_the_error_says_how_to_install_it(function, monkeypatch
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(ImportError, match=r"needs skl2onnx: pip install 'sklearn-deepnn\[onnx\]'"):
         function()
+
+
+FRAMES = {  # frames whose columns skl2onnx does not know, and the type of the second input
+    "text that begins with a gap": (lambda: pd.DataFrame({"x": NUMBERS, "c": [None, *["a", "b"] * 29, "a"]}), "string"),
+    "nullable bools": (
+        lambda: pd.DataFrame({"x": NUMBERS, "c": pd.array([None, *[True, False] * 29, True])}),
+        "double",
+    ),
+    "categories of floats": (lambda: pd.DataFrame({"x": NUMBERS, "c": pd.Categorical([0.1, 0.2] * 30)}), "double"),
+    "polars text": (lambda: pl.DataFrame({"x": NUMBERS, "c": ["a", "b"] * 30}), "string"),
+}
+NUMBERS = np.random.default_rng(0).normal(size=60)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_columns_of_any_dtype_are_inputs_of_the_graph(kind):
+    make, expected = FRAMES[kind]
+    frame = make()
+    model = DeepNNClassifier(random_state=0, max_iter=3).fit(frame, np.arange(60) % 2)
+    session = onnxruntime.InferenceSession(to_onnx(model, frame).SerializeToString())
+    assert session.get_inputs()[1].type == f"tensor({expected})"
+    values = frame["c"].to_list()
+    if expected == "string":
+        column = np.array([value if isinstance(value, str) else "" for value in values], object)
+    else:
+        column = np.array([np.nan if value is None or value is pd.NA else value for value in values], float)
+    found = session.run(None, {"x": NUMBERS[:, np.newaxis], "c": column[:, np.newaxis]})[1]
+    np.testing.assert_allclose(found, model.predict_proba(frame), rtol=1e-5)

@@ -80,7 +80,8 @@ class EpochScoring(Callback):
     >>> from sklearn_deepnn.callbacks import EpochScoring
     >>> X, X_val, y, y_val = train_test_split(*load_wine(return_X_y=True), random_state=0)
     >>> scoring = EpochScoring({"accuracy": "accuracy", "f1": "f1_macro"}, X_val, y_val)
-    >>> model = DeepNNClassifier((8,), max_iter=30, random_state=0).set_callbacks(scoring).fit(X, y)
+    >>> model = DeepNNClassifier(max_iter=30, early_stopping=False, random_state=0)
+    >>> model = model.set_callbacks(scoring).fit(X, y)
     >>> list(model.history_)
     ['cost', 'learning_rate', 'accuracy', 'f1']
     >>> model.history_["accuracy"][-1] == model.score(X_val, y_val)

@@ -105,7 +105,7 @@ class Run:
     >>> class Report(Callback):
     ...     def on_epoch_end(self, run):
     ...         print(f"{run.state.epoch} of {run.last_epoch}", *run.state.newest)
-    >>> model = DeepNNClassifier((8,), max_iter=2, random_state=0).set_callbacks(Report())
+    >>> model = DeepNNClassifier(max_iter=2, early_stopping=False, random_state=0).set_callbacks(Report())
     >>> _ = model.fit(*load_iris(return_X_y=True))
     1 of 2 cost learning_rate
     2 of 2 cost learning_rate

@@ -160,7 +160,7 @@ class TrainingState:
     >>> class Shapes(Callback):
     ...     def on_train_end(self, run):
     ...         print({name: array.shape for name, array in run.state.parameters.items()})
-    >>> network = DeepNNClassifier((8,), learning_rate=0.03, early_stopping=True, random_state=0)
+    >>> network = DeepNNClassifier((8,), ensemble_size=1, numeric_encoding=None, random_state=0)
     >>> network = network.set_callbacks(Shapes()).fit(*load_iris(return_X_y=True))
     {'W1': (8, 4), 'b1': (8, 1), 'W2': (3, 8), 'b2': (3, 1)}
     """

@@ -522,6 +522,8 @@ def test_a_given_encoding_continues_where_no_number_has_bins():
 @pytest.mark.filterwarnings("ignore:Column 'c' has")
 def test_a_text_column_without_any_text_in_training_is_one_of_categories(dtype):
     frame = pd.DataFrame({"x": np.arange(60.0), "c": pd.Series([None] * 60, dtype=dtype)})
+    if frame["c"].dtype == object:
+        pytest.skip("this version of pandas has no dtype for text of this name")
     model = DeepNNClassifier(random_state=0, max_iter=3).fit(frame, np.arange(60) % 2)
     np.testing.assert_array_equal(model.predict_proba(frame.assign(c="a")), model.predict_proba(frame))
 

@@ -49,14 +49,14 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
                          fewer than 1000 samples in `partial_fit`
     `weight_init`        what suits each layer's activation
-    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.64 / units of the widest layer, if less;
+    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.9 / units of the widest layer, if less;
                          with more than 1000 inputs that are not 0, times 1000 / their number
     `batch_size`         64; with 2000 samples or more 128, with 20 000 or more 256
     `weight_decay`       0.1; for L-BFGS 0.0001
     `weight_averaging`   3 with early stopping, otherwise 0
     `label_smoothing`    0.01; less with more than 10 000 samples, or if a class is rare
     `early_stopping`     True with 40 samples or more; for L-BFGS with more than 10 000
-    `n_iter_no_change`   6; with more than 5000 samples 4, with more than 30 000 3
+    `n_iter_no_change`   6; with 2000 samples or more 4, with more than 30 000 3
     `dtype`              float32 with 1000 samples or more, for one network with more than 10 000
     ==================== =======================================================================================
 

@@ -22,18 +22,19 @@ from ..training.recipe import Recipe
 from .encoding import NumericEncoding
 from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 
-SMALL_SAMPLES = 5_000  # with more, the layers are wider, and patience is shorter
-LARGE_SAMPLES = 30_000  # with more, patience is shorter still
+SMALL_SAMPLES = 5_000  # with more, the layers are wider
+LARGE_SAMPLES = 30_000  # with more, patience is shortest
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32
 ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
-RATE_TIMES_WIDTH = 0.64  # the learning rate times the units of the widest layer, in wide networks
+RATE_TIMES_WIDTH = 0.9  # the learning rate times the units of the widest layer, in wide networks
 MANY_INPUTS = 1_000  # that are not 0; with more, the learning rate is lower in proportion
 WEIGHT_DECAY, PENALTY = 0.1, 0.0001  # the second where weight decay is a penalty, as for L-BFGS
 SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and the product with the samples
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
-SMALLEST_BATCH, BATCH_DOUBLINGS = 64, (2_000, 20_000)  # batches double at each of these numbers of samples
+SMALLEST_BATCH = 64
+BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
 AVERAGING_EPOCHS = 3.0
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
@@ -152,7 +153,7 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
 
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
     """Return the patience, in epochs."""
-    return 6 - 2 * (facts.n_samples > SMALL_SAMPLES) - (facts.n_samples > LARGE_SAMPLES)
+    return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
 
 
 def batch_size(facts: DataFacts, chosen: Settings) -> int | None:

@@ -228,10 +228,10 @@ VALIDATION = {
     "a given averaging of 0 stays with validation": Row(
         {"weight_averaging": 0}, facts(has_validation_set=True), {"weight_averaging": 0}
     ),
-    f"up to {SMALL_SAMPLES} samples have a patience of 6 epochs": Row(
-        {}, facts(SMALL_SAMPLES), {"n_iter_no_change": 6}
+    f"fewer than {BATCH_DOUBLINGS[0]} samples have a patience of 6 epochs": Row(
+        {}, facts(BATCH_DOUBLINGS[0] - 1), {"n_iter_no_change": 6}
     ),
-    "more samples have a patience of 4 epochs": Row({}, facts(SMALL_SAMPLES + 1), {"n_iter_no_change": 4}),
+    "more samples have a patience of 4 epochs": Row({}, facts(BATCH_DOUBLINGS[0]), {"n_iter_no_change": 4}),
     f"{LARGE_SAMPLES} samples have a patience of 4 epochs": Row({}, facts(LARGE_SAMPLES), {"n_iter_no_change": 4}),
     "any more samples have a patience of 3 epochs": Row({}, facts(LARGE_SAMPLES + 1), {"n_iter_no_change": 3}),
 }

@@ -93,7 +93,8 @@ def test_a_raw_table_is_learned_as_it_is_and_no_worse_than_by_other_models():
     output = output_of(run_example("plot_mixed_table.py"))
     risks = numbers_in(r"^  (?:as it is|a part-time job|a new job|income unknown) +([\d.]+)$", output)
     assert len(risks) == 4
-    assert risks.argmin() == 0
+    as_it_is, part_time, new_job, unknown_income = risks
+    assert min(part_time, unknown_income) > as_it_is + 0.1 > new_job
     rows = re.findall(r"^(\w[\w ,]*?) {2,}([\d.]+) {2,}([\d.]+) {2,}([\d.]+)$", output, re.MULTILINE)
     costs = {name: float(cost) for name, cost, *_ in rows}
     assert costs.keys() == {"network", "logistic regression", "gradient boosting", "the same, tuned"}

@@ -79,8 +79,12 @@ def input_gradient(
 
 def _backpropagated(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
     """Return dA0 of one prediction per example, from the logits and caches of the forward pass."""
-    dA0 = _gradients_of_members(ZL, caches, network, D, of)
-    return dA0 if dA0.ndim == 2 else dA0.sum(axis=0)
+    return sum_over_members(_gradients_of_members(ZL, caches, network, D, of))
+
+
+def sum_over_members(A: Array) -> Array:
+    """Return (n_l, m), the sum over the members of an ensemble, from (ensemble_size, n_l, m) or (n_l, m)."""
+    return A if A.ndim == 2 else A.sum(axis=0)
 
 
 def _gradients_of_members(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
@@ -122,7 +126,11 @@ def feature_importances(
     width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
     with SINGLE_THREADED_BLAS.hold():
         sums = map_chunks(add_up, examples.X, dtype, width, examples.columns)
-    importances = np.sum(sums, axis=0, dtype=np.float64) * deviation
+    return scaled_to_one(np.sum(sums, axis=0, dtype=np.float64) * deviation)
+
+
+def scaled_to_one(importances: Array) -> Array:
+    """Return importances that sum to 1, or zeros if their sum is 0 or not finite."""
     total = importances.sum()
     return importances / total if 0 < total < np.inf else np.zeros_like(importances)
 
@@ -158,16 +166,13 @@ def column_importances(
         total = np.zeros(len(encoding.center))
         for D in outputs:
             effects = A0 * _gradients_of_members(ZL, caches, plain, D, "probability")
-            effects = effects if effects.ndim == 2 else effects.sum(axis=0)
-            total += np.abs(encoding.by_column(effects)) @ weight[chunk]
+            total += np.abs(encoding.by_column(sum_over_members(effects))) @ weight[chunk]
         return total
 
     width = sum(network.layer_dims) * network.ensemble_size
     with SINGLE_THREADED_BLAS.hold():
         sums = map_chunks(add_up, EncodedInputs(examples.X, encoding), dtype, width, examples.columns)
-    importances = np.sum(sums, axis=0)
-    total = importances.sum()
-    return importances / total if 0 < total < np.inf else np.zeros_like(importances)
+    return scaled_to_one(np.sum(sums, axis=0))
 
 
 def integrated_gradient(
@@ -214,5 +219,4 @@ def integrated_gradient(
         ZL, caches = logits_forward(baseline + 0.5 * (1 + node) * difference, parameters, network)
         check_finite(ZL)
         mean += 0.5 * weight * _gradients_of_members(ZL, caches, network, D, of)
-    contributions = difference * mean
-    return contributions if contributions.ndim == 2 else contributions.sum(axis=0)
+    return sum_over_members(difference * mean)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,20 +25,29 @@ MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their 
 SMALLEST_SINGLE = np.finfo(np.float32).tiny  # float32 rounds smaller numbers, also to 0
 
 
-class Part(Protocol):
+class Part:
     """Some rows of the encoding."""
 
     feature: Array  # (n_rows,): the column that each row encodes
 
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows (n_rows, m) of T (n_features, m), whose values were `missing` in X."""
+        raise NotImplementedError
 
     def backward(self, dA: Array, T: Array) -> Array:
-        """Return dT (n_features, m). Categories and gaps have no derivative: theirs is 0."""
+        """Return dT (n_features, m): 0 for categories and gaps, which have no derivative."""
+        return np.zeros_like(T)
+
+
+def standardized(A: Array, mean: Array, scale: Array) -> Array:
+    """Return (A - mean) / scale. Overwrites A."""
+    A -= mean
+    A /= scale
+    return A
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
+class Numbers(Part):
     """A row for each number: A = gain Z / sqrt(1 + (Z / clip)^2), a smooth clip of Z = (T - center) / scale."""
 
     feature: Array
@@ -68,9 +77,7 @@ class Numbers:
         return bool(np.isfinite(self.clip).any())
 
     def _scaled(self, T: Array) -> Array:
-        Z = T.take(self.feature, axis=-2)
-        Z -= self.center
-        Z /= self.scale
+        Z = standardized(T.take(self.feature, axis=-2), self.center, self.scale)
         if self._clips:
             most = MOST_CLIPPED * self.clip.astype(T.dtype)
             np.clip(Z, -most, most, out=Z)
@@ -78,7 +85,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Bins:
+class Bins(Part):
     """A row for each bin of a number: how far T is through the bin, standardized; see `piecewise_linear_forward`."""
 
     feature: Array
@@ -90,9 +97,7 @@ class Bins:
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows of this part; see `Part`."""
         A, _ = piecewise_linear_forward(T, self.feature, self.low, self.width)
-        A -= self.mean
-        A /= self.scale
-        return A
+        return standardized(A, self.mean, self.scale)
 
     def backward(self, dA: Array, T: Array) -> Array:
         """Return dT (n_features, m); see `Part`."""
@@ -102,7 +107,7 @@ class Bins:
 
 
 @dataclass(frozen=True, eq=False)
-class Gaps:
+class Gaps(Part):
     """A row for each column that had gaps in training: 1 for a gap and otherwise 0, standardized."""
 
     feature: Array
@@ -111,18 +116,11 @@ class Gaps:
 
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows of this part; see `Part`."""
-        A = missing.take(self.feature, axis=-2).astype(T.dtype)
-        A -= self.mean
-        A /= self.scale
-        return A
-
-    def backward(self, dA: Array, T: Array) -> Array:
-        """Return dT (n_features, m); see `Part`."""
-        return np.zeros_like(T)
+        return standardized(missing.take(self.feature, axis=-2).astype(T.dtype), self.mean, self.scale)
 
 
 @dataclass(frozen=True, eq=False)
-class OneHot:
+class OneHot(Part):
     """A row for each category of a column: 1 for the category and otherwise 0, standardized."""
 
     feature: Array
@@ -133,19 +131,13 @@ class OneHot:
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows of this part; see `Part`."""
         codes = T.take(self.feature, axis=-2)
-        A = (codes == self.code).astype(T.dtype)
-        A -= self.mean
-        A /= self.scale
+        A = standardized((codes == self.code).astype(T.dtype), self.mean, self.scale)
         A[codes < 0] = 0
         return A
 
-    def backward(self, dA: Array, T: Array) -> Array:
-        """Return dT (n_features, m); see `Part`."""
-        return np.zeros_like(T)
-
 
 @dataclass(frozen=True, eq=False)
-class Codes:
+class Codes(Part):
     """A row for each column with many categories: the category's column of E, for the embedding layer."""
 
     feature: Array
@@ -156,10 +148,6 @@ class Codes:
         """Return the rows of this part; see `Part`."""
         codes = T.take(self.feature, axis=-2)
         return np.where(codes < 0, self.n_categories, codes + self.start).astype(T.dtype, copy=False)
-
-    def backward(self, dA: Array, T: Array) -> Array:
-        """Return dT (n_features, m); see `Part`."""
-        return np.zeros_like(T)
 
 
 PARTS: dict[str, type[Any]] = {"numbers": Numbers, "bins": Bins, "gaps": Gaps, "one_hot": OneHot, "codes": Codes}

@@ -54,10 +54,11 @@ class DataFacts:
     loss: str  # a name in `LOSSES`
     # the frequency of the rarest class times the number of classes. None for several labels at once.
     rarity: float | None = None
+    n_binned: int = 0  # numbers with more than two values, which bins can encode; 0 if X is sparse
     embedding: tuple[int, ...] = ()  # of the encoding, as `Network` takes it
     density: float = 1.0  # the fraction of the numbers in X that are not 0; 1 if X is not sparse
     has_common_units: bool = False  # whether all features seem to have the same units, such as pixels
-    has_outliers: bool = False  # whether outliers determine the deviation of a feature
+    has_outliers: bool = False  # whether outliers determine the deviation of a feature, where it matters
     is_single: bool = False  # whether X has at most 32 bits for a number
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
@@ -193,18 +194,19 @@ RULES: dict[str, Rule] = {
 }
 
 
-def resolve_numeric(settings: Settings, facts: DataFacts, n_binned: int) -> NumericEncoding:
-    """Return how numbers are encoded, `n_binned` of which have more than two values. It precedes `resolve`."""
+def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
+    """Return how numbers are encoded. `resolve` comes later: it needs the number of inputs of the network."""
     name, scaling, n = settings["numeric_encoding"], settings["scale_inputs"], facts.n_samples
-    suits = 0 < n_binned <= MOST_BINNED and not facts.has_common_units and (n >= FIRST_PART or not facts.is_part)
+    suits = 0 < facts.n_binned <= MOST_BINNED and not facts.has_common_units and (n >= FIRST_PART or not facts.is_part)
     n_bins = 0
     if name == "piecewise_linear" or (is_auto(name) and suits):
         by_samples = max(min(n / 100, 16), n / 300)
-        by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(n_binned, 1)
+        by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(facts.n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(
         n_bins,
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
+        has_outliers=facts.has_outliers,
         is_part=facts.is_part,
         stresses_numbers=n <= SMALL_SAMPLES,
     )

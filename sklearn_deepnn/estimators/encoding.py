@@ -41,6 +41,7 @@ class NumericEncoding(NamedTuple):
 
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
     scale_inputs: str | None = "standard"
+    has_outliers: bool = False  # whether outliers determine the deviation of a number
     is_part: bool = False  # whether numbers of later parts of the data may be unlike those of this one
     stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
 
@@ -62,14 +63,8 @@ def several_valued(examples: Examples, categories: Sequence[Categories | None]) 
     return X[is_between.any(axis=1)]
 
 
-def count_binned(examples: Examples, categories: Sequence[Categories | None]) -> int:
-    """Return how many features of dense X are numbers with more than two values."""
-    return len(several_valued(examples, categories))
-
-
-def have_common_units(examples: Examples, categories: Sequence[Categories | None]) -> bool:
-    """Say whether the numbers of X seem to have common units, such as the pixels of images."""
-    X = several_valued(examples, categories)
+def have_common_units(X: Array) -> bool:
+    """Say whether numbers that have several values seem to have common units, such as the pixels of images."""
     if len(X) < FEWEST_PIXELS or np.isnan(X).any():
         return False
     low, high = X.min(axis=1), X.max(axis=1)
@@ -136,7 +131,7 @@ def learn_encoding(
         return None
     gaps, is_number = find_gaps(examples), np.array([each is None for each in categories])
     is_plain = is_number.all() and not gaps.any() and not numeric.n_bins
-    if is_plain and not (numeric.scale_inputs == "clipped" and has_outliers(examples, categories)):
+    if is_plain and not (numeric.scale_inputs == "clipped" and numeric.has_outliers):
         return None
     sample = examples.spread_sample(MOST_SAMPLED)
     center, scale, edges = learn_quantiles(sample, is_number, numeric.n_bins)

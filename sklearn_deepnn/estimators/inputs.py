@@ -108,8 +108,8 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         if not is_categorical[i]:
             arrays.append(as_numbers(column))
             continue
-        values, missing = as_array(column), find_missing(as_array(column))
-        categories = known[i]
+        values, categories = as_array(column), known[i]
+        missing = find_missing(values)
         if categories is None:
             categories = known[i] = Categories.learn(values.tolist(), missing)
             if problems[i] == "numerals" and len(categories.values) > MANY_NUMERALS:

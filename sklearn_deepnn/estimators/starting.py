@@ -21,7 +21,7 @@ from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
-from .encoding import count_binned, has_outliers, have_common_units, learn_encoding, without_gaps
+from .encoding import has_outliers, have_common_units, learn_encoding, several_valued, without_gaps
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -66,8 +66,7 @@ def plan_for(
     facts = facts_of(settings, table, validation, is_part)
     if earlier is not None:
         return continued_plan(settings, facts, earlier)
-    numeric = resolve_numeric(settings, facts, count_binned(table.examples, table.categories))
-    encoding = learn_encoding(numeric, table.examples, table.categories)
+    encoding = learn_encoding(resolve_numeric(settings, facts), table.examples, table.categories)
     if encoding is None:
         facts = replace(facts, is_far_from_zero=is_far_from_zero(settings, facts, table.examples))
     return replace(resolve(settings, encoded_facts(facts, encoding)), encoding=encoding)
@@ -93,8 +92,9 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
     examples, targets, categories = table.examples, table.targets, table.categories
     if settings["batch_norm"] and examples.n == 1:
         raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
-    # a later part of the data cannot change how outliers are scaled
-    looks_for_outliers = not is_part and is_auto(settings["scale_inputs"])
+    scaling, X = settings["scale_inputs"], several_valued(examples, categories)
+    # of a first part of the data "auto" does not clip: later parts may be unlike it
+    looks_for_outliers = scaling == "clipped" or (is_auto(scaling) and not is_part)
     return DataFacts(
         n_samples=examples.n,
         n_features=examples.X.shape[0],
@@ -103,7 +103,8 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
         loss=targets.loss,
         rarity=targets.rarity(examples),
         density=density(examples),
-        has_common_units=have_common_units(examples, categories),
+        n_binned=len(X),
+        has_common_units=have_common_units(X),
         has_outliers=looks_for_outliers and has_outliers(examples, categories),
         is_single=is_single(examples.X.dtype),
         has_validation_set=validation is not None,

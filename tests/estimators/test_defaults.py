@@ -550,7 +550,8 @@ def test_a_set_of_which_all_would_be_held_out_is_an_error(n_samples):
 
 def numeric(n_samples=1000, n_binned=4, others=None, **settings):
     """Return how numbers of a set are encoded, `n_binned` of which have more than two values."""
-    return resolve_numeric(check_parameters(DeepNNClassifier(**settings)), facts(n_samples, **others or {}), n_binned)
+    settings = check_parameters(DeepNNClassifier(**settings))
+    return resolve_numeric(settings, facts(n_samples, n_binned=n_binned, **others or {}))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def plan_for(
     facts = facts_of(settings, table, validation, is_part)
     if earlier is not None:
         return continued_plan(settings, facts, earlier)
+    facts = with_facts_of_values(settings, facts, table)
     encoding = learn_encoding(resolve_numeric(settings, facts), table.examples, table.categories)
     if encoding is None:
         facts = replace(facts, is_far_from_zero=is_far_from_zero(settings, facts, table.examples))
@@ -88,13 +89,10 @@ def continued_plan(settings: Settings, facts: DataFacts, earlier: Earlier) -> Pl
 
 
 def facts_of(settings: Settings, table: Table, validation: Examples | None, is_part: bool) -> DataFacts:
-    """Return the facts about a table that is not encoded."""
-    examples, targets, categories = table.examples, table.targets, table.categories
+    """Return the facts about a table that hold for every training."""
+    examples, targets = table.examples, table.targets
     if settings["batch_norm"] and examples.n == 1:
         raise ValueError("batch_norm=True needs at least 2 samples to compare, got n_samples = 1.")
-    scaling, X = settings["scale_inputs"], several_valued(examples, categories)
-    # of a first part of the data "auto" does not clip: later parts may be unlike it
-    looks_for_outliers = scaling == "clipped" or (is_auto(scaling) and not is_part)
     return DataFacts(
         n_samples=examples.n,
         n_features=examples.X.shape[0],
@@ -103,12 +101,22 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
         loss=targets.loss,
         rarity=targets.rarity(examples),
         density=density(examples),
-        n_binned=len(X),
-        has_common_units=have_common_units(X),
-        has_outliers=looks_for_outliers and has_outliers(examples, categories),
         is_single=is_single(examples.X.dtype),
         has_validation_set=validation is not None,
         is_part=is_part,
+    )
+
+
+def with_facts_of_values(settings: Settings, facts: DataFacts, table: Table) -> DataFacts:
+    """Return the facts that choose scaling and encoding, too. A training that continues keeps both."""
+    scaling, X = settings["scale_inputs"], several_valued(table.examples, table.categories)
+    # of a first part of the data "auto" does not clip: later parts may be unlike it
+    looks_for_outliers = scaling == "clipped" or (is_auto(scaling) and not facts.is_part)
+    return replace(
+        facts,
+        n_binned=len(X),
+        has_common_units=have_common_units(X),
+        has_outliers=looks_for_outliers and has_outliers(table.examples, table.categories),
     )
 
 

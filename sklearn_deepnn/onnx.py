@@ -21,7 +21,7 @@ from .estimators.classifier import DeepNNClassifier
 from .estimators.resuming import restore_encoding
 from .network.activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
 from .network.architecture import Network
-from .network.encoding import PARTS, Bins, Codes, Encoding, Gaps, Numbers, OneHot
+from .network.encoding import MOST_CLIPPED, PARTS, Bins, Codes, Encoding, Gaps, Numbers, OneHot
 from .network.model import fold_batch_norm, names_of
 from .typing import Array, Arrays
 
@@ -254,6 +254,8 @@ def numbers(graph: Graph, part: Numbers, T: str, missing: str) -> str:
     """Compute A = gain Z / sqrt(1 + (Z / clip)^2), a smooth clip of Z = (T - center) / scale."""
     Z = standardized(graph, columns(graph, T, part.feature), part.center, part.scale)
     if np.isfinite(part.clip).any():
+        most = (MOST_CLIPPED * part.clip.mT).astype(graph.dtype)  # the square of larger numbers would overflow
+        Z = graph("Min", graph("Max", Z, -most), most)
         ratio = graph("Div", Z, part.clip.mT.astype(graph.dtype))
         Z = graph("Div", Z, graph("Sqrt", graph("Add", graph("Mul", ratio, ratio), 1)))
     return Z if part.gain == 1 else graph("Mul", Z, part.gain)

@@ -536,3 +536,13 @@ def test_columns_of_any_dtype_are_inputs_of_the_graph(kind):
         column = np.array([np.nan if value is None or value is pd.NA else value for value in values], float)
     found = session.run(None, {"x": NUMBERS[:, np.newaxis], "c": column[:, np.newaxis]})[1]
     np.testing.assert_allclose(found, model.predict_proba(frame), rtol=1e-5)
+
+
+def test_numbers_far_beyond_the_clip_are_clipped_as_in_a_prediction():
+    X = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    X[3, 0] = 1e9  # an outlier, so that the feature is clipped
+    model = DeepNNClassifier(random_state=0, max_iter=3, dtype="float32").fit(X, np.arange(80) % 2)
+    rows = np.array([[1e30, 0], [-1e30, 0], [1e9, 0]], np.float32)
+    session = onnxruntime.InferenceSession(to_onnx(model, X).SerializeToString())
+    found = session.run(None, {session.get_inputs()[0].name: rows})[1]
+    np.testing.assert_allclose(found, model.predict_proba(rows), rtol=1e-4)

@@ -204,7 +204,7 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
     if len(distinct) < 3 or not n_bins:
         return center, scale, np.empty(0)
     edges = distinct if len(distinct) <= n_bins + 1 else np.unique(quantiles(np.linspace(0, 1, n_bins + 1)))
-    return center, scale, (edges - center) / scale
+    return center, scale, np.unique((edges - center) / scale)  # subtraction may make edges equal
 
 
 def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding) -> Encoding:
@@ -215,8 +215,9 @@ def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding)
     moments = input_moments(sample._replace(X=EncodedInputs(sample.X, replace(encoding, parts=parts))))
     gain, stop = 1.0, 0
     if numeric.stresses_numbers:  # the rows of bins reduce the initial weights of all rows
-        n_others = sum(len(part.feature) for name, part in parts.items() if name != "bins")
-        gain = math.sqrt(encoding.n_inputs / max(n_others, 1))
+        n_rows = {name: len(part.feature) for name, part in parts.items()}
+        n_others = sum(n_rows.values()) - n_rows.get("bins", 0)
+        gain = math.sqrt(sum(n_rows.values()) / max(n_others, 1))
     for name, part in parts.items():
         start, stop = stop, stop + len(part.feature)
         mean, deviation = moments.mean[start:stop], moments.deviation()[start:stop]

@@ -550,3 +550,18 @@ def test_an_infinity_beside_a_gap_names_its_column(convert):
     X[3, 1], X[4, 1] = np.inf, np.nan
     with pytest.raises(ValueError, match=r"infinite or too large numbers .* in column 1,"):
         DeepNNClassifier().fit(convert(X), np.arange(60) % 2)
+
+
+def test_numbers_that_differ_by_less_than_they_can_resolve_have_no_bin_between_them():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=400), np.where(np.arange(400) < 150, 10.0 ** -rng.integers(18, 300, 400), 0)])
+    X[250:, 1] = rng.random(150)
+    encoding = encoding_of(X, n_bins=16)
+    assert (encoding.parts["bins"].width > 0).all()
+    assert np.isfinite(DeepNNClassifier(random_state=0, max_iter=3).fit(X, np.arange(400) % 2).loss_)
+
+
+def test_vectors_of_categories_change_no_scale_of_numbers():
+    X = np.column_stack([np.random.default_rng(0).normal(size=120), np.arange(120) % 40])
+    encoding = encoding_of(X, n_codes=[40], n_bins=0, stresses_numbers=True)
+    assert encoding.parts["numbers"].gain == 1

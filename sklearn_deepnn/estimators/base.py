@@ -50,7 +50,7 @@ from .settings import (
     parameters_of,
     with_attributes,
 )
-from .starting import Start, Table, columns_of, plan_for, prepare
+from .starting import Start, Table, columns_of, plan_for, prepare, with_gaps_filled
 from .targets import ClassTargets, Labels, read_labels
 from .validation import validator
 
@@ -200,6 +200,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         table, validation = as_new if as_new and earlier is None else self._read_all(**data, earlier=earlier)
         plan = plan_for(settings, table, validation, earlier)
         warn_of_other_parameters(earlier, self)
+        table = with_gaps_filled(table, plan, earlier)
         start = prepare(settings, plan, table, validation, earlier, is_part=False)
         start.state.name = name_of_training(earlier, fingerprint.key)
         callbacks, stopping = self._callbacks_for(plan, settings)
@@ -244,6 +245,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         earlier = last_fit(self)
         table = self._read(X, y, sample_weight, earlier, choose_targets)
         plan = plan_for(settings, table, None, earlier, is_part=True)
+        table = with_gaps_filled(table, plan, earlier)
         start = prepare(settings, plan, table, None, earlier, is_part=True)
         callbacks = [callback for callback in self._own_callbacks(settings) if not isinstance(callback, COMPARING)]
         start.state.name = name_of_training(earlier, KEY_OF_PARTS if callbacks_of(self) else "")
@@ -348,4 +350,5 @@ def starting_point(estimator: BaseDeepNN, X: Inputs, y: Any, sample_weight: Any)
     settings, earlier = check_parameters(estimator), last_fit(estimator)
     table = estimator._read(X, y, sample_weight, earlier)
     plan = plan_for(settings, table, None, earlier, is_part=True)
+    table = with_gaps_filled(table, plan, earlier)
     return plan, prepare(settings, plan, table, None, earlier, is_part=False)

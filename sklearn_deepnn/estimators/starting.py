@@ -143,6 +143,13 @@ def is_far_from_zero(settings: Settings, facts: DataFacts, examples: Examples) -
     return scaling is not None and far_features(scaling).size > 0
 
 
+def with_gaps_filled(table: Table, plan: Plan, earlier: Earlier | None) -> Table:
+    """Return a table without gaps, if an earlier network that learned no gaps is to be trained on it."""
+    if plan.encoding is not None or earlier is None:
+        return table
+    return table._replace(examples=without_gaps(table.examples, earlier.preparation.scaling))
+
+
 def prepare(
     settings: Settings, plan: Plan, table: Table, validation: Examples | None, earlier: Earlier | None, is_part: bool
 ) -> Start:
@@ -154,8 +161,6 @@ def prepare(
         before = Preparation(int(rng.integers(2**32)), weight_scale=0.0)  # the scale is replaced below
     else:
         rng, before = earlier.state.rng, earlier.preparation
-    if plan.encoding is None and earlier is not None:  # the network has learned no gaps
-        everything = without_gaps(everything, before.scaling)
     strata = table.targets.strata(everything)
     training, held_out = hold_out(everything, strata, plan.n_held_out, network, before.split_seed)
     weight_scale = before.weight_scale if is_part and earlier is not None else training.mean_weight()

@@ -120,3 +120,11 @@ def test_a_selection_is_a_step_of_a_pipeline_and_of_a_search():
         make_pipeline(SelectFromModel(network), network), {"selectfrommodel__max_features": [2]}, cv=2
     )
     assert search.fit(SIGNAL, CLASSES).score(SIGNAL, CLASSES) > 0.9
+
+
+def test_importances_are_those_of_all_features_after_training_continues_on_gaps():
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    y = (X[:, 0] > 0).astype(int)
+    model = one_network((8,), max_iter=30, learning_rate=0.01, warm_start=True, random_state=0).fit(X, y)
+    X[::7, 1] = np.nan
+    assert model.fit(X, y).feature_importances_.argmax() == 0

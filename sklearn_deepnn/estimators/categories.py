@@ -20,7 +20,7 @@ class Categories(NamedTuple):
 
     values: list[Any]  # text, numbers and bools
     other: int = UNKNOWN  # the code of rare categories, which unknown ones share. UNKNOWN: training had none.
-    missing: int = UNKNOWN  # the code of gaps, which are unknown categories if training had none
+    missing: int = UNKNOWN  # the code of gaps; `other` if training had none
 
     @property
     def n_codes(self) -> int:

@@ -1,8 +1,8 @@
 """What "auto" stands for, given the data: `resolve`, one pure function. docs/defaults.md gives the reasons.
 
-`RULES` has a function for each parameter. It takes the facts about the data and the values chosen so far, and returns
-the value. No rule asks whether another parameter was given: a value that was given and the same value that was chosen
-have the same consequences.
+`RULES` has a function for each parameter but `numeric_encoding`, which `resolve_numeric` chooses before. A rule takes
+the facts about the data and the values chosen so far, and returns the value. No rule asks whether another parameter was
+given: a value that was given and the same value that was chosen have the same consequences.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of sa
 AVERAGING_EPOCHS = 3.0
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
-MOST_BINNED = 64  # features with more than two values; with more, no feature is encoded
+MOST_BINNED = 64  # numbers with more than two values; with more such numbers, none has bins
 MOST_BIN_ROWS = 256, 1024  # of all features together, in small and in larger sets
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 

@@ -1,4 +1,4 @@
-"""What a table is encoded by: bins of numbers, indicators of gaps, categories; learned from the training set.
+"""Learn the encoding of a table from the training set: bins of numbers, indicators of gaps, categories.
 
 Conventions: columns are examples, as in `network.encoding`.
 """
@@ -43,7 +43,7 @@ class NumericEncoding(NamedTuple):
     scale_inputs: str | None = "standard"
     has_outliers: bool = False  # whether outliers determine the deviation of a number
     is_part: bool = False  # whether numbers of later parts of the data may be unlike those of this one
-    stresses_numbers: bool = False  # whether a gain gives numbers the initial weights that they have without bins
+    stresses_numbers: bool = False  # whether inputs other than bins get a gain: bins reduce the initial weights
 
 
 def some_of(examples: Examples) -> Examples:

@@ -191,25 +191,17 @@ class PredictionMixin:
         self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
     ) -> Array:
         """Return a function of the logits (n_L, m) of X: for each sample a number, or an array of a shape."""
-        plain, loss, has_gaps = self._is_plain(X), self.network_["loss"], False
-        X = X if plain else self._rows(X)
+        loss = self.network_["loss"]
+        # the sum of large finite numbers may be infinite: `_rows` then finds nothing wrong
+        X = X if self._is_plain(X) and np.isfinite(X.sum()) else self._rows(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
         rows = np.empty((X.shape[0], *shape), dtype or float_type)
 
         def write(chunk: slice, ZL: Array) -> None:
-            nonlocal has_gaps
-            if plain and not np.isfinite(X[chunk].sum()):  # the sum of large finite numbers may be infinite
-                has_gaps |= bool(np.isnan(read_inputs(self, X[chunk], reset=False)).any())
-                if has_gaps and "encoding_" not in vars(self):
-                    return
             check_finite(ZL)
             rows[chunk] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
 
-        network = Network.restore(self.network_)
-        map_logits(write, self._as_inputs(X), self.parameters_, network)
-        if has_gaps and "encoding_" not in vars(self):
-            plain = False
-            map_logits(write, self._rows(X).T, self.parameters_, network)
+        map_logits(write, self._as_inputs(X), self.parameters_, Network.restore(self.network_))
         return rows
 
     def _gradients(self, X: Inputs, D: Array | None, of: GradientOf) -> FloatArray:

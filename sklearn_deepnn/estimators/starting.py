@@ -110,7 +110,7 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
 def with_facts_of_values(settings: Settings, facts: DataFacts, table: Table) -> DataFacts:
     """Return the facts that choose scaling and encoding, too. A training that continues keeps both."""
     scaling, X = settings["scale_inputs"], several_valued(table.examples, table.categories)
-    # of a first part of the data "auto" does not clip: later parts may be unlike it
+    # the first part of the data does not tell whether later parts have outliers
     looks_for_outliers = scaling == "clipped" or (is_auto(scaling) and not facts.is_part)
     return replace(
         facts,

@@ -142,7 +142,8 @@ def column_importances(
     """Return how much each column of a table changes the predictions, scaled to sum 1.
 
     A column is encoded by several inputs. Its effect on a prediction is the sum of A0 * dP / dA0 over these, to first
-    order the difference to the prediction for the mean of the column. The mean of its size over the examples counts.
+    order the difference to the prediction for the mean of the column. Its importance is the mean absolute effect over
+    the examples.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def embedding_forward(codes: Array, E: Array) -> tuple[Array, Array]:
     else:
         of_members = codes if stack else [codes] * len(E)
         A = np.stack([E_k.take(codes_k, axis=1) for E_k, codes_k in zip(E, of_members)])
-    return A.reshape(*E.shape[:-1][:-1], E.shape[-2] * k, m), codes
+    return A.reshape(*E.shape[:-2], E.shape[-2] * k, m), codes
 
 
 def embedding_backward(dA: Array, cache: Array, n_categories: int, out: Array | None = None) -> Array:

@@ -27,7 +27,7 @@ def piecewise_linear_forward(X: Array, feature: Array, low: Array, width: Array)
     -------
     A : ndarray of shape (n_rows, m)
     cache : ndarray of shape (n_rows, m)
-        Which numbers lie inside each bin.
+        The encoding A, which the backward pass compares with 0 and 1: do not overwrite it before.
 
     References
     ----------

@@ -86,7 +86,7 @@ class NetworkSummary:
         inputs, columns = "not scaled" if name is None else f"{name} scaling", ""
         if hasattr(estimator, "encoding_"):
             encoding = Encoding.restore(estimator.encoding_)
-            n, columns = len(encoding.center), describe_columns(encoding)
+            n, columns = len(encoding.center), describe_columns(encoding, getattr(estimator, "categories_", ()))
             inputs = f"{n:,} column{'s' * (n != 1)} encoded"
         n_statistics = sum(array.size for name, array in parameters.items() if is_statistic(name))
         return cls(
@@ -175,8 +175,8 @@ class NetworkSummary:
         return sentences
 
 
-def describe_columns(encoding: Encoding) -> str:
-    """Return how many columns have numbers, categories and gaps, in words."""
+def describe_columns(encoding: Encoding, categories: Iterable[Any]) -> str:
+    """Return how many columns have numbers, categories and gaps, in words. `categories` is `categories_`, or empty."""
     found = {name: part.feature for name, part in encoding.parts.items()}
     n_categorical = sum(len(np.unique(found[name])) for name in ("one_hot", "codes") if name in found)
     bins = f" ({len(found['bins']):,} bins)" if "bins" in found else ""
@@ -185,8 +185,9 @@ def describe_columns(encoding: Encoding) -> str:
         kinds.append(f"{len(found['numbers']):,} of numbers{bins}")
     if n_categorical:
         kinds.append(f"{n_categorical:,} of categories")
-    if "gaps" in found:
-        kinds.append(f"{len(found['gaps']):,} with gaps")
+    n_with_gaps = len(found.get("gaps", ())) + sum(each is not None and each["missing"] >= 0 for each in categories)
+    if n_with_gaps:
+        kinds.append(f"{n_with_gaps:,} with gaps")
     return ", ".join(kinds)
 
 

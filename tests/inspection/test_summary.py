@@ -506,3 +506,9 @@ def test_the_link_to_the_documentation_can_be_seen(measured, surroundings, form)
     address, width = measured[f"{form} {surroundings} 900"]["link"]
     assert address == DeepNNClassifier()._get_doc_link()
     assert width > 8
+
+
+def test_gaps_of_categories_are_counted_like_those_of_numbers():
+    frame = pd.DataFrame({"x": [None, *range(59)], "c": [None, "a", "b"] * 20, "d": ["a", "b"] * 30})
+    model = DeepNNClassifier(random_state=0, max_iter=2).fit(frame, np.arange(60) % 2)
+    assert "2 of categories, 2 with gaps." in flat(model.summary())

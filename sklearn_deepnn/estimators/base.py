@@ -207,7 +207,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash, N_SAMPLED)
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
-        columns, initial = keep.attributes_of_codes(), start.state.parameters
+        columns, initial = keep.attributes_of_columns(), start.state.parameters
         validate = validator(self, start.validation, plan.network, table.targets, initial, columns)
         with keep.after_interrupt(earlier):
             findings = train(

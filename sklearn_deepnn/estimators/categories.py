@@ -34,10 +34,6 @@ class Categories(NamedTuple):
         codes[missing] = self.missing
         return codes
 
-    def of_codes(self) -> Self:
-        """Return the categories of a column that has codes already: `encode` then leaves the codes as they are."""
-        return type(self)(list(range(self.n_codes)))
-
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
         return self._asdict()

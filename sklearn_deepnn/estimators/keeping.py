@@ -89,13 +89,9 @@ class Keeper:
             "training_state_": {**saved, "preparation": {**preparation.to_dict(), "data_hash": data_hash}},
         }
 
-    def attributes_of_codes(self) -> dict[str, Any]:
-        """Return the fitted attributes that tell the columns, for an X in which categories are codes already."""
-        columns: dict[str, Any] = {"n_features_in_": self.table.header["n_features_in_"], **self._encoding()}
-        if "categories_" in self.table.header:
-            codes = [None if each is None else each.of_codes().to_dict() for each in self.table.categories]
-            columns["categories_"] = codes
-        return columns
+    def attributes_of_columns(self) -> dict[str, Any]:
+        """Return the fitted attributes that tell the columns of X as training has them: numbers, and codes."""
+        return {"n_features_in_": self.table.header["n_features_in_"], **self._encoding()}
 
     def _encoding(self) -> dict[str, Any]:
         """Return the fitted attribute `encoding_`, if inputs are encoded."""

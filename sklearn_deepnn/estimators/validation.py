@@ -122,7 +122,7 @@ def validator(
     columns: Mapping[str, Any],
 ) -> Validate | None:
     """Return the function of the parameters that validates an epoch. A scorer is tried on the initial parameters."""
-    # `columns` are the fitted attributes that tell the columns of a table, with codes in place of categories.
+    # `columns` are the fitted attributes that tell the columns of X, in which categories are codes.
     # Data without some class, on which the scorer is therefore undefined, are left out of the mean over the members of
     # an ensemble. Where no data are left, the loss replaces the scorer, with a warning.
     if validation is None:

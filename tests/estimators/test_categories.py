@@ -110,12 +110,6 @@ def test_samples_without_weight_are_not_looked_at():
     assert codes[:153].tolist() == [0] * 150 + [1] * 3
 
 
-def test_codes_stay_as_they_are_where_codes_are_the_categories():
-    categories, codes = learned(["a"] * 5 + ["b"] * 4 + ["c", None], gaps=[10])
-    assert categories.of_codes().encode(codes.tolist(), np.zeros(11, bool)).tolist() == codes.tolist()
-    assert categories.of_codes().encode([UNKNOWN], np.zeros(1, bool)).tolist() == [UNKNOWN]
-
-
 def test_categories_are_restored_from_their_fields():
     categories, _ = learned(["a"] * 5 + ["b"])
     assert restore_categories([None, categories.to_dict()], 2) == [None, categories]

@@ -81,9 +81,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         values, and scales the rest as "standard" does: rare words and categories do not weigh more than frequent ones.
         If the size of such a feature is not typical, its scale is within a factor of 10 of its size. "clipped" is
         "standard", except for features whose standard deviation is more than 30 interquartile ranges: outliers
-        determine such a deviation, so these features are scaled by their quantiles and smoothly clipped. Constant
-        features are ignored. Sparse X stays sparse. `partial_fit` updates the scaling, unless inputs are encoded, and
-        takes no "robust". None leaves X as it is.
+        determine such a deviation, so these features are scaled by their quantiles and smoothly clipped. Where inputs
+        are encoded, "common" is "standard". Constant features are ignored. Sparse X stays sparse. `partial_fit` updates
+        the scaling, unless inputs are encoded, and takes no "robust". None leaves X as it is.
     numeric_encoding : {"auto", "piecewise_linear"} or None, default="auto"
         "piecewise_linear" gives each number with more than two values, beside the number itself, an input for each of
         its bins: how far the number is through the bin [3]_. The edges are quantiles of the training samples. With n

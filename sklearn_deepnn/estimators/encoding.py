@@ -32,7 +32,7 @@ LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones woul
 BIN_DEVIATION = 0.4  # of the rows for bins
 SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
-CLIP = 5.0  # interquartile ranges; where features with outliers are smoothly clipped
+CLIP = 5.0  # interquartile ranges, in a first part of the data deviations; where numbers are smoothly clipped
 SMALLEST_SCALE = 1e-150  # of a feature that is no constant: squares of smaller numbers underflow
 
 
@@ -65,14 +65,15 @@ def several_valued(examples: Examples, categories: Sequence[Categories | None]) 
 
 def have_common_units(X: Array) -> bool:
     """Say whether numbers that have several values seem to have common units, such as the pixels of images."""
-    if len(X) < FEWEST_PIXELS or np.isnan(X).any():
+    if len(X) < FEWEST_PIXELS:
         return False
-    low, high = X.min(axis=1), X.max(axis=1)
-    is_coarse = len(np.unique(X)) < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
+    low, high = np.fmin.reduce(X, axis=1), np.fmax.reduce(X, axis=1)  # of what is not missing
+    values = X[~np.isnan(X)]
+    is_coarse = len(np.unique(values)) < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
     # a sample may lack the largest value of some features
-    have_one_range = np.mean(low == low.min()) > 0.75 and np.mean(high - low.min() > 0.75 * np.ptp(X)) > 0.6
+    have_one_range = np.mean(low == low.min()) > 0.75 and np.mean(high - low.min() > 0.75 * np.ptp(values)) > 0.6
     # several features that MinMaxScaler has scaled have one range as well
-    is_raw = np.mean(low.min() == X) > 0.25 or (np.floor(X) == X).all()
+    is_raw = np.mean(low.min() == values) > 0.25 or (np.floor(values) == values).all()
     return bool(have_one_range and is_raw and not is_coarse)
 
 
@@ -239,6 +240,11 @@ def scaled_numbers(
         return replace(numbers, center=-encoding.center[numbers.feature] / scale, scale=1 / scale)
     if numeric.scale_inputs == "robust":
         return replace(numbers, gain=gain)
+    units = encoding.scale[numbers.feature]  # of T
+    if numeric.scale_inputs == "pooled" and deviation.any():
+        varies = deviation > 0
+        pooled = np.sqrt(np.square(deviation[varies] * units[varies]).mean())
+        deviation = np.where(varies, pooled / units, 0)
     is_outlying = (numeric.scale_inputs == "clipped") & (deviation > OUTLYING)
     scale = np.where(deviation, deviation, 1.0 if numeric.is_part else np.inf)
     return replace(

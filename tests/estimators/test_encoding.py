@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from checkpoint_cases import Interrupt, assert_same_fit, interrupted
-from estimator_cases import pickled
+from estimator_cases import pickled, with_entry
 from one_network import one_network
 from reference import assert_same, relative_error
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -565,3 +566,11 @@ def test_vectors_of_categories_change_no_scale_of_numbers():
     X = np.column_stack([np.random.default_rng(0).normal(size=120), np.arange(120) % 40])
     encoding = encoding_of(X, n_codes=[40], n_bins=0, stresses_numbers=True)
     assert encoding.parts["numbers"].gain == 1
+
+
+def test_pooled_features_keep_their_scale_where_one_has_a_gap():
+    X = load_digits().data[:300]
+    complete = DeepNNClassifier(random_state=0, max_iter=1).fit(X, np.arange(300) % 2)
+    with_gap = DeepNNClassifier(random_state=0, max_iter=1).fit(with_entry(X, np.nan), np.arange(300) % 2)
+    assert "bins" not in with_gap.encoding_["parts"]
+    np.testing.assert_allclose(with_gap.input_scale_, complete.input_scale_, rtol=0.02)

@@ -68,13 +68,15 @@ def have_common_units(X: Array) -> bool:
     if len(X) < FEWEST_PIXELS:
         return False
     low, high = np.fmin.reduce(X, axis=1), np.fmax.reduce(X, axis=1)  # of what is not missing
-    values = X[~np.isnan(X)]
-    is_coarse = len(np.unique(values)) < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
+    lowest, extent = low.min(), high.max() - low.min()
     # a sample may lack the largest value of some features
-    have_one_range = np.mean(low == low.min()) > 0.75 and np.mean(high - low.min() > 0.75 * np.ptp(values)) > 0.6
+    if np.mean(low == lowest) <= 0.75 or np.mean(high - lowest > 0.75 * extent) <= 0.6:
+        return False
+    values = X[~np.isnan(X)]
     # several features that MinMaxScaler has scaled have one range as well
-    is_raw = np.mean(low.min() == values) > 0.25 or (np.floor(values) == values).all()
-    return bool(have_one_range and is_raw and not is_coarse)
+    is_raw = np.mean(lowest == values) > 0.25 or (np.floor(values) == values).all()
+    is_coarse = len(np.unique(values)) < FEWEST_PIXELS  # such as answers on a scale from 1 to 5
+    return bool(is_raw and not is_coarse)
 
 
 @np.errstate(over="ignore", invalid="ignore")

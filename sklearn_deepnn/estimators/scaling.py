@@ -6,6 +6,7 @@ Conventions: columns are examples. `center` and `scale` are (n_0, 1), float64.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -86,6 +87,7 @@ def on_another_scale(X: Inputs, others: Inputs) -> float | None:
         # rare words and categories may be absent from a sample: only features with many values are compared
         n_values = np.count_nonzero(np.diff(np.sort(X, axis=1), axis=1), axis=1)
         compared = (n_values >= MANY_VALUES) & (np.ptp(others, axis=1) > 0)
+        compared &= ~(np.isnan(X).any(axis=1) | np.isnan(others).any(axis=1))
         X, others = X[compared], others[compared]
         center, deviation = X.mean(axis=1, keepdims=True), X.std(axis=1)
         distance = np.sqrt(np.square(others - center).mean(axis=1)) / deviation
@@ -98,18 +100,20 @@ def on_another_scale(X: Inputs, others: Inputs) -> float | None:
 def input_moments(examples: Examples) -> Moments:
     """Return the moments of a set of examples, computed chunk by chunk."""
     X, weight = examples.X, examples.sample_weight
-    moments: Moments | None = None
     least = SPARSE_CHUNK if issparse(X) else 1
     # subtract the first example: constant features become exactly 0, and features far from 0 keep their precision
     pivot = 0.0 if issparse(X) else take_columns(X, examples.at(slice(0, 1)), np.float64)
+
+    def of_chunk(chunk: slice) -> Moments:
+        columns = examples.at(chunk)
+        A0 = take_columns(X, columns, np.float64)
+        chunk_weight = np.ones(A0.shape[1]) if weight is None else weight[columns]
+        return _sparse_moments(A0, chunk_weight) if issparse(X) else _dense_moments(A0 - pivot, chunk_weight)
+
     with np.errstate(over="ignore"):
-        for chunk in gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], least)):
-            columns = examples.at(chunk)
-            A0 = take_columns(X, columns, np.float64)
-            chunk_weight = np.ones(A0.shape[1]) if weight is None else weight[columns]
-            of_chunk = _sparse_moments(A0, chunk_weight) if issparse(X) else _dense_moments(A0 - pivot, chunk_weight)
-            moments = of_chunk if moments is None else moments.merged(of_chunk)
-    return moments._replace(mean=moments.mean + pivot)  # type: ignore[union-attr]  # there is a chunk
+        chunks = gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], least))
+        moments = reduce(Moments.merged, map(of_chunk, chunks))
+    return moments._replace(mean=moments.mean + pivot)
 
 
 def _dense_moments(A0: Array, weight: Array) -> Moments:

@@ -181,7 +181,8 @@ def prepare(
         state = earlier.state
     training = plan.encoded(training)._replace(scaling=scaling).ready_for(plan.dtype)
     if validation is not None:
-        warn_of_another_scale(everything, validation)
+        numbers = np.flatnonzero([each is None for each in table.categories])
+        warn_of_another_scale(everything, validation, numbers)
         if plan.encoding is None:
             validation = without_gaps(validation, scaling)
         validation = plan.encoded(validation)._replace(scaling=scaling)

@@ -77,11 +77,11 @@ def draw_folds(strata: Array, n_drawn: int, n_folds: int, rng: np.random.Generat
         rest = np.flatnonzero(~drawn)
 
 
-def warn_of_another_scale(examples: Examples, validation: Examples) -> None:
-    """Warn if X_val lies where X does not, as if a pipeline had not transformed it."""
+def warn_of_another_scale(examples: Examples, validation: Examples, numbers: Array) -> None:
+    """Warn if some columns of X_val lie where those of X do not, as if a pipeline had not transformed it."""
     n_most = min(N_COMPARED, max(COMPARED_ELEMENTS // examples.X.shape[0], FEW_COMPARED))
     samples = (each.spread_sample(n_most) for each in (examples, validation))
-    X, X_val = (take_columns(sample.X, sample.columns, None) for sample in samples)
+    X, X_val = (take_columns(sample.X, sample.columns, None)[numbers] for sample in samples)
     distance = on_another_scale(X, X_val)
     if distance is not None:
         seen = f"a typical feature of X_val is {distance:.2g} standard deviations from the mean of X, where 1 is usual"

@@ -6,6 +6,7 @@ import re
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from estimator_cases import (
@@ -495,3 +496,13 @@ def test_a_warm_start_with_another_scoring_compares_epochs_by_that_scoring():
     model.set_params(scoring="loss").fit(X, Y).fit(X, Y)
     assert model.best_iter_ == 1 + int(np.argmin(model.validation_loss_curve_)) > 5
     assert model.best_loss_ == min(model.validation_loss_curve_)
+
+
+def test_another_scale_is_warned_of_beside_gaps_and_categories():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=90), "z": rng.normal(size=90), "c": np.arange(90) % 30})
+    frame["c"] = frame["c"].map("c{}".format)
+    frame.loc[3, "z"] = np.nan
+    with pytest.warns(UserWarning, match="X_val is on another scale than X"):
+        net(max_iter=1).fit(frame, Y, X_val=frame.assign(x=1000 * frame["x"]), y_val=Y)
+    net(max_iter=1).fit(frame, Y, X_val=frame[::-1], y_val=Y[::-1])

@@ -91,12 +91,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         256 inputs for all numbers together, with more than 5000 samples 1024, unless 4 bins are more. None takes
         numbers as they are.
     categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
-        The columns of categories: their names, their indices, or a mask. "from_dtype" takes columns of a data frame
-        or an array of objects that hold text or are of a categorical dtype. None takes none, and text is an error. Up
-        to 32 categories have an input each; more have trained vectors of 8 numbers. Categories with fewer samples
-        than 1 % of all, at most 5 and at least 2, count as one, and so do those after the 10 000 most frequent.
-        Unknown categories count as one of these, or, if there are none, as the mean of all. Gaps count as a category.
-        Bools are the numbers 0 and 1.
+        "from_dtype" takes columns of a data frame or an array of objects that hold text or are of a categorical dtype.
+        A sequence names all columns of categories, by names, by indices or by a mask: text in another column is an
+        error. To add a column of numbers to those of text, give the column a categorical dtype. None takes none. Up to
+        32 categories have an input each; more have trained vectors of 8 numbers. Categories with fewer samples than 1 %
+        of all, at most 5 and at least 2, count as one, and so do those after the 10 000 most frequent. Unknown
+        categories count as one of these, or, if there are none, as the mean of all. Gaps count as a category. Bools are
+        the numbers 0 and 1.
     weight_init : str or dict, default="auto"
         How weights are drawn, a name in `sklearn_deepnn.network.INITIALIZERS`; "auto" takes the initializer of each
         layer's activation. Biases start at zero. Or a dict as `parameters_`: initial parameters for unscaled inputs, or

@@ -140,12 +140,13 @@ def learn_encoding(
     center, scale, edges = learn_quantiles(sample, is_number, numeric.n_bins)
     if numeric.is_part:  # what is constant here may vary later
         scale[np.isinf(scale)] = 1
+    numbers, with_gaps = np.flatnonzero(is_number), np.flatnonzero(gaps)
     n_codes = np.array([0 if each is None else each.n_codes for each in categories])
     has_many = n_codes > MOST_ONE_HOT
     parts: dict[str, Any] = {
-        "numbers": Numbers(np.flatnonzero(is_number), *unit(is_number.sum()), np.full((is_number.sum(), 1), np.inf)),
+        "numbers": Numbers(numbers, *unit(len(numbers)), np.full((len(numbers), 1), np.inf)),
         "bins": bins_of(edges),
-        "gaps": Gaps(np.flatnonzero(gaps), *unit(gaps.sum())),
+        "gaps": Gaps(with_gaps, *unit(len(with_gaps))),
         "one_hot": one_hot_of(np.where(has_many, 0, n_codes)),
         "codes": codes_of(np.where(has_many, n_codes, 0)),
     }

@@ -35,6 +35,7 @@ SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and t
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
 SMALLEST_BATCH = 64
 BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
+HELD_OUT = 0.1  # the highest fraction of the samples
 AVERAGING_EPOCHS = 3.0
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
@@ -78,6 +79,7 @@ class Plan:
     recipe: Recipe
     dtype: np.dtype[Any]  # of parameters and computation
     scale_inputs: str | None  # a name in `SCALINGS`, or None
+    validation_fraction: float  # of the samples, to hold out where epochs are validated and there is no `X_val`
     n_held_out: int  # samples that each network holds out to validate; 0 for none
     # whether validation tells when to stop, and which epoch is best. Otherwise the training cost tells.
     stops_by_validation: bool
@@ -152,6 +154,11 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
     return not facts.is_part and (facts.has_validation_set or facts.n_samples >= enough)
 
 
+def validation_fraction(facts: DataFacts, chosen: Settings) -> float:
+    """Return the fraction of the samples to hold out: a tenth, and less in large sets."""
+    return HELD_OUT * min(math.sqrt(MANY_SAMPLES / facts.n_samples), 1)
+
+
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
     """Return the patience, in epochs."""
     return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
@@ -187,6 +194,7 @@ RULES: dict[str, Rule] = {
     "weight_decay": weight_decay,
     "label_smoothing": label_smoothing,
     "early_stopping": early_stopping,
+    "validation_fraction": validation_fraction,
     "n_iter_no_change": n_iter_no_change,
     "batch_size": batch_size,
     "weight_averaging": weight_averaging,
@@ -235,20 +243,22 @@ def resolve(
         embedding=facts.embedding,
     )
     validates = bool(chosen["early_stopping"]) and not facts.is_part
+    holds_out = validates and not facts.has_validation_set
     return Plan(
         network,
         resolve_recipe(chosen),
         earlier_dtype or chosen["dtype"],
         chosen["scale_inputs"],
-        n_to_hold_out(settings, facts) if validates and not facts.has_validation_set else 0,
+        chosen["validation_fraction"],
+        n_to_hold_out(settings, facts, chosen["validation_fraction"]) if holds_out else 0,
         validates,
         chosen["n_iter_no_change"],
     )
 
 
-def n_to_hold_out(settings: Settings, facts: DataFacts) -> int:
+def n_to_hold_out(settings: Settings, facts: DataFacts, fraction: float) -> int:
     """Return how many samples are held out. Raises if none would be left to train on."""
-    n, fraction = facts.n_samples, settings["validation_fraction"]
+    n = facts.n_samples
     n_held_out = math.ceil(fraction * n)
     if n_held_out >= n:
         wanted = f"early_stopping={settings['early_stopping']!r} needs samples to hold out and to train on"

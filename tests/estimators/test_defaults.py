@@ -208,6 +208,12 @@ VALIDATION = {
     ),
     "early_stopping=True holds samples out of small sets": Row({"early_stopping": True}, facts(11), held_out(2)),
     "early_stopping=False holds nothing out of large sets": Row({"early_stopping": False}, facts(10**7), held_out(0)),
+    f"a tenth of {MANY_SAMPLES} samples is held out": Row(
+        {}, facts(MANY_SAMPLES), {"validation_fraction": 0.1, **held_out(MANY_SAMPLES // 10)}
+    ),
+    "twice as many are held out of four times as many samples": Row(
+        {}, facts(4 * MANY_SAMPLES), {"validation_fraction": 0.05, **held_out(MANY_SAMPLES // 5)}
+    ),
     "another fraction is held out if asked for": Row({"validation_fraction": 0.25}, facts(100), held_out(25)),
     "X_val is validated, and nothing is held out": Row({}, facts(has_validation_set=True), WITH_X_VAL),
     "X_val is validated where samples are few": Row({}, facts(3, has_validation_set=True), WITH_X_VAL),
@@ -336,6 +342,7 @@ GIVEN = {
     "shuffle": False,
     "learning_rate_schedule": "cosine",
     "early_stopping": False,
+    "validation_fraction": 0.25,
     "dtype": "float64",
     "optimizer": SGD(momentum=0.5),
 }
@@ -359,7 +366,7 @@ NETWORK_OF_ENSEMBLE = {"hidden_layer_dims": (48, 24), "activation": ("silu", "si
 WARM_STARTS = {
     "a larger set leaves the network as it is": Row({}, facts(10**7), NETWORK_OF_ENSEMBLE, ENSEMBLE_BEFORE, DOUBLE),
     "a larger set changes batches and what is held out": Row(
-        {}, facts(10**7), {"batch_size": 4 * SMALLEST, "n_held_out": 10**6}, ENSEMBLE_BEFORE, DOUBLE
+        {}, facts(10**7), {"batch_size": 4 * SMALLEST, "n_held_out": 31_623}, ENSEMBLE_BEFORE, DOUBLE
     ),
     "a smaller set changes batches and what is held out": Row(
         {}, facts(FEW_SAMPLES - 1), {"batch_size": None, **held_out(0)}, ENSEMBLE_BEFORE, DOUBLE

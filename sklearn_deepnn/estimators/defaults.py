@@ -37,10 +37,11 @@ SMALLEST_BATCH = 64
 BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
 HELD_OUT = 0.1  # the highest fraction of the samples
 AVERAGING_EPOCHS = 3.0
-FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
+FEWEST_BINS, MOST_BINS = 4, 96  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
 MOST_BINNED = 64  # numbers with more than two values; with more such numbers, none has bins
-MOST_BIN_ROWS = 256, 1024  # of all features together, in small and in larger sets
+MOST_BIN_ROWS = 256  # of all features together
+BIN_DEVIATIONS = 0.4, 2.0  # of the rows for bins, in small and in larger sets
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 
 
@@ -209,10 +210,11 @@ def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
     n_bins = 0
     if name == "piecewise_linear" or (is_auto(name) and suits):
         by_samples = max(min(n / 100, 16), n / 300)
-        by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(facts.n_binned, 1)
+        by_features = MOST_BIN_ROWS / max(facts.n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(
         n_bins,
+        BIN_DEVIATIONS[n > SMALL_SAMPLES],
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
         has_outliers=facts.has_outliers,
         is_part=facts.is_part,

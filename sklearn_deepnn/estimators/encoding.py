@@ -29,7 +29,6 @@ FEWEST_PIXELS = 8  # features in common units, and different values of each
 MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vectors
 EMBEDDING_DIM = 8
 LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones would otherwise have very large rows
-BIN_DEVIATION = 0.4  # of the rows for bins
 SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
 CLIP = 5.0  # interquartile ranges, in a first part of the data deviations; where numbers are smoothly clipped
@@ -40,6 +39,7 @@ class NumericEncoding(NamedTuple):
     """How numbers are encoded, with no "auto" left."""
 
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
+    bin_deviation: float = 1.0  # of the rows for bins
     scale_inputs: str | None = "standard"
     has_outliers: bool = False  # whether outliers determine the deviation of a number
     is_part: bool = False  # whether numbers of later parts of the data may be unlike those of this one
@@ -228,7 +228,7 @@ def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding)
         if name == "numbers":
             parts[name] = scaled_numbers(part, encoding, mean, deviation, numeric, gain)
         else:
-            wanted = BIN_DEVIATION if name == "bins" else gain
+            wanted = numeric.bin_deviation if name == "bins" else gain
             scale = np.where(deviation, np.maximum(deviation, LEAST_DEVIATION) / wanted, np.inf)
             parts[name] = replace(part, mean=mean, scale=scale)
     return replace(encoding, parts={**encoding.parts, **parts})

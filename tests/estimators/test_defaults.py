@@ -11,6 +11,7 @@ from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.estimators.defaults import (
     AVERAGING_EPOCHS,
     BATCH_DOUBLINGS,
+    BIN_DEVIATIONS,
     ENSEMBLE_WORK,
     FASTEST,
     FEW_SAMPLES,
@@ -582,18 +583,18 @@ def test_numbers_of_different_units_have_bins_if_few_have_more_than_two_values(s
 
 
 def test_more_samples_have_more_bins_within_limits():
-    n_bins = [numeric(n_samples).n_bins for n_samples in SAMPLES]
+    n_bins = [numeric(n_samples, n_binned=1).n_bins for n_samples in SAMPLES]
     assert n_bins == sorted(n_bins)
     assert (n_bins[0], n_bins[-1]) == (FEWEST_BINS, MOST_BINS)
 
 
-@pytest.mark.parametrize(("n_samples", "most_rows"), [(SMALL_SAMPLES, MOST_BIN_ROWS[0]), (10**7, MOST_BIN_ROWS[1])])
-def test_many_features_share_the_rows_for_bins(n_samples, most_rows):
+@pytest.mark.parametrize("n_samples", [SMALL_SAMPLES, 10**7])
+def test_many_features_share_the_rows_for_bins(n_samples):
     n_binned = [2**k for k in range(15)]
     n_bins = [numeric(n_samples, n, numeric_encoding="piecewise_linear").n_bins for n in n_binned]
     assert n_bins == sorted(n_bins, reverse=True)
     assert n_bins[-1] == FEWEST_BINS
-    assert all(bins in (FEWEST_BINS, n_bins[0]) or bins == most_rows // n for bins, n in zip(n_bins, n_binned))
+    assert all(bins in (FEWEST_BINS, n_bins[0]) or bins == MOST_BIN_ROWS // n for bins, n in zip(n_bins, n_binned))
 
 
 @pytest.mark.parametrize(
@@ -613,6 +614,7 @@ def test_automatic_scaling_clips_outliers(settings, others, expected):
     assert numeric(others=others, **settings).scale_inputs == expected
 
 
-def test_numbers_of_small_sets_have_a_gain():
-    assert numeric(SMALL_SAMPLES).stresses_numbers
-    assert not numeric(SMALL_SAMPLES + 1).stresses_numbers
+def test_small_sets_stress_numbers_and_larger_sets_bins():
+    small, large = numeric(SMALL_SAMPLES), numeric(SMALL_SAMPLES + 1)
+    assert (small.stresses_numbers, large.stresses_numbers) == (True, False)
+    assert (small.bin_deviation, large.bin_deviation) == BIN_DEVIATIONS

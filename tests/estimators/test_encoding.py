@@ -91,7 +91,7 @@ def test_features_that_have_gaps_are_found(monkeypatch):
 @pytest.mark.parametrize("scale_inputs", ["standard", "robust", None])
 def test_the_rows_of_bins_gaps_and_categories_have_the_mean_zero(scale_inputs):
     X = draw()
-    encoding = encoding_of(X, n_codes=(3, 40), scale_inputs=scale_inputs)
+    encoding = encoding_of(X, n_codes=(3, 40), scale_inputs=scale_inputs, bin_deviation=0.4)
     assert list(encoding.parts) == ["numbers", "bins", "gaps", "one_hot", "codes"]
     A0 = rows_of(encoding, X)
     np.testing.assert_allclose(A0[2:-1].mean(axis=1), 0, atol=1e-12)

@@ -178,7 +178,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         weights are kept.
     random_state : int, RandomState or None, default=None
         Draws initial parameters, order of samples, held-out samples and dropout. The same seed gives the same weights
-        bit for bit, on the same number of threads. Another number of threads drops other units of large batches.
+        bit for bit, on any number of threads.
 
     Attributes
     ----------

@@ -105,7 +105,8 @@ def unfold_scaling(parameters: Arrays, scaling: Scaling | None) -> Arrays:
 def _transform_inputs(parameters: Arrays, center: Array, factor: Array) -> Arrays:
     """Return the parameters of the network that computes from X what `parameters` compute from factor (X - center)."""
     W1 = parameters["W1"] * factor.mT  # in float64
-    changed, shift = {"W1": W1}, W1 @ center
+    # not W1 @ center: BLAS rounds otherwise on another number of threads
+    changed, shift = {"W1": W1}, (W1 * center.mT).sum(axis=-1, keepdims=True)
     if "b1" in parameters:
         changed["b1"] = parameters["b1"] - shift
     else:  # with batch normalisation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -35,27 +35,35 @@ FLUSH_STEPS = 100  # steps between two searches for subnormal numbers; Adam's me
 AVERAGING_START = 5.0  # the time constant of the average is at most about t / 5 at step t
 # bytes of weights times examples that are worth a thread: 3 ms of work, where waking a thread costs 0.1 ms
 WORK_OF_CHUNK = 360_000_000
-CHUNK_COLUMNS = 64  # examples with which products are efficient
+# Examples of a chunk. On one thread, two chunks of 128 take 1.19 times as long as one of 256, and two of 256 take 1.13
+# times as long as one of 512; chunks of 512 and more take 1.04 times as long.
+CHUNK_COLUMNS = 256
+CHUNK_COLUMNS_OF_TWO = 64  # the same if there are only two chunks
 MOST_CHUNKS = 8  # each chunk has a gradient of its own, as large as the weights
+
+
+def count_chunks(network: Network, batches: Batches, parameters: Parameters) -> int:
+    """Return the number of chunks that a batch is cut into: it depends on the work, not on the number of threads."""
+    # batch statistics need the whole batch, and sparse products hold Python's lock
+    if network.batch_norm or issparse(batches.examples.X):
+        return 1
+    n_worthwhile = 3 * batches.size * parameters.weights.nbytes // WORK_OF_CHUNK  # each weight is in three products
+    n_efficient = max(batches.size // CHUNK_COLUMNS, min(batches.size // CHUNK_COLUMNS_OF_TWO, 2))
+    return max(1, min(n_worthwhile, n_efficient, MOST_CHUNKS))
 
 
 @contextmanager
 def threads_for(network: Network, batches: Batches, parameters: Parameters) -> Iterator[ThreadPool]:
-    """Hold the thread pool of a training, with one thread for each chunk that a batch is worth cutting into."""
-    m = batches.size
-    n_chunks = 3 * m * parameters.weights.nbytes // WORK_OF_CHUNK  # each weight is used in three products
-    # batch statistics need the whole batch, and sparse products hold Python's lock
-    is_whole = network.batch_norm or issparse(batches.examples.X) or m < 2 * CHUNK_COLUMNS
-    n_threads = 1 if is_whole else max(1, min(n_chunks, m // CHUNK_COLUMNS, allowed_threads(), MOST_CHUNKS))
-    # large batches that cannot be cut are left to the threads of BLAS
-    blas = nullcontext() if is_whole and n_chunks > 1 else SINGLE_THREADED_BLAS.hold()
-    with blas, ThreadPool(n_threads) as pool:
+    """Hold the thread pool of a training, with at most one thread for each chunk, and single-threaded BLAS."""
+    # BLAS on two threads rounds otherwise than on one: the bits of a result would depend on the number of threads
+    n_threads = min(count_chunks(network, batches, parameters), allowed_threads())
+    with SINGLE_THREADED_BLAS.hold(), ThreadPool(n_threads) as pool:
         yield pool
 
 
 @dataclass(eq=False)
 class Step:
-    """What both steps need: forward and backward over a batch, in one chunk for each thread."""
+    """What both steps need: forward and backward over a batch, which may be cut into chunks."""
 
     state: TrainingState  # `update` changes its parameters and its optimizer_state
     batches: Batches
@@ -64,7 +72,8 @@ class Step:
     pool: ThreadPool
 
     def __post_init__(self) -> None:
-        grads = [self.state.parameters.gradients() for _ in range(self.pool.n_threads)]
+        n_chunks = count_chunks(self.network, self.batches, self.state.parameters)
+        grads = [self.state.parameters.gradients() for _ in range(n_chunks)]
         self.gradients = [of_chunk.vector for of_chunk in grads]  # their sum is the gradient of the batch
         self._views = [dict(of_chunk) for of_chunk in grads]  # plain dicts are faster to write to
         self.caches: list[LayerCache] = []  # of the last batch, with batch normalisation
@@ -81,7 +90,7 @@ class Step:
         """Draw a batch, go forward and backward, and return the outputs of each chunk. Sets: gradients, caches."""
         parameters = self.state.parameters if parameters is None else parameters
         rng = self.state.rng if rng is None else rng
-        if out is None and self.pool.n_threads > 1:
+        if out is None and len(self.gradients) > 1:
             return self._backpropagate_in_chunks(positions, parameters, rng)
         self.caches = []  # as large as all activations: free them before the next forward pass
         A0, Y, sample_weight = self.batches.draw(positions)
@@ -95,11 +104,11 @@ class Step:
     def _backpropagate_in_chunks(
         self, positions: slice, parameters: Parameters, rng: np.random.Generator
     ) -> list[Outputs]:
-        n_chunks, m = self.pool.n_threads, positions.stop - positions.start
+        n_chunks, m = len(self.gradients), positions.stop - positions.start
         chunks = cut(positions, n_chunks)
-        for gradient in self.gradients[len(chunks) :]:  # of a last batch with fewer examples than threads
+        for gradient in self.gradients[len(chunks) :]:  # of a last batch with fewer examples than chunks
             gradient.fill(0)
-        rngs = [rng] * n_chunks  # nothing is drawn without dropout, and with dropout threads cannot share a generator
+        rngs = [rng] * n_chunks  # without dropout, nothing is drawn; with dropout, chunks cannot share a generator
         if any(self.network.dropout_rate):
             rngs = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chunks)]
 

@@ -31,7 +31,7 @@ def stochastic_case():
 
 @pytest.fixture
 def split_into(monkeypatch):
-    """Return a function that makes training cut batches into n chunks and returns the sizes of the thread pools."""
+    """Return a function that makes training cut batches into n chunks, and returns the sizes of thread pools."""
 
     def split_into(n_chunks):
         sizes = []
@@ -44,6 +44,8 @@ def split_into(monkeypatch):
         monkeypatch.setattr(steps, "ThreadPool", RecordedPool)
         monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1)
         monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
+        monkeypatch.setattr(steps, "CHUNK_COLUMNS_OF_TWO", 1)
+        monkeypatch.setattr(steps, "MOST_CHUNKS", n_chunks)
         monkeypatch.setattr(steps, "allowed_threads", lambda: n_chunks)
         return sizes
 

@@ -29,8 +29,8 @@ LEVELS = [  # a module imports from levels above its own
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ROOMS = {  # a module of a room also imports from those before it in this list
-    "network": "activations initializers parameters scaling layers encoding losses ensemble architecture model "
-    "prediction",
+    "network": "activations initializers parameters scaling layers encoding losses ensemble architecture kernels "
+    "model prediction",
     "layers": "dense batchnorm dropout embedding piecewise",
     "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
     "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "callbacks/logs.py": {"mlflow"},
     "callbacks/tuning.py": {"optuna"},
     "onnx.py": {"onnx", "skl2onnx"},
+    "network/kernels.py": {"numba"},
 }
 OPTIONAL = [
     "pandas",

@@ -39,8 +39,10 @@ def print_outcome(run: Run) -> None:
     print_line(f"stopped by {stopped_by or 'max_iter'} after {n_epochs}{kept}")
 
 
-def print_resumed(run: Run) -> None:
-    """Print after which epoch a training is resumed, if it is resumed."""
+def print_beginning(run: Run) -> None:
+    """Print how long compiling took, if loops were compiled, and the epoch of a training that is resumed."""
+    if run.compile_seconds:
+        print_line(f"compiled loops in {duration_text(run.compile_seconds)}, once: later fits load them")
     if run.resumed:
         last_epoch = run.state.epoch if run.stopped_by else run.last_epoch
         print_line(f"resumed after epoch {run.state.epoch} of at most {last_epoch}")
@@ -72,10 +74,10 @@ class EpochPrinter(Display):
     every: int | None = 1
 
     def on_train_begin(self, run: Run) -> None:
-        """Print after which epoch the training is resumed, if it is resumed."""
+        """Print what `print_beginning` does."""
         self._printed = run.state.epoch
         self._began = self._printed_at = self._ended_at = time.perf_counter()
-        print_resumed(run)
+        print_beginning(run)
 
     def on_epoch_end(self, run: Run) -> None:
         """Print the line of the epoch, if it is one of the epochs to print."""
@@ -119,7 +121,7 @@ class ProgressLine(Display):
 
     def on_train_begin(self, run: Run) -> None:
         """Show the bar."""
-        print_resumed(run)
+        print_beginning(run)
         about = {"total": run.last_epoch, "initial": run.state.epoch, "unit": "epoch", "file": sys.stdout}
         self.bar = self.make_bar(bar_format="{n_fmt}/{total_fmt} |{bar}| {remaining}{postfix}", **about)
 

@@ -191,6 +191,9 @@ class Activation:
         Name in `INITIALIZERS`: how weight_init="auto" draws the weights of a layer with this activation.
     flat_at : tuple of float, default=()
         Values of A where g' vanishes: the lower bound, or both bounds. Units there are reported as dead or saturated.
+    biased_forward : callable, optional
+        biased_forward(Z, b) -> what forward(Z + b) returns, in fewer passes over memory. It may overwrite Z. By default
+        b is added and forward called.
 
     Raises
     ------
@@ -213,6 +216,7 @@ class Activation:
     backward: Backward
     initializer: str = "he_normal"
     flat_at: tuple[float, ...] = ()
+    biased_forward: Callable[[Array, Array], tuple[Array, Any]] | None = None
 
     def __post_init__(self) -> None:
         for name in ("forward", "backward"):

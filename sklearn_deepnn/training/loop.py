@@ -6,6 +6,7 @@ Conventions: columns are examples; the members of an ensemble train side by side
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -17,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..checks import check_integer
 from ..messages import warn_user
 from ..network.architecture import Network
+from ..network.kernels import count_compiled
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values
@@ -126,9 +128,10 @@ def train(
         last_complete_epoch,
         threads_for(network, batches, state.parameters) as pool,
     ):
-        watch.begin()
-        state.best = comparable_best(state, validate) if keeps_best else None
+        n_compiled, started_at = count_compiled(), time.perf_counter()
         step = make_step(state, batches, network, recipe, pool)
+        watch.begin(time.perf_counter() - started_at if count_compiled() > n_compiled else 0.0)
+        state.best = comparable_best(state, validate) if keeps_best else None
         while state.epoch < last_epoch and not state.call.stopped_by:
             last_complete_epoch.keep()
             watch.begin_epoch()

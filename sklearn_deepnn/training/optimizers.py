@@ -13,11 +13,12 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, overload
 
 import numpy as np
 
 from ..checks import argument_names, check_flag, check_integer, check_real
+from ..network.kernels import Loop, adam_step, compiled, momentum_step, rmsprop_step, sgd_step
 from ..typing import Array, Arrays, State
 
 Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
@@ -108,8 +109,12 @@ def flush_subnormals(vector: Array) -> None:
 @overload
 def update_parameters(parameters: Arrays, grads: Arrays, learning_rate: float) -> Arrays: ...
 @overload
-def update_parameters(parameters: Array, grads: Array, learning_rate: float, *, out: Array | None = None) -> Array: ...
-def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out: Array | None = None) -> Any:
+def update_parameters(
+    parameters: Array, grads: Array, learning_rate: float, *, out: Array | None = None, loop: Loop | None = None
+) -> Array: ...
+def update_parameters(
+    parameters: Any, grads: Any, learning_rate: float, *, out: Array | None = None, loop: Loop | None = None
+) -> Any:
     """Take a step of gradient descent: parameters - learning_rate * grads.
 
     Parameters
@@ -121,6 +126,9 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
     learning_rate : float
     out : ndarray, optional
         Array to write to, if `parameters` is one array; `parameters` itself is allowed.
+    loop : callable, optional
+        A compiled loop, loop(out, grads, learning_rate), that computes an optimizer's direction from `grads` and takes
+        the step in the same pass over memory. `out` must be `parameters`.
 
     Returns
     -------
@@ -136,6 +144,9 @@ def update_parameters(parameters: Any, grads: Any, learning_rate: float, *, out:
         trained = {name: W for name, W in parameters.items() if "d" + name in grads}
         stepped = {name: update_parameters(W, grads["d" + name], learning_rate) for name, W in trained.items()}
         return {**parameters, **stepped}
+    if loop is not None:
+        loop(out, grads, learning_rate)
+        return out
     return np.subtract(parameters, learning_rate * grads, out=out)
 
 
@@ -300,8 +311,12 @@ class Adam(Optimizer):
         v += grads * grads
         # The bias correction acts on numbers, not on vectors. With v = (1 - beta_2) state["v"]:
         # sqrt(v / (1 - beta_2^t)) + epsilon = (sqrt(state["v"]) + epsilon scale) / scale
-        scale = ((1 - self.beta_2 ** state["t"]) / (1 - self.beta_2)) ** 0.5
+        scale = self.scale(state["t"])
         return root_plus(v, self.epsilon * scale), scale
+
+    def scale(self, t: int) -> float:
+        """Return sqrt(state["v"]) over sqrt(v / (1 - beta_2^t))."""
+        return float(((1 - self.beta_2**t) / (1 - self.beta_2)) ** 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -441,6 +456,47 @@ def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[A
     return product
 
 
+class Rule(NamedTuple):
+    """One step of an optimizer for a compiled loop, which computes the same bits as `update`."""
+
+    loop: Loop
+    rate: float  # what the loop multiplies its direction by
+    vectors: tuple[Array, ...] = ()  # of the state
+    numbers: tuple[float, ...] = ()
+
+
+def sgd_rule(optimizer: SGD, state: State, learning_rate: float) -> Rule:
+    """Return the step that `SGD.update` takes."""
+    if not optimizer.momentum:
+        return Rule(sgd_step, learning_rate)
+    of_v, of_grads = (optimizer.momentum, 1.0) if optimizer.nesterov else (1.0, 0.0)
+    return Rule(momentum_step, learning_rate, (state["v"],), (optimizer.momentum, of_v, of_grads))
+
+
+def rmsprop_rule(optimizer: RMSprop, state: State, learning_rate: float) -> Rule:
+    """Return the step that `RMSprop.update` takes."""
+    scale = (1 - optimizer.rho) ** 0.5
+    return Rule(rmsprop_step, learning_rate / scale, (state["v"],), (optimizer.rho, optimizer.epsilon / scale))
+
+
+def adam_rule(optimizer: Adam, state: State, learning_rate: float) -> Rule:
+    """Return the step that `Adam.update` takes. Sets: state["t"]."""
+    state["t"] += 1
+    scale, beta_1 = optimizer.scale(state["t"]), optimizer.beta_1
+    numbers = beta_1, optimizer.beta_2, optimizer.epsilon * scale, 1.0, 0.0
+    rate = scale * (learning_rate * (1 - beta_1) / (1 - beta_1 ** state["t"]))
+    return Rule(adam_step, rate, (state["m"], state["v"]), numbers)
+
+
+def nadam_rule(optimizer: NAdam, state: State, learning_rate: float) -> Rule:
+    """Return the step that `NAdam.update` takes. Sets: state["t"]."""
+    state["t"] += 1
+    scale, beta_1 = optimizer.scale(state["t"]), optimizer.beta_1
+    of_m, of_grads = beta_1 / (1 - beta_1 ** (state["t"] + 1)), 1 / (1 - beta_1 ** state["t"])
+    numbers = beta_1, optimizer.beta_2, optimizer.epsilon * scale, of_m, of_grads
+    return Rule(adam_step, learning_rate * scale * (1 - beta_1), (state["m"], state["v"]), numbers)
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}
 OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
     "adamw": "adam",
@@ -449,3 +505,25 @@ OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
     "nesterov": "sgd",
     "gradient_descent": "sgd",
 }
+
+# The updates that a compiled loop can take.
+RULES: dict[Callable[..., None], Callable[[Any, State, float], Rule]] = {
+    SGD.update: sgd_rule,
+    RMSprop.update: rmsprop_rule,
+    Adam.update: adam_rule,
+    NAdam.update: nadam_rule,
+}
+
+
+def find_rule(optimizer: Optimizer) -> Callable[[Any, State, float], Rule] | None:
+    """Return what gives the step of an optimizer to a compiled loop. None for optimizers of your own."""
+    kind: Any = type(optimizer)  # a subclass may compute something else by other methods than `update`
+    return RULES.get(kind.update) if kind in OPTIMIZERS.values() else None
+
+
+def has_compiled_rule(optimizer: Optimizer, parameters: Array) -> bool:
+    """Say whether a compiled loop takes the steps of an optimizer. Compiles the loop."""
+    rule = find_rule(optimizer)
+    if rule is None:
+        return False
+    return compiled(rule(optimizer, optimizer.init(parameters[:0]), 0.0).loop, parameters.dtype, 1) is not None

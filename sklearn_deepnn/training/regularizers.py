@@ -26,7 +26,12 @@ def decay_weights(weights: Array, weight_decay: float, learning_rate: float, *, 
     """Decay the weights separately from the gradient step: weights * max(1 - learning_rate * weight_decay, 0)."""
     # For plain gradient descent this equals a step along `l2_gradient`. For adaptive optimizers it differs from that
     # step and generalises better: Loshchilov, Hutter (2019), "Decoupled weight decay regularization", ICLR.
-    return np.multiply(weights, max(1 - learning_rate * weight_decay, 0.0), out=out)
+    return np.multiply(weights, decay_factor(weight_decay, learning_rate), out=out)
+
+
+def decay_factor(weight_decay: float, learning_rate: float) -> float:
+    """Return what `decay_weights` multiplies by: max(1 - learning_rate * weight_decay, 0)."""
+    return max(1 - learning_rate * weight_decay, 0.0)
 
 
 def clip_by_global_norm(gradient: Array, max_grad_norm: float, *, out: Array | None = None) -> Array:

@@ -96,6 +96,8 @@ class Run:
         At the end: what went wrong, as `report_` will say it.
     resumed : bool
         Whether this call resumes a training from a checkpoint.
+    compile_seconds : float
+        Seconds that compiling took; 0 if nothing was compiled, because numba is missing or has a cache on disk.
 
     Examples
     --------
@@ -124,6 +126,7 @@ class Run:
     interrupted: bool = False
     is_part: bool = False
     findings: list[Finding] = field(default_factory=list)
+    compile_seconds: float = 0.0
     resumed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -204,9 +207,10 @@ class Watch:
             if not callback.remembers_for_good:
                 run.state.memories.pop(run.callback, None)
 
-    def begin(self) -> None:
-        """Call `on_train_begin` of all callbacks."""
+    def begin(self, compile_seconds: float) -> None:
+        """Call `on_train_begin` of all callbacks. Sets: run.compile_seconds."""
         for callback, run in self.runs:
+            run.compile_seconds = compile_seconds
             self._call(callback.on_train_begin, "before the first epoch", callback, run, unless=MISTAKES)
             self._n_begun += 1
 

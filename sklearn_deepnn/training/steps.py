@@ -11,21 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import gen_even_slices
 
 from ..network.architecture import Network
+from ..network.kernels import compiled, compiled_network
 from ..network.model import LayerCache, model_backward, model_forward, running_statistics
 from ..network.parameters import Parameters
 from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import advance, block_of, flush_subnormals
+from .optimizers import advance, block_of, find_rule, flush_subnormals, has_compiled_rule, update_parameters
 from .recipe import Recipe
-from .regularizers import clip_by_global_norm, decay_weights, l2_gradient, l2_penalty
+from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
 from .state import TrainingState
 
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
@@ -72,6 +74,7 @@ class Step:
     pool: ThreadPool
 
     def __post_init__(self) -> None:
+        self.network = compiled_network(self.network, self.state.parameters.vector.dtype)
         n_chunks = count_chunks(self.network, self.batches, self.state.parameters)
         grads = [self.state.parameters.gradients() for _ in range(n_chunks)]
         self.gradients = [of_chunk.vector for of_chunk in grads]  # their sum is the gradient of the batch
@@ -137,9 +140,11 @@ class GradientStep(Step):
         recipe, trainable, n_blocks = self.recipe, self.state.parameters.trainable, 1
         # an elementwise optimizer updates block by block: a block stays in the cache from one operation to the next,
         # and threads share the blocks
+        self.take_step = take_compiled_step if has_compiled_rule(recipe.optimizer, trainable) else take_numpy_step
         if recipe.optimizer.elementwise:
             n_threads = self.pool.n_threads
-            n_blocks = math.ceil(trainable.nbytes / (BLOCK_BYTES if n_threads == 1 else SHARED_BLOCK_BYTES))
+            is_shared = n_threads > 1 or self.take_step is take_compiled_step  # one pass needs no blocks in the cache
+            n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if is_shared else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread
         self.blocks = list(gen_even_slices(trainable.size, n_blocks))
         # the rate of an exponential moving average with a time constant of averaging_epochs
@@ -173,27 +178,60 @@ class GradientStep(Step):
         self, gradients: list[Array], learning_rate: float, averaging_rate: float, block: slice | None = None
     ) -> State:
         """Update a block, or all parameters; return the optimizer's state of the block. Sets: state."""
-        state, recipe = self.state, self.recipe
-        parameters, weights, optimizer_state = (
-            state.parameters.trainable,
-            state.parameters.weights,
-            state.optimizer_state or {},
-        )
+        state, parameters = self.state, self.state.parameters
+        trainable, weights, optimizer_state = parameters.trainable, parameters.weights, state.optimizer_state or {}
         average = None if state.average is None else state.average.trainable
         if block is not None:
-            parameters, weights, optimizer_state = parameters[block], weights[block], block_of(optimizer_state, block)
+            trainable, weights, optimizer_state = trainable[block], weights[block], block_of(optimizer_state, block)
             gradients = [gradient[block] for gradient in gradients]
             average = None if average is None else average[block]
-        if recipe.weight_decay:
-            decay_weights(weights, recipe.weight_decay, learning_rate, out=weights)
-        recipe.optimizer.update(parameters, reduce(np.add, gradients), optimizer_state, learning_rate)
-        if average is not None:
-            move_average(average, parameters, averaging_rate)
-        if state.step % FLUSH_STEPS == 0:
-            for vector in (parameters, average, *optimizer_state.values()):
-                if isinstance(vector, np.ndarray):
-                    flush_subnormals(vector)
+        vectors = Vectors(trainable, weights, reduce(np.add, gradients), average)
+        flushes = state.step % FLUSH_STEPS == 0
+        self.take_step(self.recipe, vectors, optimizer_state, learning_rate, averaging_rate, flushes=flushes)
         return optimizer_state
+
+
+class Vectors(NamedTuple):
+    """What an update reads and writes, or a block of it."""
+
+    trainable: Array
+    weights: Array  # a view of the beginning of `trainable`
+    gradient: Array  # of `trainable`
+    average: Array | None  # of `trainable`
+
+
+def take_numpy_step(
+    recipe: Recipe, vectors: Vectors, state: State, learning_rate: float, averaging_rate: float, *, flushes: bool
+) -> None:
+    """Decay the weights, take the optimizer's step, move the average, and flush subnormals. Sets: vectors, state."""
+    trainable, weights, gradient, average = vectors
+    if recipe.weight_decay:
+        decay_weights(weights, recipe.weight_decay, learning_rate, out=weights)
+    recipe.optimizer.update(trainable, gradient, state, learning_rate)
+    if average is not None:
+        move_average(average, trainable, averaging_rate)
+    if flushes:
+        for vector in (trainable, average, *state.values()):
+            if isinstance(vector, np.ndarray):
+                flush_subnormals(vector)
+
+
+def take_compiled_step(
+    recipe: Recipe, vectors: Vectors, state: State, learning_rate: float, averaging_rate: float, *, flushes: bool
+) -> None:
+    """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, state."""
+    trainable, weights, gradient, average = vectors
+    find_step: Any = find_rule(recipe.optimizer)
+    rule = find_step(recipe.optimizer, state, learning_rate)
+    decay = decay_factor(recipe.weight_decay, learning_rate)
+    tiny = float(np.finfo(trainable.dtype).tiny) if flushes else 0.0
+    others = trainable[:0] if average is None else average, averaging_rate, weights.size, decay, tiny
+    fast_loop: Any = compiled(rule.loop, trainable.dtype, 1)
+
+    def loop(parameters: Array, grads: Array, rate: float) -> None:
+        fast_loop(parameters, grads, rate, *others, *rule.vectors, *rule.numbers)
+
+    update_parameters(trainable, gradient, rule.rate, out=trainable, loop=loop)
 
 
 def move_average(average: Array, vector: Array, rate: float) -> None:

@@ -47,7 +47,7 @@ def linear_forward(A_prev: Inputs, W: Array, b: Array | None) -> tuple[Array, Li
         For stacked layers also a list of sparse arrays, one for each network.
     W : ndarray of shape (n_l, n_{l-1})
     b : ndarray of shape (n_l, 1), or None
-        None before batch normalisation, which would subtract it again.
+        None before batch normalisation, which would subtract it again, and where the activation adds it.
 
     Returns
     -------
@@ -137,8 +137,14 @@ def linear_activation_forward(
     cache : tuple
         The cache of `linear_forward` (A_prev, W, b), and that of the activation (Z, or what its backward needs of Z).
     """
-    Z, linear_cache = linear_forward(A_prev, W, b)
-    A, activation_cache = find_activation(activation).forward(Z)
+    activation = find_activation(activation)
+    if activation.biased_forward is None or b is None:
+        Z, linear_cache = linear_forward(A_prev, W, b)
+        A, activation_cache = activation.forward(Z)
+    else:
+        Z, _ = linear_forward(A_prev, W, None)
+        A, activation_cache = activation.biased_forward(Z, b)
+        linear_cache = LinearCache(A_prev, W, b)
     if A.dtype != Z.dtype:  # functions of your own may return float64
         A = A.astype(Z.dtype)
     return A, (linear_cache, activation_cache)

@@ -1,0 +1,99 @@
+"""Steps by compiled loops beside the steps by NumPy."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from training_cases import FIRST_ORDER, Signs, fit, recipe_of
+
+from sklearn_deepnn.network import kernels
+from sklearn_deepnn.training import optimizers, steps
+from sklearn_deepnn.training.optimizers import OPTIMIZERS, RULES, SGD, Adam, NAdam, RMSprop, find_rule
+from sklearn_deepnn.training.recipe import Recipe
+from sklearn_deepnn.training.steps import Vectors, take_compiled_step, take_numpy_step
+
+needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+VARIANTS = [
+    *(OPTIMIZERS[name]() for name in FIRST_ORDER),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+    RMSprop(rho=0.0),
+    Adam(beta_1=0.0, beta_2=0.5, epsilon=1e-3),
+    NAdam(beta_1=0.5),
+]
+
+
+@pytest.fixture(params=["plain", pytest.param("compiled", marks=needs_numba)])
+def mode(request, monkeypatch):
+    """Let loops run as plain Python, or compiled."""
+    if request.param == "plain":
+        for module in (optimizers, steps):
+            monkeypatch.setattr(module, "compiled", lambda loop, dtype, n_axes: loop)
+    return request.param
+
+
+def draw_vectors(optimizer, dtype, averages):
+    """Return vectors whose last elements are subnormal or nearly so, and a state of the optimizer."""
+    rng, tiny = np.random.default_rng(0), np.finfo(dtype).tiny
+    trainable, average = rng.normal(size=(2, 37)).astype(dtype)
+    trainable[-6:] = average[-6:] = [tiny / 3, -tiny / 3, tiny, -tiny, 0.0, -0.0]
+    state = optimizer.init(trainable)
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value[-6:] = tiny * np.array([0.5, 0.25, 2.0, 1.0, 0.0, 0.5])
+    return Vectors(trainable, trainable[:20], np.zeros(37, dtype), average if averages else None), state
+
+
+@pytest.mark.parametrize("flushes", [False, True])
+@pytest.mark.parametrize("averages", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
+def test_a_compiled_step_computes_the_same_bits(optimizer, dtype, weight_decay, averages, flushes, mode):
+    recipe, results = Recipe(optimizer, 0.01, weight_decay=weight_decay), []
+    for take_step in (take_numpy_step, take_compiled_step):
+        vectors, state = draw_vectors(optimizer, dtype, averages)
+        rng = np.random.default_rng(1)
+        for k in range(4):
+            vectors.gradient[:-6] = rng.normal(0, 10.0 ** (3 * k - 6), 31)
+            take_step(recipe, vectors, state, 0.01, 0.2, flushes=flushes)
+        results.append([vectors.trainable, vectors.average if averages else 0, state])
+    np.testing.assert_equal(results[1], results[0])
+    assert results[1][0].dtype == dtype
+
+
+@pytest.mark.parametrize("optimizer", VARIANTS[:4], ids=repr)
+def test_a_compiled_step_passes_nan_on(optimizer, mode):
+    vectors, state = draw_vectors(optimizer, np.float32, averages=True)
+    vectors.gradient[3] = np.nan
+    take_compiled_step(Recipe(optimizer, 0.01), vectors, state, 0.01, 0.2, flushes=True)
+    for vector in (vectors.trainable, vectors.average):
+        assert np.flatnonzero(np.isnan(vector)).tolist() == [3]
+
+
+def test_every_optimizer_of_the_first_order_has_a_rule():
+    assert [OPTIMIZERS[name].update for name in FIRST_ORDER] == [*RULES]
+
+
+def test_optimizers_of_your_own_run_in_numpy(examples, network):
+    class Clipped(Adam):
+        def move_averages(self, grads, state):
+            return super().move_averages(np.clip(grads, -1e-3, 1e-3), state)
+
+    for optimizer in (Signs(), Clipped()):
+        assert find_rule(optimizer) is None
+    clipped, plain = (fit(examples, network, Recipe(optimizer, 0.01)) for optimizer in (Clipped(), Adam()))
+    assert not np.array_equal(clipped.parameters.vector, plain.parameters.vector)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_training_is_the_same_without_numba(examples, network, monkeypatch, fresh_compiler, name):
+    recipe = recipe_of(name, batch_size=10, weight_decay=0.1, averaging_epochs=1.5)
+    fast = fit(examples, network, recipe)
+    kernels.find_compiler.cache_clear()
+    kernels.compiled.cache_clear()
+    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    slow = fit(examples, network, recipe)
+    np.testing.assert_array_equal(fast.parameters.vector, slow.parameters.vector)
+    assert fast.history == slow.history

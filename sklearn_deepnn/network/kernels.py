@@ -275,6 +275,11 @@ def compiled(loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop | None:
         return None
 
 
+def is_loaded() -> bool:
+    """Say whether a fit in this process has imported numba: predictions do not, as importing takes half a second."""
+    return find_compiler.cache_info().currsize > 0 and find_compiler() is not None
+
+
 def count_compiled() -> int:
     """Return how many loops have been compiled in this process, and not loaded from the cache on disk."""
     compiler = find_compiler()
@@ -295,7 +300,7 @@ def with_loops(activation: Activation, slope: Loop, add_bias: Loop | None = None
     """Return an activation whose cache is A, with compiled loops."""
 
     def biased_forward(Z: Array, b: Array) -> tuple[Array, Array]:
-        add_bias(Z, b)  # type: ignore[misc]  # not called without add_bias
+        add_bias(Z, np.ascontiguousarray(b))  # type: ignore[misc]  # not called without add_bias
         return Z, Z
 
     def backward(dA: Array, cache: Array) -> Array:
@@ -321,7 +326,7 @@ def silu_with_loops(activation: Activation, halve: Loop, multiply: Loop, slope: 
     """Return silu with compiled loops."""
 
     def biased_forward(Z: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
-        halve(Z, b)
+        halve(Z, np.ascontiguousarray(b))
         T, A = np.tanh(Z), np.empty_like(Z)
         multiply(Z, T, A)
         return A, (Z, T)

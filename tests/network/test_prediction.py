@@ -81,7 +81,7 @@ def test_predicting_more_takes_no_more_memory(monkeypatch, unpadded, peak_bytes,
     for n in (50_000, 200_000):
         X, ZL = np.ones((n, 16), dtype=np.float32).T, np.empty((3, n), dtype=np.float32)
         peaks[n] = peak_bytes(map_logits, partial(write, ZL), X, parameters, network)
-    chunk = (16 + 2 * 64 + 3) * 4096 * 4  # its input, Z and A of the hidden layer, the logits
+    chunk = (16 + 2 * 64 + 3) * 1024 * 4  # its input, Z and A of the hidden layer, the logits
     assert max(peaks.values()) < 1.1 * n_threads * chunk
     if n_threads == 1:  # otherwise it is for the scheduler to say how many chunks there are at a time
         assert abs(peaks[200_000] - peaks[50_000]) < 20_000
@@ -100,10 +100,10 @@ def test_threads_predict_what_one_predicts_bit_by_bit(monkeypatch):
 
 def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(blas_threads):
     X, parameters, network = draw_examples(m=40_000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
-    assert map_logits(lambda *_: blas_threads(), X, parameters, network) == [{1}] * 10
+    assert map_logits(lambda *_: blas_threads(), X, parameters, network) == [{1}] * 40
     assert blas_threads() == {3}
     with pytest.raises(ZeroDivisionError):
-        map_logits(lambda chunk, _: 1 // (chunk.start - 4096), X, parameters, network)
+        map_logits(lambda chunk, _: 1 // (chunk.start - 2048), X, parameters, network)
     assert blas_threads() == {3}
 
 
@@ -180,3 +180,14 @@ def test_columns_of_scaled_sparse_inputs_keep_their_scaling(columns):
     for array, of_member in zip(arrays, columns if np.ndim(columns) == 2 else [columns]):
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array.toarray(), X[:, of_member].astype(np.float32))
+
+
+def test_large_predictions_use_loops_only_where_a_fit_has_loaded_them(fresh_compiler, monkeypatch):
+    X, parameters, network = draw_examples(m=3000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
+    compiled = []
+    monkeypatch.setattr(prediction, "compiled_network", lambda network, dtype: compiled.append(dtype) or network)
+    map_logits(lambda *_: None, X, parameters, network)
+    assert compiled == []
+    monkeypatch.setattr(prediction, "is_loaded", lambda: True)
+    map_logits(lambda *_: None, X, parameters, network)
+    assert compiled == [np.float64]

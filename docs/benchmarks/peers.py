@@ -10,6 +10,7 @@ import warnings
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 from scipy.special import expit
@@ -47,13 +48,33 @@ def sklearn_deepnn(work, X, y):
 
     return DeepNNClassifier(
         work.hidden_layer_dims,
+        activation="relu",
+        learning_rate=0.001,
+        learning_rate_schedule="constant",
         batch_size=work.batch_size,
         max_iter=work.n_epochs,
         n_iter_no_change=10**6,
         weight_decay=0.0,
+        label_smoothing=0.0,
+        max_grad_norm=None,
+        weight_averaging=0.0,
+        ensemble_size=1,
+        numeric_encoding=None,
+        scale_inputs=None,
         early_stopping=False,
         random_state=0,
     ).fit(X, y)
+
+
+def sklearn_deepnn_without_numba(work, X, y):
+    def no_loop(loop, dtype, n_axes):
+        return None
+
+    with (
+        patch("sklearn_deepnn.network.kernels.compiled", no_loop),
+        patch("sklearn_deepnn.training.optimizers.compiled", no_loop),
+    ):
+        return sklearn_deepnn(work, X, y)
 
 
 class QuietMLPClassifier(MLPClassifier):
@@ -241,6 +262,7 @@ def numpy_by_hand(work, X, y):
 
 FITS = {
     "sklearn_deepnn": sklearn_deepnn,
+    "sklearn_deepnn without numba": sklearn_deepnn_without_numba,
     "products alone": products,
     "NumPy by hand": numpy_by_hand,
     "MLPClassifier": mlp_classifier,
@@ -248,7 +270,7 @@ FITS = {
     "skorch": skorch,
     "JAX": jax_loop,
 }
-NEEDS = {"torch": "torch", "skorch": "skorch", "JAX": "jax"}
+NEEDS = {"sklearn_deepnn without numba": "numba", "torch": "torch", "skorch": "skorch", "JAX": "jax"}
 
 
 def installed_fits():

@@ -289,8 +289,9 @@ def model_backward(
     ValueError
         If Y has another shape than AL, or `wrt` is no collection of the two words.
     """
-    if not set(wrt) <= {"parameters", "activations"}:
+    if wrt != ("parameters",) and not set(wrt) <= {"parameters", "activations"}:
         reject("wrt", "a collection of 'parameters' and 'activations'", wrt)
+    with_activations = (*wrt, "activations")
     L, divisor = len(caches), 1
     if dZL is None:
         if AL is None or Y is None:
@@ -303,7 +304,7 @@ def model_backward(
     for l in range(L, 0, -1):
         cache, name = caches[l - 1], names_of(l)
         needs_dA = l > 1 or (cache.embedding is not None and "parameters" in wrt)
-        into, wrt_l = (grads.get(name.dW), grads.get(name.db)), {*wrt, "activations"} if needs_dA else wrt
+        into, wrt_l = (grads.get(name.dW), grads.get(name.db)), with_activations if needs_dA else wrt
         if cache.dropout is not None:
             dA = dropout_backward(dA, cache.dropout)
         # dZL has been divided by m, hence m=1: the layers sum

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,7 +185,10 @@ class GradientStep(Step):
             trainable, weights, optimizer_state = trainable[block], weights[block], block_of(optimizer_state, block)
             gradients = [gradient[block] for gradient in gradients]
             average = None if average is None else average[block]
-        vectors = Vectors(trainable, weights, reduce(np.add, gradients), average)
+        gradient, *others = gradients
+        for other in others:
+            gradient += other  # in place: the next batch overwrites the gradients
+        vectors = Vectors(trainable, weights, gradient, average)
         flushes = state.step % FLUSH_STEPS == 0
         self.take_step(self.recipe, vectors, optimizer_state, learning_rate, averaging_rate, flushes=flushes)
         return optimizer_state

@@ -79,7 +79,7 @@ def check_gradient(
 
         def cost() -> float:
             AL, caches = forward()
-            cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
+            cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss_function, sample_weight=weight)
             return cost * network.ensemble_size + l2_penalty(parameters.weights, weight_decay)
 
         AL, caches = forward()

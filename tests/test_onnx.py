@@ -137,7 +137,7 @@ def test_a_graph_of_single_precision_holds_no_double():
 
 def test_every_activation_and_every_link_has_an_expression():
     assert set(EXPRESSIONS) == set(ACTIVATIONS)
-    assert set(LINKS) == {loss.out_activation for loss in LOSSES.values()}
+    assert set(LINKS) == {loss.link.name for loss in LOSSES.values()}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

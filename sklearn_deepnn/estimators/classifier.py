@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,6 +18,7 @@ from ..checks import check_integer, reject
 from ..inspection.gradients import GradientOf
 from ..network.activations import ActivationName
 from ..network.initializers import InitializerName
+from ..network.links import ProbabilityLink
 from ..network.losses import LOSSES
 from ..training.optimizers import Optimizer, OptimizerName
 from ..training.schedules import Schedule, ScheduleName
@@ -452,8 +453,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         ndarray of shape (n_samples, n_classes)
         """
         fitted = self._as_fitted()
-        log_link = LOSSES[fitted.network_["loss"]].log_link
-        return fitted._outputs(X, partial(fitted._by_class, link=log_link), fitted.classes_.shape)
+        link = cast(ProbabilityLink, LOSSES[fitted.network_["loss"]].link)
+        return fitted._outputs(X, partial(fitted._by_class, link=link.log), fitted.classes_.shape)
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy: the fraction of samples whose label is predicted, or whose labels all are.

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..inspection.diagnosis import diagnose
 from ..inspection.gradients import column_importances, feature_importances
-from ..network.losses import LOSSES
 from ..network.model import fold_batch_norm
 from ..network.scaling import fold_scaling
 from ..saving import fitted_curves
@@ -77,7 +76,7 @@ class Keeper:
             "network_": network.to_dict(),
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_dims[-1],
-            "out_activation_": LOSSES[network.loss].out_activation,
+            "out_activation_": network.loss_function.link.name,
             "parameters_": dict(parameters),
             **self._encoding(),
             "n_iter_": state.epoch,

@@ -191,7 +191,7 @@ class PredictionMixin:
         self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
     ) -> Array:
         """Return a function of the logits (n_L, m) of X: for each sample a number, or an array of a shape."""
-        loss = self.network_["loss"]
+        network = Network.restore(self.network_)
         # the sum of large finite numbers may be infinite: `_rows` then finds nothing wrong
         X = X if self._is_plain(X) and np.isfinite(X.sum()) else self._rows(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
@@ -199,9 +199,9 @@ class PredictionMixin:
 
         def write(chunk: slice, ZL: Array) -> None:
             check_finite(ZL)
-            rows[chunk] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
+            rows[chunk] = of_logits(joint_logits(ZL, network.loss_function).astype(float_type, copy=False))
 
-        map_logits(write, self._as_inputs(X), self.parameters_, Network.restore(self.network_))
+        map_logits(write, self._as_inputs(X), self.parameters_, network)
         return rows
 
     def _gradients(self, X: Inputs, D: Array | None, of: GradientOf) -> FloatArray:

@@ -15,7 +15,8 @@ from scipy.sparse import issparse
 from ..checks import reject
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs, Encoding
-from ..network.ensemble import joint_logits, joint_logits_gradient, probability_gradient
+from ..network.ensemble import joint_logits, joint_logits_gradient, prediction_gradient
+from ..network.losses import Loss, find_loss
 from ..network.model import embed, hidden_forward, logits_forward, model_backward
 from ..network.prediction import check_finite, map_chunks
 from ..threads import SINGLE_THREADED_BLAS
@@ -23,7 +24,7 @@ from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs
 
 GradientOf: TypeAlias = Literal["probability", "logit"]
-GRADIENTS_OF = {"probability": probability_gradient, "logit": joint_logits_gradient}
+GRADIENTS_OF = {"probability": prediction_gradient, "logit": joint_logits_gradient}
 
 
 def hidden_layer_number(layer: int, n_hidden: int) -> int:
@@ -40,12 +41,9 @@ def hidden_activation(A0: Inputs, parameters: Arrays, network: Network, l: int) 
     return hidden_forward(embed(A0, parameters, network)[0], parameters, network, l)[0]
 
 
-def predicted_output(ZL: Array, loss: str) -> Array:
+def predicted_output(ZL: Array, loss: str | Loss) -> Array:
     """Return D of the output that is predicted for each example."""
-    joint = joint_logits(ZL, loss)
-    if loss == "binary_cross_entropy":
-        return np.where(joint > 0, 1, -1).astype(ZL.dtype)
-    return (np.arange(len(joint))[:, np.newaxis] == joint.argmax(axis=0)).astype(ZL.dtype)
+    return find_loss(loss).link.predicted(joint_logits(ZL, loss))
 
 
 def input_gradient(
@@ -89,8 +87,8 @@ def sum_over_members(A: Array) -> Array:
 
 def _gradients_of_members(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
     """Return dA0 (n_0, m), of an ensemble (ensemble_size, n_0, m) for the inputs of each member."""
-    D = predicted_output(ZL, network.loss) if D is None else np.broadcast_to(D, ZL.shape[-2:])
-    dZL = GRADIENTS_OF[of](ZL, D, network.loss)
+    D = predicted_output(ZL, network.loss_function) if D is None else np.broadcast_to(D, ZL.shape[-2:])
+    dZL = GRADIENTS_OF[of](ZL, D, network.loss_function)
     return model_backward(None, None, caches, network, dZL=dZL, wrt=("activations",))["dA0"]
 
 
@@ -211,7 +209,7 @@ def integrated_gradient(
     .. [1] Sundararajan, Taly, Yan (2017), "Axiomatic attribution for deep networks", ICML.
     """
     if D is None:
-        D = predicted_output(logits_forward(A0, parameters, network)[0], network.loss)
+        D = predicted_output(logits_forward(A0, parameters, network)[0], network.loss_function)
     A0 = A0.toarray() if issparse(A0) else A0
     baseline = baseline.astype(A0.dtype, copy=False)
     difference, mean = A0 - baseline, 0.0

@@ -13,7 +13,6 @@ import numpy as np
 from ..network.activations import activation_name
 from ..network.architecture import Network
 from ..network.encoding import Encoding
-from ..network.losses import LOSSES
 from ..network.model import names_of
 from ..network.parameters import is_statistic
 from ..typing import Arrays
@@ -215,7 +214,7 @@ def rows_of(network: Network, parameters: Arrays, inputs: str) -> Iterator[Summa
         if rate:
             yield row("dropout", l, detail=f"rate {rate:g}")
     last = names_of(network.n_layers)
-    yield row("output", network.n_layers, last.W, last.b, activation=LOSSES[network.loss].out_activation)
+    yield row("output", network.n_layers, last.W, last.b, activation=network.loss_function.link.name)
 
 
 def bytes_in(value: object) -> int:

@@ -11,7 +11,7 @@ from ..checks import check_choice, check_flag, check_integer, check_real, naming
 from ..typing import Array
 from .activations import ACTIVATION_SYNONYMS, ACTIVATIONS, Activation
 from .initializers import INITIALIZERS
-from .losses import LOSSES, default_loss
+from .losses import LOSSES, Loss, default_loss
 
 
 @dataclass(frozen=True, init=False)
@@ -86,6 +86,11 @@ batch_norm=False, ensemble_size=1, embedding=())
     def n_layers(self) -> int:
         """L, the number of layers with weights."""
         return len(self.layer_dims) - 1
+
+    @property
+    def loss_function(self) -> Loss:
+        """The loss, with its link."""
+        return LOSSES[self.loss]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as lists, numbers and strings; an `Activation` of your own stays an object."""

@@ -17,7 +17,7 @@ from sklearn_deepnn.network import prediction as network_module
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.ensemble import joint_logits
-from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.losses import CLASS_LOSSES
 from sklearn_deepnn.network.model import initialize_parameters, model_forward
 
 KINDS = ["binary", "multiclass", "multilabel"]
@@ -174,7 +174,7 @@ def test_the_gradient_of_a_nearly_sure_class_keeps_its_precision():
     np.testing.assert_allclose(found, [[30 * np.exp(-30)]], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_the_predicted_output_has_the_highest_logit_or_that_of_its_contrary(name):
     ZL = np.random.default_rng(0).normal(size=(3, 4, 20))
     joint = joint_logits(ZL, name)

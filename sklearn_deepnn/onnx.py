@@ -337,7 +337,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     # float64 only if both the input and the network are float64
     graph = Graph(scope, container, model.parameters_["W1"].dtype if is_double else np.float32)
     ZL = logits(graph, operator.inputs, model)
-    if model.n_outputs_ < len(model.classes_):  # one logit for two classes
+    if model._has_one_logit:
         ZL = graph("Concat", graph("Neg", ZL), ZL, axis=1)
     label, scores = (variable.full_name for variable in operator.outputs)
     if model.multilabel_:

@@ -25,7 +25,8 @@ from ..training.schedules import Schedule, ScheduleName
 from ..typing import Array, Auto, FloatArray, Inputs, MatrixLike
 from .base import BaseDeepNN
 from .inputs import check_sample_weight
-from .targets import ClassTargets, Labels, check_same_kind, given_classes, read_labels
+from .settings import CLASSIFIER_CHECKS
+from .targets import ClassTargets, Targets, check_same_kind, given_classes, read_labels
 
 DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
 
@@ -300,6 +301,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         learning_rate_curve_: list[float]
         report_: list[str]
 
+    _targets = ClassTargets
+    _checks = CLASSIFIER_CHECKS
+
     # where the "?" of scikit-learn's HTML leads
     _doc_link_module = "sklearn_deepnn"
     _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
@@ -401,9 +405,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         return self._partial_fit(X, y, sample_weight, partial(given_classes, classes))
 
     def _read_targets(
-        self, labels: Labels, sample_weight: Array | None, earlier: ClassTargets | None
+        self, labels: Any, sample_weight: Array | None, earlier: Targets | None
     ) -> tuple[ClassTargets, Inputs]:
-        return ClassTargets.read(labels, sample_weight, self.class_weight, earlier)
+        return ClassTargets.read(labels, sample_weight, self.class_weight, cast(ClassTargets | None, earlier))
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the most probable label of each sample.
@@ -420,8 +424,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         fitted = self._as_fitted()
         if fitted.multilabel_:
             return fitted._outputs(X, lambda ZL: (ZL > 0).T, (fitted.n_outputs_,), np.intp)
-        has_one_logit = fitted.n_outputs_ < len(fitted.classes_)  # one for two classes
-        choose = (lambda ZL: ZL[0] > 0) if has_one_logit else (lambda ZL: ZL.argmax(axis=0))
+        choose = (lambda ZL: ZL[0] > 0) if fitted._has_one_logit else (lambda ZL: ZL.argmax(axis=0))
         return fitted.classes_[fitted._outputs(X, choose, (), np.intp)]
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
@@ -593,9 +596,14 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         tags.classifier_tags.multi_label = True
         return tags
 
+    @property
+    def _has_one_logit(self) -> bool:
+        """Whether one logit stands for two classes."""
+        return ClassTargets.of(vars(self)).has_one_logit
+
     def _by_class(self, ZL: Array, link: Callable[[Array], Array]) -> Array:
         """Return a link of the loss, applied to logits, with a row for each example and a column for each class."""
-        return link(np.concatenate([-ZL, ZL]) if self.n_outputs_ < len(self.classes_) else ZL).T
+        return link(np.concatenate([-ZL, ZL]) if self._has_one_logit else ZL).T
 
     def _output_of(self, label: Any) -> Array | None:
         """Return the output of a label as `inspection.gradients` takes it, (n_L, 1); None for the predicted one."""
@@ -608,7 +616,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
             otherwise = " for multilabel targets" if self.multilabel_ else " or None"
             reject("label", f"one of {labels}{otherwise}", label)
         D = np.zeros((self.n_outputs_, 1), self.parameters_["W1"].dtype)
-        output, sign = (0, 2 * number - 1) if self.n_outputs_ < len(labels) else (number, 1)
+        output, sign = (0, 2 * number - 1) if self._has_one_logit else (number, 1)
         D[output] = sign
         return D
 

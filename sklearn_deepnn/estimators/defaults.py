@@ -223,7 +223,7 @@ def resolve(
         if is_auto(chosen["activation"]) and len(earlier.activation) == len(chosen["hidden_layer_dims"]):
             chosen["activation"] = earlier.activation
     for name, rule in RULES.items():
-        if is_auto(chosen[name]):
+        if is_auto(chosen.get(name)):  # not every estimator has every parameter
             chosen[name] = rule(facts, chosen)
     network = Network(
         (facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs),
@@ -265,7 +265,7 @@ def resolve_recipe(chosen: Settings) -> Recipe:
         schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
         batch_size=chosen["batch_size"],
         weight_decay=float(chosen["weight_decay"]),
-        label_smoothing=float(chosen["label_smoothing"]),
+        label_smoothing=float(chosen.get("label_smoothing", 0.0)),
         max_grad_norm=chosen["max_grad_norm"],
         shuffle=bool(chosen["shuffle"]),
         averaging_epochs=float(chosen["weight_averaging"]),

@@ -105,7 +105,7 @@ class Keeper:
         """Return the importances (n_0,) of the features to the network with some parameters, for unscaled inputs."""
         examples, network = self.table.examples, replace(self.plan.network, batch_norm=False)
         labels = np.eye(network.layer_dims[-1], dtype=self.plan.dtype)[..., np.newaxis]
-        outputs = [*labels] if self.table.targets.multilabel else [None]
+        outputs = [*labels] if self.table.targets.has_separate_outputs else [None]
         n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
         sample = examples.spread_sample(max(n_most, 1))
         if self.plan.encoding is not None:

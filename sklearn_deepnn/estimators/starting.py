@@ -26,7 +26,7 @@ from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
 from .settings import Settings, is_auto
-from .targets import ClassTargets, warn_of_doubtful_targets
+from .targets import Targets
 from .validation import hold_out, warn_of_another_scale
 
 
@@ -34,7 +34,7 @@ class Table(NamedTuple):
     """What `fit` was given, read."""
 
     examples: Examples  # X and Y as columns, with sample weights times class weights, without samples of weight zero
-    targets: ClassTargets
+    targets: Targets
     header: dict[str, Any]  # the fitted attributes that tell the columns of X
 
     @property
@@ -174,7 +174,7 @@ def prepare(
     if plan.encoding is None:
         findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
     if earlier is None:
-        warn_of_doubtful_targets(table.targets, everything)
+        table.targets.warn_of_doubtful(everything)
         warn_of_far_features(plan.dtype, everything.X.dtype, scaling)
         state = TrainingState(initial_parameters(settings["weight_init"], plan, rng, scaling), rng)
     else:

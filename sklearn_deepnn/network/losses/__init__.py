@@ -8,10 +8,21 @@ import numpy as np
 from ...typing import Array
 from .base import Loss
 from .classes import CLASS_LOSSES
+from .numbers import NUMBER_LOSSES, NumberLoss
 
-__all__ = ["CLASS_LOSSES", "LOSSES", "Loss", "compute_cost", "cost_gradient", "default_loss", "find_loss"]
+__all__ = [
+    "CLASS_LOSSES",
+    "LOSSES",
+    "NUMBER_LOSSES",
+    "Loss",
+    "NumberLoss",
+    "compute_cost",
+    "cost_gradient",
+    "default_loss",
+    "find_loss",
+]
 
-LOSSES: dict[str, Loss] = {**CLASS_LOSSES}
+LOSSES: dict[str, Loss] = {**CLASS_LOSSES, **NUMBER_LOSSES}
 
 
 def find_loss(loss: str | Loss) -> Loss:

@@ -57,6 +57,8 @@ class Loss(ABC):
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
     about_uninformed: ClassVar[str]  # what knows nothing, in the message of a training that has diverged
 
+    quantile: float = 0.5  # only the loss "quantile" depends on it
+
     @abstractmethod
     def losses(self, ZL: Array, Y: Array) -> Array:
         """Return the loss (m,) of each example."""

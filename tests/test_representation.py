@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sklearn_deepnn
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.classifier import DOCUMENTATION
+from sklearn_deepnn.estimators.base import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 MODULES = [

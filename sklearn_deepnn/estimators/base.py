@@ -55,6 +55,8 @@ from .starting import Start, Table, columns_of, plan_for, prepare, with_gaps_fil
 from .targets import Targets
 from .validation import validator
 
+DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
+
 # (y as read, the targets of earlier calls or None) -> the targets that this call starts with, or None
 ChooseTargets = Callable[[Any, Targets | None], Targets | None]
 
@@ -71,6 +73,27 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         def set_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_partial_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_score_request(self, **requests: bool | str | None) -> Self: ...
+
+        # what fitting sets, beside the attributes that `PredictionMixin` declares
+        feature_names_in_: Array
+        categories_: list[dict[str, Any] | None]
+        encoding_: dict[str, Any]
+        n_layers_: int
+        n_outputs_: int
+        out_activation_: str
+        n_iter_: int
+        loss_: float
+        loss_curve_: list[float]
+        validation_loss_curve_: list[float]
+        validation_scores_: list[float]
+        best_iter_: int
+        best_loss_: float
+        learning_rate_curve_: list[float]
+        report_: list[str]
+
+    # where the "?" of scikit-learn's HTML leads
+    _doc_link_module = "sklearn_deepnn"
+    _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     _calls_back = True  # callbacks of this package, too
 

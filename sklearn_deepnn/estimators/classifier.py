@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
-from ..checks import check_integer, reject
+from ..checks import check_choice, check_integer, reject
 from ..inspection.gradients import GradientOf
 from ..network.activations import ActivationName
 from ..network.initializers import InitializerName
@@ -28,7 +28,7 @@ from .inputs import check_sample_weight
 from .settings import CLASSIFIER_CHECKS
 from .targets import ClassTargets, Targets, check_same_kind, given_classes, read_labels
 
-DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
+ClassGradientOf: TypeAlias = Literal["probability", "logit"]
 
 
 class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
@@ -281,32 +281,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     [(13, 32), (32, 16), (16, 3)]
     """
 
-    if TYPE_CHECKING:  # what fitting sets, beside the attributes that `PredictionMixin` declares
+    if TYPE_CHECKING:  # what fitting sets, beside the attributes of the base classes
         classes_: Array
         class_weight_: FloatArray
         multilabel_: bool
-        feature_names_in_: Array
-        categories_: list[dict[str, Any] | None]
-        encoding_: dict[str, Any]
-        n_layers_: int
-        n_outputs_: int
-        out_activation_: Literal["sigmoid", "softmax"]
-        n_iter_: int
-        loss_: float
-        loss_curve_: list[float]
-        validation_loss_curve_: list[float]
-        validation_scores_: list[float]
-        best_iter_: int
-        best_loss_: float
-        learning_rate_curve_: list[float]
-        report_: list[str]
 
     _targets = ClassTargets
     _checks = CLASSIFIER_CHECKS
-
-    # where the "?" of scikit-learn's HTML leads
-    _doc_link_module = "sklearn_deepnn"
-    _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     def __init__(
         self,
@@ -500,7 +481,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         shape = () if fitted.n_outputs_ == 1 else (fitted.n_outputs_,)
         return fitted._outputs(X, lambda ZL: ZL.T if shape else ZL[0], shape)
 
-    def input_gradients(self, X: MatrixLike, label: Any = None, *, of: GradientOf = "probability") -> FloatArray:
+    def input_gradients(self, X: MatrixLike, label: Any = None, *, of: ClassGradientOf = "probability") -> FloatArray:
         """Return the gradient of a prediction with respect to each feature of each sample, by backpropagation.
 
         Parameters
@@ -532,7 +513,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         (150, 4)
         """
         fitted = self._as_fitted()
-        return fitted._gradients(X, fitted._output_of(label), of)
+        return fitted._gradients(X, fitted._output_of(label), gradient_of(of))
 
     def integrated_gradients(
         self,
@@ -541,7 +522,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         *,
         baseline: ArrayLike | None = None,
         n_steps: int = 32,
-        of: GradientOf = "probability",
+        of: ClassGradientOf = "probability",
     ) -> FloatArray:
         """Return the contribution of each feature to a prediction, compared with a baseline [1]_.
 
@@ -587,7 +568,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         """
         fitted = self._as_fitted()
         check_integer("n_steps", n_steps, 1)
-        return fitted._contributions(X, fitted._output_of(label), of, baseline, n_steps)
+        return fitted._contributions(X, fitted._output_of(label), gradient_of(of), baseline, n_steps)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -619,6 +600,11 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         output, sign = (0, 2 * number - 1) if self._has_one_logit else (number, 1)
         D[output] = sign
         return D
+
+
+def gradient_of(of: str) -> GradientOf:
+    """Return what `inspection.gradients` differentiates: the prediction is a probability."""
+    return "logit" if check_choice("of", of, ["probability", "logit"]) == "logit" else "prediction"
 
 
 def open_interval(probabilities: Array) -> Array:

@@ -52,6 +52,7 @@ class DataFacts:
     n_inputs: int  # of the network: the rows of the encoding, or the features
     n_outputs: int  # of the network
     loss: str  # a name in `LOSSES`
+    quantile: float = 0.5  # that the loss "quantile" predicts
     # the frequency of the rarest class times the number of classes. None for several labels at once.
     rarity: float | None = None
     n_binned: int = 0  # numbers with more than two values, which bins can encode; 0 if X is sparse
@@ -233,6 +234,7 @@ def resolve(
         batch_norm=bool(chosen["batch_norm"]),
         ensemble_size=int(chosen["ensemble_size"]),
         embedding=facts.embedding,
+        quantile=facts.quantile,
     )
     validates = bool(chosen["early_stopping"]) and not facts.is_part
     return Plan(

@@ -26,6 +26,7 @@ from ..checks import (
     reject,
 )
 from ..network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
+from ..network.losses import NUMBER_LOSSES
 from ..training.optimizers import OPTIMIZER_SYNONYMS, OPTIMIZERS, Optimizer
 from ..training.schedules import SCHEDULE_SYNONYMS, SCHEDULES
 from .scaling import SCALINGS
@@ -39,7 +40,22 @@ SCHEDULE_NAMES = [*SCHEDULES, REDUCE_ON_PLATEAU]
 SCHEDULE_NAMES_ELSEWHERE = {**SCHEDULE_SYNONYMS, "adaptive": REDUCE_ON_PLATEAU, "plateau": REDUCE_ON_PLATEAU}
 
 OF_NUMBERS = re.compile("error|deviance|r2|explained_variance")  # in names of scorers for regressors
-SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
+CLASS_SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
+NUMBER_SCORER_SYNONYMS = {
+    "mse": "neg_mean_squared_error",
+    "rmse": "neg_root_mean_squared_error",
+    "mae": "neg_mean_absolute_error",
+    "r2_score": "r2",
+}
+LOSS_SYNONYMS = {
+    "mse": "squared_error",
+    "l2": "squared_error",
+    "mean_squared_error": "squared_error",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "pinball": "quantile",
+}
 
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
 OPTIONAL_ATTRIBUTES = {
@@ -144,13 +160,18 @@ def suits_classes(scorer: str) -> bool:
     return not (OF_NUMBERS.search(scorer) or hasattr(cluster, scorer))
 
 
-def check_scorer(name: str, scoring: Any, suits: Callable[[str], bool]) -> Any:
+def suits_numbers(scorer: str) -> bool:
+    """Say whether a scorer of this name is for regressors."""
+    return bool(OF_NUMBERS.search(scorer))
+
+
+def check_scorer(name: str, scoring: Any, suits: Callable[[str], bool], synonyms: Mapping[str, str]) -> Any:
     """Return "loss", the name of a scorer or a callable. The error lists the scorers that suit the estimator."""
     known = get_scorer_names()
     if callable(scoring) or (isinstance(scoring, str) and scoring in known):
         return scoring
     suitable = list(filter(suits, known))
-    return check_choice(name, scoring, ["loss", *suitable], otherwise=" or a callable", synonyms=SCORER_SYNONYMS)
+    return check_choice(name, scoring, ["loss", *suitable], otherwise=" or a callable", synonyms=synonyms)
 
 
 def check_hidden_layer_dims(name: str, dims: Any) -> Any:
@@ -254,5 +275,11 @@ CLASSIFIER_CHECKS: dict[str, Check] = {
     "class_weight": unless(
         lambda v: v is None or isinstance(v, dict), check_choice, choices=["balanced"], otherwise=", a dict or None"
     ),
-    "scoring": partial(check_scorer, suits=suits_classes),
+    "scoring": partial(check_scorer, suits=suits_classes, synonyms=CLASS_SCORER_SYNONYMS),
+}
+
+REGRESSOR_CHECKS: dict[str, Check] = {
+    "loss": partial(check_choice, choices=NUMBER_LOSSES, synonyms=LOSS_SYNONYMS),
+    "quantile": partial(check_real, low=0, high=1, closed="neither"),
+    "scoring": partial(check_scorer, suits=suits_numbers, synonyms=NUMBER_SCORER_SYNONYMS),
 }

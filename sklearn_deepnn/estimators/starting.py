@@ -78,7 +78,7 @@ def continued_plan(settings: Settings, facts: DataFacts, earlier: Earlier) -> Pl
     encoding, dtype = earlier.encoding, earlier.state.parameters.vector.dtype
     plan = resolve(settings, encoded_facts(facts, encoding), earlier.network, dtype)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
-    for field in ("batch_norm", "loss", "ensemble_size"):
+    for field in ("batch_norm", "loss", "quantile", "ensemble_size"):
         check_unchanged(field, getattr(earlier.network, field), getattr(plan.network, field))
     name = earlier.preparation.scale_inputs
     if not is_auto(settings["scale_inputs"]):
@@ -99,6 +99,7 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
         n_inputs=examples.X.shape[0],
         n_outputs=targets.n_outputs,
         loss=targets.loss,
+        quantile=targets.quantile,
         rarity=targets.rarity(examples),
         density=density(examples),
         is_single=is_single(examples.X.dtype),

@@ -38,9 +38,6 @@ class Labels(NamedTuple):
 class Targets(ABC):
     """What `fit` knows of y, and what an estimator keeps of it."""
 
-    quantile = 0.5  # of the loss "quantile"
-    has_one_class = False  # whether there is nothing to tell apart
-
     @staticmethod
     @abstractmethod
     def read_y(y: Any, name: str) -> Any:
@@ -60,6 +57,16 @@ class Targets(ABC):
     @abstractmethod
     def loss(self) -> str:
         """The loss of the network, a name in `LOSSES`."""
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that the loss "quantile" predicts."""
+        return 0.5
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether there is nothing to tell apart."""
+        return False
 
     @property
     @abstractmethod
@@ -153,7 +160,7 @@ class ClassTargets(Targets):
         return self.multilabel
 
     @property
-    def has_one_class(self) -> bool:  # type: ignore[override]  # a constant elsewhere
+    def has_one_class(self) -> bool:
         """Whether all samples have the same label."""
         return len(self.classes) == 1 and not self.multilabel
 

@@ -95,7 +95,7 @@ class HeldOut(NamedTuple):
     X: Inputs
     y: Inputs
     weights: dict[str, Array]  # {"sample_weight": ...}, or {}
-    completed: Any | None  # rows of y that have all classes; None if `y` has them
+    completed: Any  # rows of y that have all classes; None if `y` has them
     member: int | None = None  # of an ensemble whose members have validation data of their own
 
     def with_all_classes(self) -> HeldOut:

@@ -23,8 +23,8 @@ from ..threads import SINGLE_THREADED_BLAS
 from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs
 
-GradientOf: TypeAlias = Literal["probability", "logit"]
-GRADIENTS_OF = {"probability": prediction_gradient, "logit": joint_logits_gradient}
+GradientOf: TypeAlias = Literal["prediction", "logit"]
+GRADIENTS_OF = {"prediction": prediction_gradient, "logit": joint_logits_gradient}
 
 
 def hidden_layer_number(layer: int, n_hidden: int) -> int:
@@ -47,7 +47,7 @@ def predicted_output(ZL: Array, loss: str | Loss) -> Array:
 
 
 def input_gradient(
-    A0: Inputs, parameters: Arrays, network: Network, D: Array | None = None, *, of: GradientOf = "probability"
+    A0: Inputs, parameters: Arrays, network: Network, D: Array | None = None, *, of: GradientOf = "prediction"
 ) -> Array:
     """Return the gradient of one prediction per example with respect to the inputs.
 
@@ -58,8 +58,8 @@ def input_gradient(
     network : Network
     D : ndarray of shape (n_L, m) or (n_L, 1), optional
         By default that of the predicted output.
-    of : {"probability", "logit"}, default="probability"
-        Of an ensemble: the mean probability, or its logit.
+    of : {"prediction", "logit"}, default="prediction"
+        Of an ensemble: the mean prediction, or its logit.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def feature_importances(
 
     def add_up(chunk: slice, A0: Inputs) -> Array:
         ZL, caches = logits_forward(A0, parameters, network)
-        return sum(np.abs(_backpropagated(ZL, caches, network, D, "probability")) @ weight[chunk] for D in outputs)
+        return sum(np.abs(_backpropagated(ZL, caches, network, D, "prediction")) @ weight[chunk] for D in outputs)
 
     width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
     with SINGLE_THREADED_BLAS.hold():
@@ -164,7 +164,7 @@ def column_importances(
         ZL, caches = logits_forward(A0, parameters, plain)
         total = np.zeros(len(encoding.center))
         for D in outputs:
-            effects = A0 * _gradients_of_members(ZL, caches, plain, D, "probability")
+            effects = A0 * _gradients_of_members(ZL, caches, plain, D, "prediction")
             total += np.abs(encoding.by_column(sum_over_members(effects))) @ weight[chunk]
         return total
 
@@ -182,7 +182,7 @@ def integrated_gradient(
     *,
     baseline: Array,
     n_steps: int,
-    of: GradientOf = "probability",
+    of: GradientOf = "prediction",
 ) -> Array:
     """Attribute a prediction to the inputs: (A0 - baseline) * mean gradient on the line from the baseline to A0 [1]_.
 

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from training_cases import Signs
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.settings import SCORER_SYNONYMS
+from sklearn_deepnn.estimators.settings import CLASS_SCORER_SYNONYMS
 from sklearn_deepnn.network.activations import ACTIVATION_SYNONYMS, ACTIVATIONS
 from sklearn_deepnn.network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
 from sklearn_deepnn.network.losses import LOSSES
@@ -408,7 +408,7 @@ def test_the_message_on_a_value_that_resembles_no_name_suggests_nothing(name, va
         (INITIALIZER_SYNONYMS, INITIALIZERS),
         (OPTIMIZER_SYNONYMS, OPTIMIZERS),
         (SCHEDULE_SYNONYMS, SCHEDULES),
-        (SCORER_SYNONYMS, ["loss", *get_scorer_names()]),
+        (CLASS_SCORER_SYNONYMS, ["loss", *get_scorer_names()]),
     ],
     ids=["activations", "initializers", "optimizers", "schedules", "scorers"],
 )

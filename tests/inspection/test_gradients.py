@@ -56,7 +56,7 @@ def fitted(kind="multiclass", **parameters):
 
 def prediction(model, X, label, of):
     """Return what the gradients are of, for a label given by its position."""
-    if of == "probability":
+    if of == "prediction":
         return model.predict_proba(X)[:, label]
     logits = model.decision_function(X)
     return logits[:, label] if logits.ndim == 2 else logits * (1 if label else -1)
@@ -134,7 +134,7 @@ def test_without_a_label_each_sample_s_is_the_predicted_one(ensemble_size, kind,
 def test_labels_are_taken_by_name(names):
     model = one_network(**fitted().get_params()).fit(X, np.array(names)[Y])
     for position, name in enumerate(sorted(names)):
-        wanted = differences(model, ROWS, position, "probability")
+        wanted = differences(model, ROWS, position, "prediction")
         assert relative_error(model.input_gradients(ROWS, name), wanted) < 1e-7
 
 
@@ -163,7 +163,7 @@ def test_saturated_probabilities_give_finite_gradients_without_warning(kind, ens
         with np.errstate(all="raise", under="ignore"):
             gradients = model.input_gradients(far, label, of=of)
         assert np.isfinite(gradients).all()
-        assert of == "probability" or gradients.any()
+        assert of == "prediction" or gradients.any()
 
 
 def test_the_gradient_of_a_nearly_sure_class_keeps_its_precision():

@@ -31,13 +31,13 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ROOMS = {  # a module of a room also imports from those before it in this list
     "network": "activations links initializers parameters scaling layers encoding losses ensemble architecture model "
     "prediction",
-    "losses": "base classes",
+    "losses": "base classes numbers",
     "layers": "dense batchnorm dropout embedding piecewise",
     "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
     "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
     "inspection": "gradients diagnosis summary",
     "estimators": "columns categories inputs scaling encoding settings targets defaults validation resuming starting "
-    "keeping prediction base classifier",
+    "keeping prediction base classifier numbers regressor",
 }
 FOLDERS = {"losses", "layers"}  # of the room "network"
 ORDER = {room: files.split() for room, files in ROOMS.items()}

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs, Encoding
+from ..network.losses import LOSSES, NumberLoss
 from ..training.examples import Examples
 from ..training.recipe import Recipe
 from .encoding import NumericEncoding
@@ -36,6 +37,7 @@ LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a frac
 SMALLEST_BATCH = 64
 BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
 AVERAGING_EPOCHS = 3.0
+SHORTEST_PATIENCE = 2  # in epochs, for numbers in large sets
 FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
 MOST_BINNED = 64  # numbers with more than two values; with more such numbers, none has bins
@@ -154,8 +156,11 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
 
 
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
-    """Return the patience, in epochs."""
-    return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
+    """Return the patience, in epochs. Losses of numbers have less noise than those of classes."""
+    is_large = facts.n_samples > LARGE_SAMPLES
+    if is_large and isinstance(LOSSES[facts.loss], NumberLoss):
+        return SHORTEST_PATIENCE
+    return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - is_large
 
 
 def batch_size(facts: DataFacts, chosen: Settings) -> int | None:

@@ -78,7 +78,7 @@ class NetworkSummary:
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
-        """Return the summary of a fitted `DeepNNClassifier`."""
+        """Return the summary of a fitted estimator."""
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
         name = saved["preparation"].get("scale_inputs")

@@ -121,6 +121,11 @@ class Quantile(NumberLoss):
 
     Too high a prediction costs (1 - quantile) |error|, one that is too low quantile |error|.
 
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        In (0, 1).
+
     References
     ----------
     .. [1] Koenker, Bassett (1978), "Regression quantiles", Econometrica 46, 33-50.

@@ -156,7 +156,7 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
 
 
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
-    """Return the patience, in epochs. Losses of numbers have less noise than those of classes."""
+    """Return the patience, in epochs. For numbers in large sets, longer patience takes time and gains nothing."""
     is_large = facts.n_samples > LARGE_SAMPLES
     if is_large and isinstance(LOSSES[facts.loss], NumberLoss):
         return SHORTEST_PATIENCE

@@ -219,6 +219,8 @@ def initial_parameters(weight_init: Any, plan: Plan, rng: np.random.Generator, s
         dtype=plan.dtype,
     )
     if not is_given:
+        last, gain = f"W{network.n_layers}", network.loss_function.initial_gain
+        parameters.assign({last: gain * parameters[last]})
         return parameters
     wanted = {name: array.shape for name, array in parameters.items()}
     with naming("weight_init"):

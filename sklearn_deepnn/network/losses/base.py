@@ -57,6 +57,7 @@ class Loss(ABC):
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
     about_uninformed: ClassVar[str]  # what knows nothing, in the message of a training that has diverged
 
+    initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
     quantile: float = 0.5  # only the loss "quantile" depends on it
 
     @abstractmethod

@@ -181,6 +181,7 @@ class Deviance(NumberLoss):
     link = EXPONENTIAL
     about_baseline = "predicting the mean"
     target_scaling = "mean"
+    initial_gain = 0.1  # the exponential makes of random logits predictions that are far too small and too large
 
     def best_constant(self, Y: Array, weight: Array) -> Array:
         """Return the mean."""

@@ -179,9 +179,10 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; columns of a data frame, or of an array of objects, may have text and categories. nan, None and
             masked values are gaps. A sparse matrix has neither.
-        y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
-            Labels: text, integers (also as floats), bools or dates, which `predict` returns as they are; objects and
-            extension types become the NumPy type of their values. Or zeros and ones for several labels at once, dense
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_labels)
+            Of a regressor: numbers, one or several for each sample. Of a classifier: labels, which are text, integers
+            (also as floats), bools or dates, which `predict` returns as they are; objects and extension types become
+            the NumPy type of their values. Or zeros and ones for several labels at once, dense
             or sparse. One-hot labels are such a matrix: the network warns, and learns them as labels that do not
             exclude each other.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -26,7 +26,7 @@ from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 SMALL_SAMPLES = 5_000  # with more, the layers are wider
 LARGE_SAMPLES = 30_000  # with more, patience is shortest
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
-MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32
+MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, patience for numbers is 2
 ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
 RATE_TIMES_WIDTH = 0.9  # the learning rate times the units of the widest layer, in wide networks
@@ -156,11 +156,10 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
 
 
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
-    """Return the patience, in epochs. For numbers in large sets, longer patience takes time and gains nothing."""
-    is_large = facts.n_samples > LARGE_SAMPLES
-    if is_large and isinstance(LOSSES[facts.loss], NumberLoss):
+    """Return the patience, in epochs. For numbers in large sets, longer patience takes time and gains little."""
+    if facts.n_samples > MANY_SAMPLES and isinstance(LOSSES[facts.loss], NumberLoss):
         return SHORTEST_PATIENCE
-    return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - is_large
+    return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
 
 
 def batch_size(facts: DataFacts, chosen: Settings) -> int | None:

@@ -141,14 +141,17 @@ def run_python(code, *arguments, **variables):
     return done.stdout
 
 
-def test_check_estimator_fails_and_skips_nothing_with_the_defaults():
+@pytest.mark.parametrize("name", ["DeepNNClassifier", "DeepNNRegressor"])
+def test_check_estimator_fails_and_skips_nothing_with_the_defaults(name):
     statuses = run_python(
         """
+        import sys
+        import sklearn_deepnn
         from sklearn.utils.estimator_checks import check_estimator
-        from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
-from sklearn_deepnn.network.losses import NUMBER_LOSSES
-        print(*[result["status"] for result in check_estimator(DeepNNClassifier(), on_skip=None)])
+        estimator = getattr(sklearn_deepnn, sys.argv[1])()
+        print(*[result["status"] for result in check_estimator(estimator, on_skip=None)])
         """,
+        name,
         SCIPY_ARRAY_API="1",
     ).split()
     assert set(statuses) == {"passed"}
@@ -443,8 +446,7 @@ def test_array_api_dispatch_leaves_arrays_of_numpy_as_they_are():
         from sklearn import config_context
         from sklearn.datasets import load_iris
         from sklearn.model_selection import cross_val_score
-        from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
-from sklearn_deepnn.network.losses import NUMBER_LOSSES
+        from sklearn_deepnn import DeepNNClassifier
 
         model = DeepNNClassifier((8,), max_iter=5, random_state=0)
         expected = cross_val_score(model, *load_iris(return_X_y=True), scoring="neg_log_loss")

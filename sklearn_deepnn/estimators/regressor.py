@@ -94,7 +94,7 @@ object
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn_deepnn import DeepNNRegressor
     >>> X_train, X_test, y_train, y_test = train_test_split(*load_diabetes(return_X_y=True), random_state=0)
-    >>> DeepNNRegressor(random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.3
+    >>> DeepNNRegressor(random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.25
     True
     """
 

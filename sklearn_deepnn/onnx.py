@@ -390,7 +390,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     model, is_double = operator.raw_operator, takes_double(operator)
     graph = graph_of(scope, operator, container)
     ZL = logits(graph, operator.inputs, model)
-    if model._has_one_logit:
+    if model._has_one_logit():
         ZL = graph("Concat", graph("Neg", ZL), ZL, axis=1)
     label, scores = (variable.full_name for variable in operator.outputs)
     if model.multilabel_:

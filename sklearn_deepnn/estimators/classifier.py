@@ -405,7 +405,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         fitted = self._as_fitted()
         if fitted.multilabel_:
             return fitted._outputs(X, lambda ZL: (ZL > 0).T, (fitted.n_outputs_,), np.intp)
-        choose = (lambda ZL: ZL[0] > 0) if fitted._has_one_logit else (lambda ZL: ZL.argmax(axis=0))
+        choose = (lambda ZL: ZL[0] > 0) if fitted._has_one_logit() else (lambda ZL: ZL.argmax(axis=0))
         return fitted.classes_[fitted._outputs(X, choose, (), np.intp)]
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
@@ -577,14 +577,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         tags.classifier_tags.multi_label = True
         return tags
 
-    @property
     def _has_one_logit(self) -> bool:
-        """Whether one logit stands for two classes."""
+        """Say whether one logit stands for two classes."""
         return ClassTargets.of(vars(self)).has_one_logit
 
     def _by_class(self, ZL: Array, link: Callable[[Array], Array]) -> Array:
         """Return a link of the loss, applied to logits, with a row for each example and a column for each class."""
-        return link(np.concatenate([-ZL, ZL]) if self._has_one_logit else ZL).T
+        return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
 
     def _output_of(self, label: Any) -> Array | None:
         """Return the output of a label as `inspection.gradients` takes it, (n_L, 1); None for the predicted one."""
@@ -597,7 +596,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
             otherwise = " for multilabel targets" if self.multilabel_ else " or None"
             reject("label", f"one of {labels}{otherwise}", label)
         D = np.zeros((self.n_outputs_, 1), self.parameters_["W1"].dtype)
-        output, sign = (0, 2 * number - 1) if self._has_one_logit else (number, 1)
+        output, sign = (0, 2 * number - 1) if self._has_one_logit() else (number, 1)
         D[output] = sign
         return D
 

@@ -87,7 +87,7 @@ class SquaredError(NumberLoss):
 
 
 class Huber(NumberLoss):
-    """Half the squared error for errors up to 1, and |error| - 1/2 for larger ones [1]_.
+    """Half the squared error for errors up to 1, and the absolute error less 1/2 for larger ones [1]_.
 
     References
     ----------
@@ -119,7 +119,7 @@ class Huber(NumberLoss):
 class Quantile(NumberLoss):
     """The pinball loss [1]_: the network predicts a quantile.
 
-    Too high a prediction costs (1 - quantile) |error|, one that is too low quantile |error|.
+    Too high a prediction costs (1 - quantile) times its error, one that is too low quantile times its error.
 
     Parameters
     ----------
@@ -156,14 +156,14 @@ class Quantile(NumberLoss):
 
 
 class AbsoluteError(NumberLoss):
-    """The absolute error |AL - Y|: the network predicts the median."""
+    """The absolute error, abs(AL - Y): the network predicts the median."""
 
     name = "absolute_error"
     about_baseline = "predicting the median"
     target_scaling = "robust"
 
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
-        """Return |ZL - Y|."""
+        """Return abs(ZL - Y)."""
         return np.abs(ZL - Y)
 
     def gradient_of_outputs(self, AL: Array, Y: Array) -> Array:

@@ -2,8 +2,9 @@
 
 The data are the breast cancer and the digits data of scikit-learn. The example fits a
 `DeepNNClassifier` with its defaults. Then it searches hidden layers and a learning rate
-by cross-validation in two processes. It tests both models on unseen data. It saves the
-best of the search with joblib, and another process loads it and predicts.
+by cross-validation in two processes, the defaults among them ("auto"). It tests both
+models on unseen data. It saves the best of the search with joblib, and another process
+loads it and predicts.
 
     python examples/quickstart.py            # both, less than a minute on two cores
     python examples/quickstart.py --quick    # breast cancer, small search, seconds
@@ -61,12 +62,13 @@ def print_search(search):
     tried = search.cv_results_
     for i, setting in enumerate(tried["params"]):
         dims, rate = setting["hidden_layer_dims"], setting["learning_rate"]
-        dims = ", ".join(map(str, dims))
+        dims = dims if dims == "auto" else ", ".join(map(str, dims))
+        rate = rate if rate == "auto" else f"{rate:.3f}"
         mean, deviation = tried["mean_test_score"][i], tried["std_test_score"][i]
         seconds = tried["mean_fit_time"][i]
         mark = "   <- best" if i == search.best_index_ else ""
         print(
-            f"    {dims:13}   {rate:13.3f}   {mean:6.3f} ± {deviation:5.3f}   "
+            f"    {dims:13}   {rate:>13}   {mean:6.3f} ± {deviation:5.3f}   "
             f"{seconds:6.2f} s{mark}"
         )
 
@@ -139,10 +141,10 @@ def main():
         f"scikit-learn {sklearn.__version__}, NumPy {np.__version__}"
     )
     if quick:
-        run("Breast cancer", load_breast_cancer, [(32,)], [0.01, 0.03])
+        run("Breast cancer", load_breast_cancer, ["auto"], ["auto", 0.03])
         return
     for title, load in ("Breast cancer", load_breast_cancer), ("Digits", load_digits):
-        run(title, load, [(64,), (64, 32)], [0.01, 0.03])
+        run(title, load, ["auto", (64, 32)], ["auto", 0.03])
 
 
 if __name__ == "__main__":

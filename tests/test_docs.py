@@ -171,6 +171,7 @@ def test_the_tables_of_auto_tell_the_numbers_of_each_rule(rows):
         "weight_averaging": [round(defaults.AVERAGING_EPOCHS)],
         "label_smoothing": [defaults.SMOOTHING, round(defaults.SMOOTHED_SAMPLES / defaults.SMOOTHING)],
         "early_stopping": [defaults.FEW_SAMPLES, defaults.MANY_SAMPLES],
+        "validation_fraction": [defaults.HELD_OUT, defaults.MANY_SAMPLES],
         "n_iter_no_change": [defaults.BATCH_DOUBLINGS[0], defaults.LARGE_SAMPLES],
         "dtype": [defaults.MANY_SAMPLES // 10, defaults.MANY_SAMPLES],
         "numeric_encoding": [defaults.MOST_BINNED],

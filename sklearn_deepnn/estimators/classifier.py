@@ -41,26 +41,27 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     others learn from. "auto" is resolved from the data and from the size of the network, never from whether another
     parameter is given [1]_:
 
-    ==================== =======================================================================================
-    parameter            "auto" stands for
-    ==================== =======================================================================================
-    `hidden_layer_dims`  (48, 24), common units (128, 64); with more than 5000 samples (128, 128, 64); wide sparse (32,)
-    `activation`         "silu"
-    `ensemble_size`      12, or fewer where an epoch of one network takes more work; `partial_fit`, L-BFGS: 1
-    `scale_inputs`       "standard"; with outliers "clipped", for common units "pooled", for wide sparse X "common"
-    `numeric_encoding`   "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
-                         fewer than 1000 samples in `partial_fit`
-    `weight_init`        what suits each layer's activation
-    `learning_rate`      0.01, with 2000 samples or more 0.015; or 0.9 / units of the widest layer, if less;
-                         with more than 1000 inputs that are not 0, times 1000 / their number
-    `batch_size`         64; with 2000 samples or more 128, with 20 000 or more 256
-    `weight_decay`       0.1; for L-BFGS 0.0001
-    `weight_averaging`   3 with early stopping, otherwise 0
-    `label_smoothing`    0.01; less with more than 10 000 samples, or if a class is rare
-    `early_stopping`     True with 40 samples or more; for L-BFGS with more than 10 000
-    `n_iter_no_change`   6; with 2000 samples or more 4, with more than 30 000 3
-    `dtype`              float32 with 1000 samples or more, for one network with more than 10 000
-    ==================== =======================================================================================
+    ====================== =====================================================================================
+    parameter              "auto" stands for
+    ====================== =====================================================================================
+    `hidden_layer_dims`    (48, 24), common units (128, 64); more than 5000 samples (128, 128, 64); wide sparse (32,)
+    `activation`           "silu"
+    `ensemble_size`        12, or fewer where an epoch of one network takes more work; `partial_fit`, L-BFGS: 1
+    `scale_inputs`         "standard"; with outliers "clipped", for common units "pooled", for wide sparse X "common"
+    `numeric_encoding`     "piecewise_linear"; None for common units, sparse X, more than 64 numbers, or first chunks of
+                           fewer than 1000 samples in `partial_fit`
+    `weight_init`          what suits each layer's activation
+    `learning_rate`        0.01, with 2000 samples or more 0.015; or 0.9 / units of the widest layer, if less;
+                           with more than 1000 inputs that are not 0, times 1000 / their number
+    `batch_size`           64; with 2000 samples or more 128, with 20 000 or more 256
+    `weight_decay`         0.1; for L-BFGS 0.0001
+    `weight_averaging`     3 with early stopping, otherwise 0
+    `label_smoothing`      0.01; less with more than 10 000 samples, or if a class is rare
+    `early_stopping`       True with 40 samples or more; for L-BFGS with more than 10 000
+    `validation_fraction`  0.1; less with more than 10 000 samples
+    `n_iter_no_change`     6; with 2000 samples or more 4, with more than 30 000 3
+    `dtype`                float32 with 1000 samples or more, for one network with more than 10 000
+    ====================== =====================================================================================
 
     X is wide and sparse if it is a sparse matrix with more than 200 features and at least nine tenths zeros, such as
     counts of words. Features have common units if nearly all have the same lowest and highest value, as pixels do.
@@ -147,8 +148,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         nothing improves. "auto": with 40 samples or more, or with `X_val`; L-BFGS with more than 10 000, or with
         `X_val`. Without validation, the training cost must improve, and the last epoch's weights are kept. With False,
         an `X_val` is only recorded.
-    validation_fraction : float, default=0.1
-        Fraction of the training set to hold out if there is no `X_val`.
+    validation_fraction : "auto" or float, default="auto"
+        Fraction of the training set to hold out if there is no `X_val`. "auto" is 0.1; with n > 10 000 samples
+        10 / sqrt(n), which is 0.01 of a million.
     n_iter_no_change : "auto", int or np.inf, default="auto"
         Epochs in a row without improvement until training stops; np.inf never stops. An `EarlyStopping` in
         `set_callbacks` replaces this and `tol`.
@@ -312,7 +314,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         max_grad_norm: float | None = None,
         class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
         early_stopping: Auto | bool = "auto",
-        validation_fraction: float = 0.1,
+        validation_fraction: Auto | float = "auto",
         n_iter_no_change: Auto | float = "auto",
         tol: float = 1e-4,
         scoring: str | Callable[..., float] = "loss",

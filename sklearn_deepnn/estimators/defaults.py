@@ -36,12 +36,14 @@ SMOOTHING, SMOOTHED_SAMPLES = 0.01, 100.0  # label smoothing: the highest, and t
 LIFT_OF_RARE_CLASS = 0.1  # most that label smoothing adds to a class, as a fraction of its frequency
 SMALLEST_BATCH = 64
 BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
+HELD_OUT = 0.1  # the highest fraction of the samples
 AVERAGING_EPOCHS = 3.0
 SHORTEST_PATIENCE = 2  # in epochs, for numbers in large sets
-FEWEST_BINS, MOST_BINS = 4, 64  # of a feature
+FEWEST_BINS, MOST_BINS = 4, 96  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
 MOST_BINNED = 64  # numbers with more than two values; with more such numbers, none has bins
-MOST_BIN_ROWS = 256, 1024  # of all features together, in small and in larger sets
+MOST_BIN_ROWS = 256  # of all features together
+BIN_DEVIATIONS = 0.4, 2.0  # of the rows for bins, in small sets and for numbers, and in larger sets of classes
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 
 
@@ -68,6 +70,11 @@ class DataFacts:
     is_part: bool = False  # whether more data follow, as in `partial_fit`: nothing can be held out
 
     @property
+    def predicts_numbers(self) -> bool:
+        """Whether the targets are numbers."""
+        return isinstance(LOSSES[self.loss], NumberLoss)
+
+    @property
     def is_wide_sparse(self) -> bool:
         """Whether X is sparse and has many features, such as counts of words or one-hot categories."""
         return self.n_features > WIDE_FEATURES and self.density <= SPARSE_DENSITY
@@ -81,6 +88,7 @@ class Plan:
     recipe: Recipe
     dtype: np.dtype[Any]  # of parameters and computation
     scale_inputs: str | None  # a name in `SCALINGS`, or None
+    validation_fraction: float  # of the samples, to hold out where epochs are validated and there is no `X_val`
     n_held_out: int  # samples that each network holds out to validate; 0 for none
     # whether validation tells when to stop, and which epoch is best. Otherwise the training cost tells.
     stops_by_validation: bool
@@ -155,9 +163,14 @@ def early_stopping(facts: DataFacts, chosen: Settings) -> bool:
     return not facts.is_part and (facts.has_validation_set or facts.n_samples >= enough)
 
 
+def validation_fraction(facts: DataFacts, chosen: Settings) -> float:
+    """Return the fraction of the samples to hold out: a tenth, and less in large sets."""
+    return HELD_OUT * min(math.sqrt(MANY_SAMPLES / facts.n_samples), 1)
+
+
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
     """Return the patience, in epochs. For numbers in large sets, longer patience takes time and gains little."""
-    if facts.n_samples > MANY_SAMPLES and isinstance(LOSSES[facts.loss], NumberLoss):
+    if facts.n_samples > MANY_SAMPLES and facts.predicts_numbers:
         return SHORTEST_PATIENCE
     return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
 
@@ -192,6 +205,7 @@ RULES: dict[str, Rule] = {
     "weight_decay": weight_decay,
     "label_smoothing": label_smoothing,
     "early_stopping": early_stopping,
+    "validation_fraction": validation_fraction,
     "n_iter_no_change": n_iter_no_change,
     "batch_size": batch_size,
     "weight_averaging": weight_averaging,
@@ -206,10 +220,11 @@ def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
     n_bins = 0
     if name == "piecewise_linear" or (is_auto(name) and suits):
         by_samples = max(min(n / 100, 16), n / 300)
-        by_features = MOST_BIN_ROWS[n > SMALL_SAMPLES] / max(facts.n_binned, 1)
+        by_features = MOST_BIN_ROWS / max(facts.n_binned, 1)
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(
         n_bins,
+        BIN_DEVIATIONS[n > SMALL_SAMPLES and not facts.predicts_numbers],
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
         has_outliers=facts.has_outliers,
         is_part=facts.is_part,
@@ -241,20 +256,22 @@ def resolve(
         quantile=facts.quantile,
     )
     validates = bool(chosen["early_stopping"]) and not facts.is_part
+    holds_out = validates and not facts.has_validation_set
     return Plan(
         network,
         resolve_recipe(chosen),
         earlier_dtype or chosen["dtype"],
         chosen["scale_inputs"],
-        n_to_hold_out(settings, facts) if validates and not facts.has_validation_set else 0,
+        chosen["validation_fraction"],
+        n_to_hold_out(settings, facts, chosen["validation_fraction"]) if holds_out else 0,
         validates,
         chosen["n_iter_no_change"],
     )
 
 
-def n_to_hold_out(settings: Settings, facts: DataFacts) -> int:
+def n_to_hold_out(settings: Settings, facts: DataFacts, fraction: float) -> int:
     """Return how many samples are held out. Raises if none would be left to train on."""
-    n, fraction = facts.n_samples, settings["validation_fraction"]
+    n = facts.n_samples
     n_held_out = math.ceil(fraction * n)
     if n_held_out >= n:
         wanted = f"early_stopping={settings['early_stopping']!r} needs samples to hold out and to train on"

@@ -28,8 +28,8 @@ LOOKED_AT_ELEMENTS = 2**18  # numbers that these examples have, unless the fewes
 FEWEST_PIXELS = 8  # features in common units, and different values of each
 MOST_ONE_HOT = 32  # categories of a column; with more, they have trained vectors
 EMBEDDING_DIM = 8
-LEAST_DEVIATION = 0.1  # of a row for a category, a gap or a bin: rare ones would otherwise have very large rows
-BIN_DEVIATION = 0.4  # of the rows for bins
+LEAST_DEVIATION = 0.1  # of a row for a category or a gap: rare ones would otherwise have very large rows
+LEAST_BIN_DEVIATION = 0.05  # of a row for a bin: each of 100 bins of equal size has 0.06
 SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
 CLIP = 5.0  # interquartile ranges, in a first part of the data deviations; where numbers are smoothly clipped
@@ -40,6 +40,7 @@ class NumericEncoding(NamedTuple):
     """How numbers are encoded, with no "auto" left."""
 
     n_bins: int = 0  # of each number with more than two values, at most; 0 for none
+    bin_deviation: float = 1.0  # of the rows for bins
     scale_inputs: str | None = "standard"
     has_outliers: bool = False  # whether outliers determine the deviation of a number
     is_part: bool = False  # whether numbers of later parts of the data may be unlike those of this one
@@ -228,8 +229,10 @@ def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding)
         if name == "numbers":
             parts[name] = scaled_numbers(part, encoding, mean, deviation, numeric, gain)
         else:
-            wanted = BIN_DEVIATION if name == "bins" else gain
-            scale = np.where(deviation, np.maximum(deviation, LEAST_DEVIATION) / wanted, np.inf)
+            wanted, least = gain, LEAST_DEVIATION
+            if name == "bins":
+                wanted, least = numeric.bin_deviation, LEAST_BIN_DEVIATION
+            scale = np.where(deviation, np.maximum(deviation, least) / wanted, np.inf)
             parts[name] = replace(part, mean=mean, scale=scale)
     return replace(encoding, parts={**encoding.parts, **parts})
 

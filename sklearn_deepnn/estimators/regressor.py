@@ -37,6 +37,7 @@ class DeepNNRegressor(RegressorMixin, BaseDeepNN):
     ==================== =======================================================================================
     parameter            "auto" stands for
     ==================== =======================================================================================
+    `numeric_encoding`   the same, with inputs for bins as small as in sets of 5000 samples or fewer
     `n_iter_no_change`   6; with 2000 samples or more 4, with more than 10 000 2
     ==================== =======================================================================================
 
@@ -128,7 +129,7 @@ object
         batch_norm: bool = False,
         max_grad_norm: float | None = None,
         early_stopping: Auto | bool = "auto",
-        validation_fraction: float = 0.1,
+        validation_fraction: Auto | float = "auto",
         n_iter_no_change: Auto | float = "auto",
         tol: float = 1e-4,
         scoring: str | Callable[..., float] = "loss",

@@ -260,7 +260,7 @@ CHECKS: dict[str, Check] = {
     "early_stopping": unless(
         lambda v: isinstance(v, (bool, np.bool_)), check_choice, choices=["auto"], otherwise=", True or False"
     ),
-    "validation_fraction": partial(check_real, low=0, high=1, closed="neither"),
+    "validation_fraction": auto_or(check_real, low=0, high=1, closed="neither"),
     "n_iter_no_change": auto_or(check_patience),
     "tol": partial(check_real, low=0),
     "shuffle": check_flag,

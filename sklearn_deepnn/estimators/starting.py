@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from ..network.scaling import Scaling, unfold_scaling
 from ..training.examples import Examples
 from ..training.state import TrainingState
 from ..typing import Array, Inputs
-from .categories import Categories, restore_categories
+from .categories import Categories, restore_categories, selected_columns
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
 from .encoding import has_outliers, have_common_units, learn_encoding, several_valued, without_gaps
 from .inputs import is_single
@@ -85,7 +86,20 @@ def continued_plan(settings: Settings, facts: DataFacts, earlier: Earlier) -> Pl
         check_unchanged("scale_inputs", name, plan.scale_inputs)
     if encoding is not None and "bins" in encoding.parts and settings["numeric_encoding"] is None:
         check_unchanged("numeric_encoding", "piecewise_linear", None)
+    check_same_categories(settings["categorical_features"], earlier.fitted)
     return replace(plan, scale_inputs=name, encoding=encoding)
+
+
+def check_same_categories(categorical_features: Any, fitted: Mapping[str, Any]) -> None:
+    """Raise if training cannot continue because the parameter names other columns than the earlier fit learned."""
+    n_features = fitted["n_features_in_"]
+    labels = list(fitted.get("feature_names_in_", range(n_features)))
+    selected = selected_columns(categorical_features, labels)
+    if selected is None:  # dtypes tell, and columns of another kind have been refused
+        return
+    learned = [each is not None for each in restore_categories(fitted.get("categories_"), n_features)]
+    before, now = ([label for label, is_named in zip(labels, mask) if is_named] for mask in (learned, selected))
+    check_unchanged("categorical_features", before, now)
 
 
 def facts_of(settings: Settings, table: Table, validation: Examples | None, is_part: bool) -> DataFacts:

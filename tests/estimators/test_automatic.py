@@ -46,6 +46,7 @@ def chosen_by(plan):
         "weight_decay": recipe.weight_decay,
         "label_smoothing": recipe.label_smoothing,
         "early_stopping": plan.stops_by_validation,
+        "validation_fraction": plan.validation_fraction,
         "n_iter_no_change": plan.patience,
         "batch_size": recipe.batch_size,
         "weight_averaging": recipe.averaging_epochs,

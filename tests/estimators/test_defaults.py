@@ -11,6 +11,7 @@ from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
 from sklearn_deepnn.estimators.defaults import (
     AVERAGING_EPOCHS,
     BATCH_DOUBLINGS,
+    BIN_DEVIATIONS,
     ENSEMBLE_WORK,
     FASTEST,
     FEW_SAMPLES,
@@ -212,6 +213,12 @@ VALIDATION = {
     ),
     "early_stopping=True holds samples out of small sets": Row({"early_stopping": True}, facts(11), held_out(2)),
     "early_stopping=False holds nothing out of large sets": Row({"early_stopping": False}, facts(10**7), held_out(0)),
+    f"a tenth of {MANY_SAMPLES} samples is held out": Row(
+        {}, facts(MANY_SAMPLES), {"validation_fraction": 0.1, **held_out(MANY_SAMPLES // 10)}
+    ),
+    "twice as many are held out of four times as many samples": Row(
+        {}, facts(4 * MANY_SAMPLES), {"validation_fraction": 0.05, **held_out(MANY_SAMPLES // 5)}
+    ),
     "another fraction is held out if asked for": Row({"validation_fraction": 0.25}, facts(100), held_out(25)),
     "X_val is validated, and nothing is held out": Row({}, facts(has_validation_set=True), WITH_X_VAL),
     "X_val is validated where samples are few": Row({}, facts(3, has_validation_set=True), WITH_X_VAL),
@@ -346,6 +353,7 @@ GIVEN = {
     "shuffle": False,
     "learning_rate_schedule": "cosine",
     "early_stopping": False,
+    "validation_fraction": 0.25,
     "dtype": "float64",
     "optimizer": SGD(momentum=0.5),
 }
@@ -369,7 +377,7 @@ NETWORK_OF_ENSEMBLE = {"hidden_layer_dims": (48, 24), "activation": ("silu", "si
 WARM_STARTS = {
     "a larger set leaves the network as it is": Row({}, facts(10**7), NETWORK_OF_ENSEMBLE, ENSEMBLE_BEFORE, DOUBLE),
     "a larger set changes batches and what is held out": Row(
-        {}, facts(10**7), {"batch_size": 4 * SMALLEST, "n_held_out": 10**6}, ENSEMBLE_BEFORE, DOUBLE
+        {}, facts(10**7), {"batch_size": 4 * SMALLEST, "n_held_out": 31_623}, ENSEMBLE_BEFORE, DOUBLE
     ),
     "a smaller set changes batches and what is held out": Row(
         {}, facts(FEW_SAMPLES - 1), {"batch_size": None, **held_out(0)}, ENSEMBLE_BEFORE, DOUBLE
@@ -585,18 +593,18 @@ def test_numbers_of_different_units_have_bins_if_few_have_more_than_two_values(s
 
 
 def test_more_samples_have_more_bins_within_limits():
-    n_bins = [numeric(n_samples).n_bins for n_samples in SAMPLES]
+    n_bins = [numeric(n_samples, n_binned=1).n_bins for n_samples in SAMPLES]
     assert n_bins == sorted(n_bins)
     assert (n_bins[0], n_bins[-1]) == (FEWEST_BINS, MOST_BINS)
 
 
-@pytest.mark.parametrize(("n_samples", "most_rows"), [(SMALL_SAMPLES, MOST_BIN_ROWS[0]), (10**7, MOST_BIN_ROWS[1])])
-def test_many_features_share_the_rows_for_bins(n_samples, most_rows):
+@pytest.mark.parametrize("n_samples", [SMALL_SAMPLES, 10**7])
+def test_many_features_share_the_rows_for_bins(n_samples):
     n_binned = [2**k for k in range(15)]
     n_bins = [numeric(n_samples, n, numeric_encoding="piecewise_linear").n_bins for n in n_binned]
     assert n_bins == sorted(n_bins, reverse=True)
     assert n_bins[-1] == FEWEST_BINS
-    assert all(bins in (FEWEST_BINS, n_bins[0]) or bins == most_rows // n for bins, n in zip(n_bins, n_binned))
+    assert all(bins in (FEWEST_BINS, n_bins[0]) or bins == MOST_BIN_ROWS // n for bins, n in zip(n_bins, n_binned))
 
 
 @pytest.mark.parametrize(
@@ -616,9 +624,10 @@ def test_automatic_scaling_clips_outliers(settings, others, expected):
     assert numeric(others=others, **settings).scale_inputs == expected
 
 
-def test_numbers_of_small_sets_have_a_gain():
-    assert numeric(SMALL_SAMPLES).stresses_numbers
-    assert not numeric(SMALL_SAMPLES + 1).stresses_numbers
+def test_small_sets_stress_numbers_and_larger_sets_bins():
+    small, large = numeric(SMALL_SAMPLES), numeric(SMALL_SAMPLES + 1)
+    assert (small.stresses_numbers, large.stresses_numbers) == (True, False)
+    assert (small.bin_deviation, large.bin_deviation) == BIN_DEVIATIONS
 
 
 def test_parameters_that_a_regressor_lacks_are_neither_checked_nor_resolved():

@@ -19,7 +19,14 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_deepnn import DeepNNClassifier, check_gradient
 from sklearn_deepnn.callbacks import ModelCheckpoint
 from sklearn_deepnn.estimators.categories import Categories
-from sklearn_deepnn.estimators.encoding import LEAST_DEVIATION, NumericEncoding, find_gaps, learn_encoding, quantiles_of
+from sklearn_deepnn.estimators.encoding import (
+    LEAST_BIN_DEVIATION,
+    LEAST_DEVIATION,
+    NumericEncoding,
+    find_gaps,
+    learn_encoding,
+    quantiles_of,
+)
 from sklearn_deepnn.network import prediction as network_prediction
 from sklearn_deepnn.network.prediction import take_columns
 from sklearn_deepnn.training.examples import Examples
@@ -91,7 +98,7 @@ def test_features_that_have_gaps_are_found(monkeypatch):
 @pytest.mark.parametrize("scale_inputs", ["standard", "robust", None])
 def test_the_rows_of_bins_gaps_and_categories_have_the_mean_zero(scale_inputs):
     X = draw()
-    encoding = encoding_of(X, n_codes=(3, 40), scale_inputs=scale_inputs)
+    encoding = encoding_of(X, n_codes=(3, 40), scale_inputs=scale_inputs, bin_deviation=0.4)
     assert list(encoding.parts) == ["numbers", "bins", "gaps", "one_hot", "codes"]
     A0 = rows_of(encoding, X)
     np.testing.assert_allclose(A0[2:-1].mean(axis=1), 0, atol=1e-12)
@@ -128,6 +135,13 @@ def test_a_rare_gap_or_category_has_no_very_large_row():
     encoding = encoding_of(X, n_codes=(2,))
     largest = np.abs(rows_of(encoding, X)).max(axis=1)
     np.testing.assert_allclose(largest[1:], encoding.parts["numbers"].gain / LEAST_DEVIATION, rtol=0.01)
+
+
+def test_a_bin_that_few_samples_reach_has_no_very_large_row():
+    X = np.zeros((10_000, 1))
+    X[:4000], X[0] = 1, 2
+    encoding = encoding_of(X, bin_deviation=2.0)
+    assert np.abs(rows_of(encoding, X)[2]).max() == pytest.approx(2.0 / LEAST_BIN_DEVIATION, rel=0.01)
 
 
 @pytest.mark.parametrize("n_bins", [0, 4, 16])

@@ -239,6 +239,18 @@ def test_errors_about_columns_that_x_does_not_have_name_the_parameter(features, 
         net(categorical_features=features).fit(pandas_with(COLOURS), Y)
 
 
+@pytest.mark.parametrize(("features", "named"), [(["a"], r"\['a'\]"), (["a", "b"], r"\['a', 'b'\]"), (None, r"\[\]")])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_training_that_continues_keeps_its_categories(method, features, named):
+    X = pandas_with(NUMBERS % 3)
+    model = net(categorical_features=["b"], warm_start=True).fit(X, Y)
+    message = rf"^Training cannot continue: categorical_features must stay \['b'\], got {named}\."
+    with pytest.raises(ValueError, match=message):
+        getattr(model.set_params(categorical_features=features), method)(X, Y)
+    for same in (["b"], [1], [False, True], "from_dtype"):
+        getattr(model.set_params(categorical_features=same), method)(X, Y)
+
+
 @pytest.mark.parametrize("features", [["b"], [1]])
 def test_sparse_inputs_have_no_categories(features):
     with pytest.raises(ValueError, match=r"^X must be dense if it has categories, got a sparse matrix\.$"):

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 os.environ["MPLBACKEND"] = "agg"
 
 import sklearn_deepnn  # noqa: E402  # found by the path that is set above
-from sklearn_deepnn.estimators.classifier import DOCUMENTATION  # noqa: E402  # the same
+from sklearn_deepnn.estimators.base import DOCUMENTATION  # noqa: E402  # the same
 
 project = "sklearn_deepnn"
 author = "the sklearn_deepnn developers"

@@ -1,10 +1,11 @@
 """Deep neural networks that feel like scikit-learn.
 
-`DeepNNClassifier` is the estimator. `network` holds the building blocks of the network, which `fit` runs, and
-`training` how the network learns.
+`DeepNNClassifier` and `DeepNNRegressor` are the estimators. `network` holds the building blocks of the network, which
+`fit` runs, and `training` how the network learns.
 """
 
 from .estimators.classifier import DeepNNClassifier
+from .estimators.regressor import DeepNNRegressor
 from .gradient_check import check_gradient
 from .network.activations import Activation
 from .saving import alias_moved_modules
@@ -19,6 +20,7 @@ __all__ = [
     "Activation",
     "Adam",
     "DeepNNClassifier",
+    "DeepNNRegressor",
     "NAdam",
     "RMSprop",
     "check_gradient",

@@ -37,12 +37,12 @@ def check_gradient(
 
     Parameters
     ----------
-    estimator_or_network : DeepNNClassifier or Network
+    estimator_or_network : DeepNNClassifier, DeepNNRegressor or Network
         A fitted estimator is checked at its parameters, another one at its initial parameters.
     X : array-like
         For an estimator (n_samples, n_features); for a `Network` columns are examples: (n_0, m).
     y : array-like
-        Labels; for a `Network` targets (n_L, m) or class numbers (1, m).
+        Labels or numbers; for a `Network` targets (n_L, m) or class numbers (1, m).
     sample_weight : array-like of shape (m,), optional
     max_entries : int or None, default=200
         Most entries to check of each parameter array, drawn at random; None checks all. Each costs two forward passes.
@@ -68,7 +68,7 @@ def check_gradient(
     if max_entries is not None:
         check_integer("max_entries", max_entries, 1)
     if not isinstance(estimator_or_network, (BaseDeepNN, Network)):
-        reject("estimator_or_network", "a DeepNNClassifier or a Network", estimator_or_network)
+        reject("estimator_or_network", "a DeepNNClassifier, a DeepNNRegressor or a Network", estimator_or_network)
     with np.errstate(under="ignore"):
         network, parameters, batch, weight_decay = problem_of(estimator_or_network, X, y, sample_weight, random_state)
         grads, weight = parameters.gradients(), batch.sample_weight
@@ -79,7 +79,7 @@ def check_gradient(
 
         def cost() -> float:
             AL, caches = forward()
-            cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss, sample_weight=weight)
+            cost = compute_cost(AL, batch.Y, ZL=caches[-1].activation, loss=network.loss_function, sample_weight=weight)
             return cost * network.ensemble_size + l2_penalty(parameters.weights, weight_decay)
 
         AL, caches = forward()

@@ -1,27 +1,31 @@
-"""Export to ONNX: a fitted `DeepNNClassifier`, alone or in a Pipeline, becomes a graph that predicts without Python.
+"""Export to ONNX: a fitted estimator, alone or in a Pipeline, becomes a graph that predicts without Python.
 
-skl2onnx converts estimators, and calls `convert` for this one. Conventions: rows are samples, `X` (m, n_features) and
-`A0` (m, n_0); weights have shape (n_{l-1}, n_l); the members of an ensemble are stacked on a first axis. A variable
-that stands for a value of the graph, such as `Z`, `A` or `ZL`, holds its name.
+skl2onnx converts estimators, and calls `convert` or `convert_regressor` for these.
+
+Conventions: rows are samples, `X` (m, n_features) and `A0` (m, n_0); weights have shape (n_{l-1}, n_l); the members of
+an ensemble are stacked on a first axis. A variable that stands for a value of the graph, such as `Z`, `A` or `ZL`,
+holds its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import check_choice, reject
 from .estimators.categories import Categories, restore_categories
 from .estimators.classifier import DeepNNClassifier
+from .estimators.regressor import DeepNNRegressor
 from .estimators.resuming import restore_encoding
 from .network.activations import LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE
 from .network.architecture import Network
 from .network.encoding import MOST_CLIPPED, PARTS, Bins, Codes, Encoding, Gaps, Numbers, OneHot
+from .network.links import Exponential
 from .network.model import fold_batch_norm, names_of
 from .typing import Array, Arrays
 
@@ -30,8 +34,10 @@ if TYPE_CHECKING:
 else:  # so that typing.get_type_hints works without importing onnx
     ModelProto = Any
 
+DeepNN: TypeAlias = DeepNNClassifier | DeepNNRegressor
+
 OLDEST_OPSET = 13  # Softmax over one axis, axes of ReduceSum as input
-AXES_AS_INPUT = 18  # the first opset in which ReduceLogSumExp has its axes as an input
+AXES_AS_INPUT = 18  # the first opset in which ReduceLogSumExp and ReduceMean have their axes as an input
 OPTIONS: dict[str, list[Any]] = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],
@@ -44,15 +50,17 @@ GAP_TEXTS = "", "None", "nan", "<NA>"  # onnxruntime makes such text of None, Na
 def to_onnx(
     model: BaseEstimator, X: ArrayLike | None = None, *, options: dict[str, Any] | None = None, **settings: Any
 ) -> ModelProto:
-    """Convert a fitted estimator that is, or contains, a `DeepNNClassifier`.
+    """Convert a fitted estimator that is, or contains, a `DeepNNClassifier` or `DeepNNRegressor`.
 
     The graph takes any number of rows. Its outputs are the label and the probability of each class; for multilabel
-    targets, the labels are zeros and ones. NaN in the inputs is a gap, as in `predict_proba`.
+    targets, the labels are zeros and ones. A regressor has one output, the predictions (m, n_outputs). NaN in the
+    inputs is a gap, as in `predict`.
 
     Parameters
     ----------
     model : estimator
-        A `DeepNNClassifier`, or a Pipeline, search or meta-estimator whose other steps skl2onnx can convert.
+        A `DeepNNClassifier` or `DeepNNRegressor`, or a Pipeline, search or meta-estimator whose other steps skl2onnx
+        can convert.
     X : array-like of shape (n_samples, n_features), default=None
         Sample inputs; one row is enough. The graph takes their dtype. float32 is fastest. Each column of a data frame
         becomes an input of its own, of text if its categories are text. Without X, give skl2onnx's `initial_types`.
@@ -79,12 +87,13 @@ def to_onnx(
     import skl2onnx
 
     check_is_fitted(model)
-    if isinstance(model, DeepNNClassifier) and hasattr(X, "dtypes") and "initial_types" not in settings:
+    if isinstance(model, DeepNN) and hasattr(X, "dtypes") and "initial_types" not in settings:
         X, settings = None, {**settings, "initial_types": types_of_columns(model, X)}
-    return skl2onnx.to_onnx(model, X, options={"zipmap": False, **(options or {})}, **settings)
+    of_classes = {"zipmap": False} if is_classifier(model) else {}
+    return skl2onnx.to_onnx(model, X, options={**of_classes, **(options or {})}, **settings)
 
 
-def types_of_columns(model: DeepNNClassifier, frame: Any) -> list[tuple[str, Any]]:
+def types_of_columns(model: DeepNN, frame: Any) -> list[tuple[str, Any]]:
     """Return the inputs of a graph, one for each column of a data frame: (name, type of skl2onnx)."""
     from skl2onnx.common.data_types import (
         BooleanTensorType,
@@ -115,7 +124,7 @@ def types_of_columns(model: DeepNNClassifier, frame: Any) -> list[tuple[str, Any
 
 
 def register_converter() -> None:
-    """Register the converter of `DeepNNClassifier`, for programs that call skl2onnx themselves.
+    """Register the converters of the estimators, for programs that call skl2onnx themselves.
 
     Raises
     ------
@@ -127,6 +136,9 @@ def register_converter() -> None:
     except ImportError as error:
         raise ImportError("Conversion to ONNX needs skl2onnx: pip install 'sklearn-deepnn[onnx]'") from error
     update_registered_converter(DeepNNClassifier, "SklearnDeepNNClassifier", set_output_types, convert, options=OPTIONS)
+    update_registered_converter(
+        DeepNNRegressor, "SklearnDeepNNRegressor", set_output_type_of_regressor, convert_regressor
+    )
 
 
 class Graph:
@@ -167,6 +179,12 @@ class Graph:
         if self.container.target_opset < AXES_AS_INPUT:
             return self("ReduceLogSumExp", value, axes=[0], keepdims=0)
         return self("ReduceLogSumExp", value, np.zeros(1, np.int64), keepdims=0)
+
+    def mean(self, value: str) -> str:
+        """Return the name of the mean over the first axis."""
+        if self.container.target_opset < AXES_AS_INPUT:
+            return self("ReduceMean", value, axes=[0], keepdims=0)
+        return self("ReduceMean", value, np.zeros(1, np.int64), keepdims=0)
 
 
 # Activations take the graph and Z, and return A. onnxruntime has LeakyRelu, Elu, Selu and Softplus for float32 only.
@@ -221,19 +239,57 @@ def expression_of(activation: Any) -> Callable[[Graph, str], str]:
     return EXPRESSIONS[check_choice("activation", activation, EXPRESSIONS, otherwise=" for export to ONNX")]
 
 
+def exponential_limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the logits between which the exponential is computed, as `Exponential` clips them."""
+    ends = Exponential.clipped(np.array([-np.inf, np.inf], dtype))
+    return float(ends[0]), float(ends[1])
+
+
+def clipped(graph: Graph, ZL: str) -> str:
+    """Clip logits as `Exponential.clipped` does."""
+    low, high = exponential_limits(graph.dtype)
+    return graph("Min", graph("Max", ZL, low), high)
+
+
 LINKS: dict[str, Callable[[Graph, str], str]] = {  # each takes the graph and ZL, and returns AL
     "sigmoid": lambda graph, ZL: graph("Sigmoid", ZL),
     "softmax": lambda graph, ZL: graph("Softmax", ZL, axis=1),
+    "identity": lambda graph, ZL: ZL,
+    "exp": lambda graph, ZL: graph("Exp", clipped(graph, ZL)),
 }
 
 
-def joint_logits(graph: Graph, ZL: str, link: str, ensemble_size: int) -> str:
-    """Compute the logits of an ensemble's mean probability, as `joint_logits` of the network does."""
-    if link == "softmax":
-        return graph("Sub", graph.log_sum_exp(graph("LogSoftmax", ZL, axis=2)), np.log(ensemble_size))
+# The logits of an ensemble's mean prediction take the graph, ZL and the number of members, as `Link.joint_logits`.
+
+
+def joint_sigmoid(graph: Graph, ZL: str, ensemble_size: int) -> str:
+    """Compute log(P) - log(1 - P) of the mean probability P."""
     log_p = graph("Neg", softplus(graph, graph("Neg", ZL)))  # log(sigmoid(ZL))
     log_1_minus_p = graph("Neg", softplus(graph, ZL))
     return graph("Sub", graph.log_sum_exp(log_p), graph.log_sum_exp(log_1_minus_p))
+
+
+def joint_softmax(graph: Graph, ZL: str, ensemble_size: int) -> str:
+    """Compute the logarithms of the mean probabilities."""
+    return graph("Sub", graph.log_sum_exp(graph("LogSoftmax", ZL, axis=2)), np.log(ensemble_size))
+
+
+def joint_exp(graph: Graph, ZL: str, ensemble_size: int) -> str:
+    """Compute the logarithm of the mean of exp(ZL)."""
+    return graph("Sub", graph.log_sum_exp(clipped(graph, ZL)), np.log(ensemble_size))
+
+
+def joint_identity(graph: Graph, ZL: str, ensemble_size: int) -> str:
+    """Compute the mean of ZL."""
+    return graph.mean(ZL)
+
+
+JOINT_LOGITS: dict[str, Callable[[Graph, str, int], str]] = {  # for each of `LINKS`
+    "sigmoid": joint_sigmoid,
+    "softmax": joint_softmax,
+    "identity": joint_identity,
+    "exp": joint_exp,
+}
 
 
 # Parts of an encoding take the graph, the part, T (m, n_features) and which values are missing. They return the rows of
@@ -331,13 +387,10 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of a fitted `DeepNNClassifier` to a graph. This is the converter that skl2onnx calls."""
     from skl2onnx.common.utils_classifier import get_label_classes
 
-    if container.target_opset < OLDEST_OPSET:
-        reject("target_opset", f"at least {OLDEST_OPSET}", container.target_opset)
     model, is_double = operator.raw_operator, takes_double(operator)
-    # float64 only if both the input and the network are float64
-    graph = Graph(scope, container, model.parameters_["W1"].dtype if is_double else np.float32)
+    graph = graph_of(scope, operator, container)
     ZL = logits(graph, operator.inputs, model)
-    if model.n_outputs_ < len(model.classes_):  # one logit for two classes
+    if model._has_one_logit():
         ZL = graph("Concat", graph("Neg", ZL), ZL, axis=1)
     label, scores = (variable.full_name for variable in operator.outputs)
     if model.multilabel_:
@@ -351,7 +404,35 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     graph.cast(outputs, np.float64 if is_double else np.float32, output=scores)
 
 
-def logits(graph: Graph, variables: Sequence[Any], model: DeepNNClassifier) -> str:
+def graph_of(scope: Any, operator: Any, container: Any) -> Graph:
+    """Return the graph that an estimator is added to."""
+    if container.target_opset < OLDEST_OPSET:
+        reject("target_opset", f"at least {OLDEST_OPSET}", container.target_opset)
+    # float64 only if both the input and the network are float64
+    is_double = takes_double(operator)
+    return Graph(scope, container, operator.raw_operator.parameters_["W1"].dtype if is_double else np.float32)
+
+
+def set_output_type_of_regressor(operator: Any) -> None:
+    """Set the type of the predictions. skl2onnx calls this before `convert_regressor`."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    n = operator.inputs[0].get_first_dimension()
+    kind = DoubleTensorType if takes_double(operator) else FloatTensorType
+    operator.outputs[0].set_type(kind([n, operator.raw_operator.n_outputs_]))
+
+
+def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Add the nodes of a fitted `DeepNNRegressor` to a graph. This is the converter that skl2onnx calls."""
+    model, graph = operator.raw_operator, graph_of(scope, operator, container)
+    AL = LINKS[model.out_activation_](graph, logits(graph, operator.inputs, model))
+    dtype = np.dtype(np.float64 if takes_double(operator) else np.float32)
+    center, scale = (np.atleast_1d(array).astype(dtype) for array in (model.target_center_, model.target_scale_))
+    y = AL if graph.dtype == dtype else graph.cast(AL, dtype)
+    graph("Add", graph("Mul", y, scale), center, output=operator.outputs[0].full_name)
+
+
+def logits(graph: Graph, variables: Sequence[Any], model: DeepNN) -> str:
     """Add the layers without the link; return the name of the logits (m, n_L), of an ensemble the joint logits."""
     network, encoding = Network.restore(model.network_), restore_encoding(vars(model))
     parameters = fold_batch_norm({name: array.astype(np.float64) for name, array in model.parameters_.items()})
@@ -369,7 +450,7 @@ def logits(graph: Graph, variables: Sequence[Any], model: DeepNNClassifier) -> s
         if l < network.n_layers:
             A = expression_of(network.activation[l - 1])(graph, A)
         blocks = [(A, network.layer_dims[l])]
-    return A if network.ensemble_size == 1 else joint_logits(graph, A, model.out_activation_, network.ensemble_size)
+    return A if network.ensemble_size == 1 else JOINT_LOGITS[model.out_activation_](graph, A, network.ensemble_size)
 
 
 def linear(graph: Graph, blocks: Sequence[tuple[str, int]], W: Array, b: Array) -> str:
@@ -382,7 +463,7 @@ def linear(graph: Graph, blocks: Sequence[tuple[str, int]], W: Array, b: Array) 
     return Z
 
 
-def joined_inputs(graph: Graph, variables: Sequence[Any], model: DeepNNClassifier) -> tuple[str, np.dtype[Any]]:
+def joined_inputs(graph: Graph, variables: Sequence[Any], model: DeepNN) -> tuple[str, np.dtype[Any]]:
     """Join the inputs; return the name of X (m, n_features), in which categories are codes, and its dtype."""
     from skl2onnx.common.data_types import BooleanTensorType, FloatTensorType, StringTensorType
 
@@ -435,7 +516,7 @@ def codes_of(graph: Graph, column: str, is_text: bool, categories: Categories, l
     return graph("Where", graph("IsNaN", number), np.float32(missing).reshape(1), codes)
 
 
-def centered_input(graph: Graph, X: str, dtype: np.dtype[Any], model: DeepNNClassifier) -> tuple[str, Array]:
+def centered_input(graph: Graph, X: str, dtype: np.dtype[Any], model: DeepNN) -> tuple[str, Array]:
     """Subtract the centers of the features from X; return the name of A0 (m, n_0), and the centers (n_0, 1)."""
     center = np.zeros(model.n_features_in_, dtype)
     if hasattr(model, "input_center_"):

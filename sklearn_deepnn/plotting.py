@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .checks import check_choice, check_flag, reject
-from .estimators.classifier import DeepNNClassifier
+from .estimators.base import BaseDeepNN
 from .inspection.diagnosis import flat_units
 from .network.activations import activation_name, find_activation
 from .typing import Array, Auto, MatrixLike
@@ -94,7 +94,7 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : DeepNNClassifier, or a Pipeline or search that ends in one
+        estimator : DeepNNClassifier or DeepNNRegressor, or a Pipeline or search that ends in one
         ax, show_learning_rate, show_score, log_scale
             As in `plot`.
         name : str, optional
@@ -275,7 +275,7 @@ class NetworkDisplay:
 
         Parameters
         ----------
-        estimator : DeepNNClassifier, or a Pipeline or search that ends in one
+        estimator : DeepNNClassifier or DeepNNRegressor, or a Pipeline or search that ends in one
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Input of the estimator; the steps of a Pipeline before the network are applied. A few thousand samples are
             enough.
@@ -350,9 +350,9 @@ def load_pyplot(display: str) -> Any:
     return plt
 
 
-def find_network(estimator: Any) -> tuple[DeepNNClassifier, list[Any]]:
+def find_network(estimator: Any) -> tuple[BaseDeepNN, list[Any]]:
     """Return the fitted network in an estimator, a Pipeline or a search, and the Pipelines of the steps before it."""
-    if isinstance(estimator, DeepNNClassifier):
+    if isinstance(estimator, BaseDeepNN):
         check_is_fitted(estimator)
         return estimator, []
     if hasattr(estimator, "refit"):  # a search
@@ -361,12 +361,12 @@ def find_network(estimator: Any) -> tuple[DeepNNClassifier, list[Any]]:
             reject("estimator", "a search with refit=True", estimator)
         return find_network(estimator.best_estimator_)
     if not hasattr(estimator, "steps"):
-        reject("estimator", "a DeepNNClassifier, or a Pipeline or search that ends in one", estimator)
+        reject("estimator", "an estimator of sklearn_deepnn, or a Pipeline or search that ends in one", estimator)
     network, steps = find_network(estimator[-1])
     return network, [estimator[:-1], *steps] if len(estimator) > 1 else steps
 
 
-def layer_values(network: DeepNNClassifier, X: MatrixLike, l: int) -> LayerValues:
+def layer_values(network: BaseDeepNN, X: MatrixLike, l: int) -> LayerValues:
     """Return the `LayerValues` of layer l of a fitted network for samples X."""
     fields, W = network.network_, network.coefs_[l - 1]
     if l == 1 and hasattr(network, "input_scale_") and not hasattr(network, "encoding_"):

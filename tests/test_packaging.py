@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_deepnn
-from sklearn_deepnn.estimators.classifier import DOCUMENTATION
+from sklearn_deepnn.estimators.base import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

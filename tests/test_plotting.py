@@ -375,7 +375,7 @@ def test_a_pipeline_of_the_network_alone_will_do(plain):
 @pytest.mark.parametrize("draw", DISPLAYS)
 @pytest.mark.parametrize("model", [LogisticRegression(), KMeans(), make_pipeline(StandardScaler()), None, "network"])
 def test_what_holds_no_network_is_refused(draw, model):
-    with pytest.raises(ValueError, match=r"^estimator must be a DeepNNClassifier, or a Pipeline or search that ends"):
+    with pytest.raises(ValueError, match=r"^estimator must be an estimator of sklearn_deepnn, or a Pipeline"):
         draw(model)
 
 

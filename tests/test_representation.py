@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklearn_deepnn
-from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.classifier import DOCUMENTATION
+from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
+from sklearn_deepnn.estimators.base import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -105,12 +105,12 @@ def test_links_are_no_state_of_the_estimator(iris):
 # In the list of estimators.
 
 
-def test_the_package_has_one_estimator_which_can_be_discovered():
+def test_the_package_has_two_estimators_which_can_be_discovered():
     modules = [sklearn_deepnn, *(importlib.import_module(name) for name in MODULES)]
     classes = {kind for module in modules for kind in vars(module).values() if inspect.isclass(kind)}
     ours = {kind for kind in classes if kind.__module__.startswith("sklearn_deepnn")}
     estimators = [kind for kind in ours if issubclass(kind, BaseEstimator) and not inspect.isabstract(kind)]
-    assert estimators == [DeepNNClassifier]
+    assert set(estimators) == {DeepNNClassifier, DeepNNRegressor}
     assert issubclass(DeepNNClassifier, ClassifierMixin)
     assert sklearn_deepnn.DeepNNClassifier is DeepNNClassifier
 

@@ -21,12 +21,13 @@ from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassi
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
+from sklearn_deepnn.network.losses import NUMBER_LOSSES
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
 
 # scikit-learn skips this one in a process without SCIPY_ARRAY_API, which has to be set before scipy is imported;
@@ -54,6 +55,14 @@ VARIANTS = {
     "batch_norm-dropout": (one_network(batch_norm=True, dropout_rate=0.3), DROPOUT_LEFT_OUT),
     "early_stopping": (one_network(early_stopping=True), EARLY_STOPPING_LEFT_OUT),
 }
+POSITIVE = "poisson", "gamma"  # losses of targets that have one sign
+REGRESSOR = DeepNNRegressor(ensemble_size=1, early_stopping=False)
+REGRESSORS = {
+    "defaults": DeepNNRegressor(),
+    "ensemble": DeepNNRegressor(ensemble_size=3),
+    **{name: clone(REGRESSOR).set_params(optimizer=name) for name in OPTIMIZERS},
+    **{loss: clone(REGRESSOR).set_params(loss=loss) for loss in NUMBER_LOSSES},
+}
 
 
 def check_names(estimator):
@@ -72,6 +81,27 @@ def check_names(estimator):
 )
 def test_scikit_learn_check_passes(estimator, check):
     check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        pytest.param(estimator, check, id=f"{variant}-{check.func.__name__}-{number}")
+        for variant, deepnn in REGRESSORS.items()
+        for number, (estimator, check) in enumerate(estimator_checks_generator(deepnn))
+        if check.func.__name__ not in IN_ITS_OWN_PROCESS
+    ],
+)
+def test_scikit_learn_check_of_a_regressor_passes(estimator, check):
+    check(estimator)
+
+
+def test_every_check_of_mlp_regressor_is_run_for_the_regressor():
+    # gaps are learned; targets of "poisson" and "gamma" are positive, and scikit-learn checks several with any sign
+    theirs = set(check_names(MLPRegressor())) - {"check_estimators_nan_inf"}
+    for name, estimator in REGRESSORS.items():
+        assert set(check_names(estimator)) >= theirs - ({"check_regressor_multioutput"} if name in POSITIVE else set())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -111,17 +141,21 @@ def run_python(code, *arguments, **variables):
     return done.stdout
 
 
-def test_check_estimator_fails_and_skips_nothing_with_the_defaults():
+@pytest.mark.parametrize(("name", "peer"), [("DeepNNClassifier", MLPClassifier()), ("DeepNNRegressor", MLPRegressor())])
+def test_check_estimator_fails_and_skips_nothing_with_the_defaults(name, peer):
     statuses = run_python(
         """
+        import sys
+        import sklearn_deepnn
         from sklearn.utils.estimator_checks import check_estimator
-        from sklearn_deepnn import DeepNNClassifier
-        print(*[result["status"] for result in check_estimator(DeepNNClassifier(), on_skip=None)])
+        estimator = getattr(sklearn_deepnn, sys.argv[1])()
+        print(*[result["status"] for result in check_estimator(estimator, on_skip=None)])
         """,
+        name,
         SCIPY_ARRAY_API="1",
     ).split()
     assert set(statuses) == {"passed"}
-    assert len(statuses) >= len(check_names(MLPClassifier()))
+    assert len(statuses) >= len(check_names(peer))
 
 
 @pytest.fixture(scope="module")

@@ -194,10 +194,13 @@ def test_every_fitted_attribute_has_a_type():
     names = set(re.findall(r"^(\w+_) : ", documented, re.MULTILINE))
     assert {"classes_", "coefs_", "parameters_", "report_"} < names
     sources = [
-        (PACKAGE / "estimators" / f"{file}.py").read_text(encoding="utf-8") for file in ("classifier", "prediction")
+        (PACKAGE / "estimators" / f"{file}.py").read_text(encoding="utf-8")
+        for file in ("classifier", "base", "prediction")
     ]
     nodes = [node for source in sources for node in ast.parse(source).body]
-    bodies = [node for node in nodes if getattr(node, "name", "") in ("DeepNNClassifier", "PredictionMixin")]
+    bodies = [
+        node for node in nodes if getattr(node, "name", "") in ("DeepNNClassifier", "BaseDeepNN", "PredictionMixin")
+    ]
     typed = (node.target for body in bodies for node in ast.walk(body) if isinstance(node, ast.AnnAssign))
     declared = {target.id for target in typed if isinstance(target, ast.Name)}
     properties = {name for name in names if isinstance(getattr(DeepNNClassifier, name, None), property)}

@@ -46,8 +46,8 @@ class Callback(Hooks):
         """Refuse an estimator that never calls the hooks."""
         if not getattr(estimator, "_calls_back", False):
             raise TypeError(
-                f"{type(self).__name__} watches a DeepNNClassifier, got a {type(estimator).__name__}. Set the callback "
-                "on the network itself, before the network is put into a pipeline or a search."
+                f"{type(self).__name__} watches a network, got a {type(estimator).__name__}. Set the callback on the "
+                "network itself, before the network is put into a pipeline or a search."
             )
 
     def teardown(self, estimator: Any, context: Any) -> None:

@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,6 +44,7 @@ from .resuming import (
 )
 from .settings import (
     REDUCE_ON_PLATEAU,
+    Check,
     Settings,
     check_parameters,
     own_optimizer,
@@ -51,11 +52,13 @@ from .settings import (
     with_attributes,
 )
 from .starting import Start, Table, columns_of, plan_for, prepare, with_gaps_filled
-from .targets import ClassTargets, Labels, read_labels
+from .targets import Targets
 from .validation import validator
 
-# (labels, the targets of earlier calls or None) -> the targets that this call starts with, or None
-ChooseTargets = Callable[[Labels, ClassTargets | None], ClassTargets | None]
+DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
+
+# (y as read, the targets of earlier calls or None) -> the targets that this call starts with, or None
+ChooseTargets = Callable[[Any, Targets | None], Targets | None]
 
 # the fitted attributes that tell the columns of X
 COLUMN_ATTRIBUTES = "n_features_in_", "feature_names_in_", "categories_"
@@ -70,6 +73,27 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         def set_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_partial_fit_request(self, **requests: bool | str | None) -> Self: ...
         def set_score_request(self, **requests: bool | str | None) -> Self: ...
+
+        # what fitting sets, beside the attributes that `PredictionMixin` declares
+        feature_names_in_: Array
+        categories_: list[dict[str, Any] | None]
+        encoding_: dict[str, Any]
+        n_layers_: int
+        n_outputs_: int
+        out_activation_: str
+        n_iter_: int
+        loss_: float
+        loss_curve_: list[float]
+        validation_loss_curve_: list[float]
+        validation_scores_: list[float]
+        best_iter_: int
+        best_loss_: float
+        learning_rate_curve_: list[float]
+        report_: list[str]
+
+    # where the "?" of scikit-learn's HTML leads
+    _doc_link_module = "sklearn_deepnn"
+    _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     _calls_back = True  # callbacks of this package, too
 
@@ -126,10 +150,13 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         curves = fitted["training_state_"]["history"].items()
         return {name: [*curve, *[math.nan] * (fitted["n_iter_"] - len(curve))] for name, curve in curves}
 
+    _targets: ClassVar[type[Targets]]  # how y is read
+    _checks: ClassVar[dict[str, Check]]  # of the parameters that not every estimator has
+
     @abstractmethod
     def _read_targets(
-        self, labels: Labels, sample_weight: Array | None, earlier: ClassTargets | None
-    ) -> tuple[ClassTargets, Inputs]:
+        self, labels: Any, sample_weight: Array | None, earlier: Targets | None
+    ) -> tuple[Targets, Inputs]:
         """Return the targets and Y. The targets of an earlier training stay."""
 
     @with_callbacks
@@ -152,9 +179,10 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; columns of a data frame, or of an array of objects, may have text and categories. nan, None and
             masked values are gaps. A sparse matrix has neither.
-        y : array-like of shape (n_samples,), or indicator matrix of shape (n_samples, n_labels)
-            Labels: text, integers (also as floats), bools or dates, which `predict` returns as they are; objects and
-            extension types become the NumPy type of their values. Or zeros and ones for several labels at once, dense
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_labels)
+            Of a regressor: numbers, one or several for each sample. Of a classifier: labels, which are text, integers
+            (also as floats), bools or dates, which `predict` returns as they are; objects and extension types become
+            the NumPy type of their values. Or zeros and ones for several labels at once, dense
             or sparse. One-hot labels are such a matrix: the network warns, and learns them as labels that do not
             exclude each other.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -232,7 +260,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
 
     @np.errstate(under="ignore")
     def _partial_fit(self, X: Inputs, y: Any, sample_weight: Any, choose_targets: ChooseTargets) -> Self:
-        """Train for one epoch on this part of the data; see `DeepNNClassifier.partial_fit`."""
+        """Train for one epoch on this part of the data; see `partial_fit` of the estimators."""
         settings = check_parameters(self)
         if settings["learning_rate_schedule"] == REDUCE_ON_PLATEAU:
             reject("learning_rate_schedule", "another for partial_fit, whose parts differ", REDUCE_ON_PLATEAU)
@@ -277,12 +305,12 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         """Check the training set and return it; X must have the features, and y the kind, of an earlier training."""
         reader = with_attributes(self, {} if earlier is None else earlier.fitted)
         X = read_inputs(reader, X, reset=earlier is None)
-        labels = read_labels(y, "y")
+        labels = self._targets.read_y(y, "y")
         check_consistent_length(X, labels.y)
         weight = check_sample_weight("sample_weight", sample_weight, X.shape[0])
         if earlier is None:
             frequent_categories(reader, X, weight)
-        known = choose_targets(labels, None if earlier is None else ClassTargets.of(earlier.fitted))
+        known = choose_targets(labels, None if earlier is None else self._targets.of(earlier.fitted))
         targets, Y = self._read_targets(labels, weight, known)
         header = {name: value for name, value in vars(reader).items() if name in COLUMN_ATTRIBUTES}
         return Table(columns_of(X, Y, targets.weigh(Y, weight, "y")), targets, header)
@@ -306,7 +334,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         with naming("X_val", "like X"):
             X = read_inputs(with_attributes(self, table.header), X_val, name="X_val", reset=False)
         weight = check_sample_weight("sample_weight_val", sample_weight_val, X.shape[0])
-        labels = read_labels(y_val, "y_val")
+        labels = self._targets.read_y(y_val, "y_val")
         with naming("y_val", "like y"):
             check_consistent_length(X, labels.y)
         Y = table.targets.read_validation(labels, weight)
@@ -315,7 +343,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     def _fingerprint(self, table: Table, validation: Examples | None) -> Fingerprint:
         """Return the identity of a fit on these data."""
         sets = [table.examples] if validation is None else [table.examples, validation]
-        classes, categories = table.targets.classes.tolist(), table.header.get("categories_")
+        classes, categories = table.targets.identity(), table.header.get("categories_")
         # without categories, the fingerprint is that of formats that had none
         return fingerprint_of(self, sets, classes if categories is None else [classes, categories])
 

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
-from ..checks import check_integer, reject
+from ..checks import check_choice, check_integer, reject
 from ..inspection.gradients import GradientOf
 from ..network.activations import ActivationName
 from ..network.initializers import InitializerName
+from ..network.links import ProbabilityLink
 from ..network.losses import LOSSES
 from ..training.optimizers import Optimizer, OptimizerName
 from ..training.schedules import Schedule, ScheduleName
 from ..typing import Array, Auto, FloatArray, Inputs, MatrixLike
 from .base import BaseDeepNN
 from .inputs import check_sample_weight
-from .targets import ClassTargets, Labels, check_same_kind, given_classes, read_labels
+from .settings import CLASSIFIER_CHECKS
+from .targets import ClassTargets, Targets, check_same_kind, given_classes, read_labels
 
-DOCUMENTATION = "https://sklearn-deepnn.readthedocs.io/en/stable/"
+ClassGradientOf: TypeAlias = Literal["probability", "logit"]
 
 
 class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
@@ -281,29 +283,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
     [(13, 32), (32, 16), (16, 3)]
     """
 
-    if TYPE_CHECKING:  # what fitting sets, beside the attributes that `PredictionMixin` declares
+    if TYPE_CHECKING:  # what fitting sets, beside the attributes of the base classes
         classes_: Array
         class_weight_: FloatArray
         multilabel_: bool
-        feature_names_in_: Array
-        categories_: list[dict[str, Any] | None]
-        encoding_: dict[str, Any]
-        n_layers_: int
-        n_outputs_: int
-        out_activation_: Literal["sigmoid", "softmax"]
-        n_iter_: int
-        loss_: float
-        loss_curve_: list[float]
-        validation_loss_curve_: list[float]
-        validation_scores_: list[float]
-        best_iter_: int
-        best_loss_: float
-        learning_rate_curve_: list[float]
-        report_: list[str]
 
-    # where the "?" of scikit-learn's HTML leads
-    _doc_link_module = "sklearn_deepnn"
-    _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
+    _targets = ClassTargets
+    _checks = CLASSIFIER_CHECKS
 
     def __init__(
         self,
@@ -402,9 +388,9 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         return self._partial_fit(X, y, sample_weight, partial(given_classes, classes))
 
     def _read_targets(
-        self, labels: Labels, sample_weight: Array | None, earlier: ClassTargets | None
+        self, labels: Any, sample_weight: Array | None, earlier: Targets | None
     ) -> tuple[ClassTargets, Inputs]:
-        return ClassTargets.read(labels, sample_weight, self.class_weight, earlier)
+        return ClassTargets.read(labels, sample_weight, self.class_weight, cast(ClassTargets | None, earlier))
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the most probable label of each sample.
@@ -421,8 +407,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         fitted = self._as_fitted()
         if fitted.multilabel_:
             return fitted._outputs(X, lambda ZL: (ZL > 0).T, (fitted.n_outputs_,), np.intp)
-        has_one_logit = fitted.n_outputs_ < len(fitted.classes_)  # one for two classes
-        choose = (lambda ZL: ZL[0] > 0) if has_one_logit else (lambda ZL: ZL.argmax(axis=0))
+        choose = (lambda ZL: ZL[0] > 0) if fitted._has_one_logit() else (lambda ZL: ZL.argmax(axis=0))
         return fitted.classes_[fitted._outputs(X, choose, (), np.intp)]
 
     def predict_proba(self, X: MatrixLike) -> FloatArray:
@@ -454,8 +439,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         ndarray of shape (n_samples, n_classes)
         """
         fitted = self._as_fitted()
-        log_link = LOSSES[fitted.network_["loss"]].log_link
-        return fitted._outputs(X, partial(fitted._by_class, link=log_link), fitted.classes_.shape)
+        link = cast(ProbabilityLink, LOSSES[fitted.network_["loss"]].link)
+        return fitted._outputs(X, partial(fitted._by_class, link=link.log), fitted.classes_.shape)
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy: the fraction of samples whose label is predicted, or whose labels all are.
@@ -498,7 +483,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         shape = () if fitted.n_outputs_ == 1 else (fitted.n_outputs_,)
         return fitted._outputs(X, lambda ZL: ZL.T if shape else ZL[0], shape)
 
-    def input_gradients(self, X: MatrixLike, label: Any = None, *, of: GradientOf = "probability") -> FloatArray:
+    def input_gradients(self, X: MatrixLike, label: Any = None, *, of: ClassGradientOf = "probability") -> FloatArray:
         """Return the gradient of a prediction with respect to each feature of each sample, by backpropagation.
 
         Parameters
@@ -530,7 +515,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         (150, 4)
         """
         fitted = self._as_fitted()
-        return fitted._gradients(X, fitted._output_of(label), of)
+        return fitted._gradients(X, fitted._output_of(label), gradient_of(of))
 
     def integrated_gradients(
         self,
@@ -539,7 +524,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         *,
         baseline: ArrayLike | None = None,
         n_steps: int = 32,
-        of: GradientOf = "probability",
+        of: ClassGradientOf = "probability",
     ) -> FloatArray:
         """Return the contribution of each feature to a prediction, compared with a baseline [1]_.
 
@@ -585,7 +570,7 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         """
         fitted = self._as_fitted()
         check_integer("n_steps", n_steps, 1)
-        return fitted._contributions(X, fitted._output_of(label), of, baseline, n_steps)
+        return fitted._contributions(X, fitted._output_of(label), gradient_of(of), baseline, n_steps)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -594,9 +579,13 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         tags.classifier_tags.multi_label = True
         return tags
 
+    def _has_one_logit(self) -> bool:
+        """Say whether one logit stands for two classes."""
+        return ClassTargets.of(vars(self)).has_one_logit
+
     def _by_class(self, ZL: Array, link: Callable[[Array], Array]) -> Array:
         """Return a link of the loss, applied to logits, with a row for each example and a column for each class."""
-        return link(np.concatenate([-ZL, ZL]) if self.n_outputs_ < len(self.classes_) else ZL).T
+        return link(np.concatenate([-ZL, ZL]) if self._has_one_logit() else ZL).T
 
     def _output_of(self, label: Any) -> Array | None:
         """Return the output of a label as `inspection.gradients` takes it, (n_L, 1); None for the predicted one."""
@@ -609,9 +598,14 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
             otherwise = " for multilabel targets" if self.multilabel_ else " or None"
             reject("label", f"one of {labels}{otherwise}", label)
         D = np.zeros((self.n_outputs_, 1), self.parameters_["W1"].dtype)
-        output, sign = (0, 2 * number - 1) if self.n_outputs_ < len(labels) else (number, 1)
+        output, sign = (0, 2 * number - 1) if self._has_one_logit() else (number, 1)
         D[output] = sign
         return D
+
+
+def gradient_of(of: str) -> GradientOf:
+    """Return what `inspection.gradients` differentiates: the prediction is a probability."""
+    return "logit" if check_choice("of", of, ["probability", "logit"]) == "logit" else "prediction"
 
 
 def open_interval(probabilities: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs, Encoding
+from ..network.losses import LOSSES, NumberLoss
 from ..training.examples import Examples
 from ..training.recipe import Recipe
 from .encoding import NumericEncoding
@@ -25,7 +26,7 @@ from .settings import REDUCE_ON_PLATEAU, Settings, is_auto
 SMALL_SAMPLES = 5_000  # with more, the layers are wider
 LARGE_SAMPLES = 30_000  # with more, patience is shortest
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
-MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32
+MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, patience for numbers is 2
 ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
 RATE_TIMES_WIDTH = 0.9  # the learning rate times the units of the widest layer, in wide networks
@@ -37,11 +38,12 @@ SMALLEST_BATCH = 64
 BATCH_DOUBLINGS = 2_000, 20_000  # batches double at each of these numbers of samples; the first shortens patience
 HELD_OUT = 0.1  # the highest fraction of the samples
 AVERAGING_EPOCHS = 3.0
+SHORTEST_PATIENCE = 2  # in epochs, for numbers in large sets
 FEWEST_BINS, MOST_BINS = 4, 96  # of a feature
 FIRST_PART = 1_000  # fewest samples of the first part of the data that later parts may be encoded by
 MOST_BINNED = 64  # numbers with more than two values; with more such numbers, none has bins
 MOST_BIN_ROWS = 256  # of all features together
-BIN_DEVIATIONS = 0.4, 2.0  # of the rows for bins, in small and in larger sets
+BIN_DEVIATIONS = 0.4, 2.0  # of the rows for bins, in small sets and for numbers, and in larger sets of classes
 WIDE_FEATURES, SPARSE_DENSITY = 200, 0.1  # X is sparse and wide with more features, and no larger density
 
 
@@ -54,6 +56,7 @@ class DataFacts:
     n_inputs: int  # of the network: the rows of the encoding, or the features
     n_outputs: int  # of the network
     loss: str  # a name in `LOSSES`
+    quantile: float = 0.5  # that the loss "quantile" predicts
     # the frequency of the rarest class times the number of classes. None for several labels at once.
     rarity: float | None = None
     n_binned: int = 0  # numbers with more than two values, which bins can encode; 0 if X is sparse
@@ -65,6 +68,11 @@ class DataFacts:
     is_far_from_zero: bool = False  # whether a feature lies so far from zero that float32 cannot resolve it
     has_validation_set: bool = False  # whether the user gives validation data
     is_part: bool = False  # whether more data follow, as in `partial_fit`: nothing can be held out
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether the targets are numbers."""
+        return isinstance(LOSSES[self.loss], NumberLoss)
 
     @property
     def is_wide_sparse(self) -> bool:
@@ -161,7 +169,9 @@ def validation_fraction(facts: DataFacts, chosen: Settings) -> float:
 
 
 def n_iter_no_change(facts: DataFacts, chosen: Settings) -> int:
-    """Return the patience, in epochs."""
+    """Return the patience, in epochs. For numbers in large sets, longer patience takes time and gains little."""
+    if facts.n_samples > MANY_SAMPLES and facts.predicts_numbers:
+        return SHORTEST_PATIENCE
     return 6 - 2 * (facts.n_samples >= BATCH_DOUBLINGS[0]) - (facts.n_samples > LARGE_SAMPLES)
 
 
@@ -214,7 +224,7 @@ def resolve_numeric(settings: Settings, facts: DataFacts) -> NumericEncoding:
         n_bins = int(max(min(by_samples, by_features, MOST_BINS), FEWEST_BINS))
     return NumericEncoding(
         n_bins,
-        BIN_DEVIATIONS[n > SMALL_SAMPLES],
+        BIN_DEVIATIONS[n > SMALL_SAMPLES and not facts.predicts_numbers],
         scale_inputs(facts, settings) if is_auto(scaling) else scaling,
         has_outliers=facts.has_outliers,
         is_part=facts.is_part,
@@ -233,7 +243,7 @@ def resolve(
         if is_auto(chosen["activation"]) and len(earlier.activation) == len(chosen["hidden_layer_dims"]):
             chosen["activation"] = earlier.activation
     for name, rule in RULES.items():
-        if is_auto(chosen[name]):
+        if is_auto(chosen.get(name)):  # not every estimator has every parameter
             chosen[name] = rule(facts, chosen)
     network = Network(
         (facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs),
@@ -243,6 +253,7 @@ def resolve(
         batch_norm=bool(chosen["batch_norm"]),
         ensemble_size=int(chosen["ensemble_size"]),
         embedding=facts.embedding,
+        quantile=facts.quantile,
     )
     validates = bool(chosen["early_stopping"]) and not facts.is_part
     holds_out = validates and not facts.has_validation_set
@@ -277,7 +288,7 @@ def resolve_recipe(chosen: Settings) -> Recipe:
         schedule="constant" if schedule == REDUCE_ON_PLATEAU else schedule,
         batch_size=chosen["batch_size"],
         weight_decay=float(chosen["weight_decay"]),
-        label_smoothing=float(chosen["label_smoothing"]),
+        label_smoothing=float(chosen.get("label_smoothing", 0.0)),
         max_grad_norm=chosen["max_grad_norm"],
         shuffle=bool(chosen["shuffle"]),
         averaging_epochs=float(chosen["weight_averaging"]),

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..inspection.diagnosis import diagnose
 from ..inspection.gradients import column_importances, feature_importances
-from ..network.losses import LOSSES
 from ..network.model import fold_batch_norm
 from ..network.scaling import fold_scaling
 from ..saving import fitted_curves
@@ -77,7 +76,7 @@ class Keeper:
             "network_": network.to_dict(),
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_dims[-1],
-            "out_activation_": LOSSES[network.loss].out_activation,
+            "out_activation_": network.loss_function.link.name,
             "parameters_": dict(parameters),
             **self._encoding(),
             "n_iter_": state.epoch,
@@ -106,7 +105,7 @@ class Keeper:
         """Return the importances (n_0,) of the features to the network with some parameters, for unscaled inputs."""
         examples, network = self.table.examples, replace(self.plan.network, batch_norm=False)
         labels = np.eye(network.layer_dims[-1], dtype=self.plan.dtype)[..., np.newaxis]
-        outputs = [*labels] if self.table.targets.multilabel else [None]
+        outputs = [*labels] if self.table.targets.has_separate_outputs else [None]
         n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
         sample = examples.spread_sample(max(n_most, 1))
         if self.plan.encoding is not None:

@@ -12,9 +12,8 @@ from numpy.typing import DTypeLike
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..checks import check_choice, naming
+from ..checks import naming
 from ..inspection.gradients import (
-    GRADIENTS_OF,
     GradientOf,
     hidden_activation,
     hidden_layer_number,
@@ -186,12 +185,26 @@ class PredictionMixin:
         encoding = restore_encoding(vars(self))
         return X.T if encoding is None else EncodedInputs(X.T, encoding)
 
-    @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
     def _outputs(
         self, X: Inputs, of_logits: Callable[[Array], Array], shape: tuple[int, ...], dtype: DTypeLike | None = None
     ) -> Array:
-        """Return a function of the logits (n_L, m) of X: for each sample a number, or an array of a shape."""
-        loss = self.network_["loss"]
+        """Return a function of the joint logits (n_L, m) of X: for each sample a number, or an array of a shape."""
+        loss = Network.restore(self.network_).loss_function
+
+        def of_members(ZL: Array, float_type: DTypeLike) -> Array:
+            return of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
+
+        return self._of_members(X, of_members, shape, dtype)
+
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")  # check_finite raises
+    def _of_members(
+        self,
+        X: Inputs,
+        of_members: Callable[[Array, DTypeLike], Array],
+        shape: tuple[int, ...],
+        dtype: DTypeLike | None = None,
+    ) -> Array:
+        """Return a function of the logits of all networks, and of the dtype of floats for X; see `_outputs`."""
         # the sum of large finite numbers may be infinite: `_rows` then finds nothing wrong
         X = X if self._is_plain(X) and np.isfinite(X.sum()) else self._rows(X)
         float_type = np.float32 if is_single(X.dtype) else np.float64
@@ -199,14 +212,14 @@ class PredictionMixin:
 
         def write(chunk: slice, ZL: Array) -> None:
             check_finite(ZL)
-            rows[chunk] = of_logits(joint_logits(ZL, loss).astype(float_type, copy=False))
+            rows[chunk] = of_members(ZL, float_type)
 
         map_logits(write, self._as_inputs(X), self.parameters_, Network.restore(self.network_))
         return rows
 
     def _gradients(self, X: Inputs, D: Array | None, of: GradientOf) -> FloatArray:
         """Return the gradient of a prediction for each sample, see `input_gradient`."""
-        network, parameters, encoding = self._folded_network(of)
+        network, parameters, encoding = self._folded_network()
 
         def gradient(X: Inputs) -> Array:
             A0 = X if encoding is None else encoding.apply(X, parameters["W1"].dtype)
@@ -217,7 +230,7 @@ class PredictionMixin:
 
     def _contributions(self, X: Inputs, D: Array | None, of: GradientOf, baseline: Any, n_steps: int) -> FloatArray:
         """Return the contributions to a prediction for each sample, see `integrated_gradient`."""
-        network, parameters, encoding = self._folded_network(of)
+        network, parameters, encoding = self._folded_network()
         dtype = parameters["W1"].dtype
         if encoding is None:
             given = self._center() if baseline is None else self._vector(baseline)
@@ -237,9 +250,8 @@ class PredictionMixin:
 
         return self._by_chunks(contributions, self._rows(X), (-1, self.n_features_in_), sum(network.layer_dims))
 
-    def _folded_network(self, of: GradientOf) -> tuple[Network, Arrays, Encoding | None]:
+    def _folded_network(self) -> tuple[Network, Arrays, Encoding | None]:
         """Return the network that predicts, without batch normalisation, and the encoding of its inputs."""
-        check_choice("of", of, GRADIENTS_OF)
         network = Network.restore({**self.network_, "batch_norm": False})
         return network, fold_batch_norm(self.parameters_), restore_encoding(vars(self))
 

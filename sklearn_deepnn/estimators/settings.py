@@ -26,6 +26,7 @@ from ..checks import (
     reject,
 )
 from ..network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
+from ..network.losses import NUMBER_LOSSES
 from ..training.optimizers import OPTIMIZER_SYNONYMS, OPTIMIZERS, Optimizer
 from ..training.schedules import SCHEDULE_SYNONYMS, SCHEDULES
 from .scaling import SCALINGS
@@ -38,8 +39,23 @@ REDUCE_ON_PLATEAU = "reduce_on_plateau"  # the one schedule that must see the co
 SCHEDULE_NAMES = [*SCHEDULES, REDUCE_ON_PLATEAU]
 SCHEDULE_NAMES_ELSEWHERE = {**SCHEDULE_SYNONYMS, "adaptive": REDUCE_ON_PLATEAU, "plateau": REDUCE_ON_PLATEAU}
 
-NOT_FOR_CLASSES = re.compile("error|deviance|r2|explained_variance")  # in names of scorers: those for regressors
-SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
+OF_NUMBERS = re.compile("error|deviance|r2|explained_variance")  # in names of scorers for regressors
+CLASS_SCORER_SYNONYMS = {"auc": "roc_auc", "acc": "accuracy", "log_loss": "neg_log_loss", "cross_entropy": "loss"}
+NUMBER_SCORER_SYNONYMS = {
+    "mse": "neg_mean_squared_error",
+    "rmse": "neg_root_mean_squared_error",
+    "mae": "neg_mean_absolute_error",
+    "r2_score": "r2",
+}
+LOSS_SYNONYMS = {
+    "mse": "squared_error",
+    "l2": "squared_error",
+    "mean_squared_error": "squared_error",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "pinball": "quantile",
+}
 
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
 OPTIONAL_ATTRIBUTES = {
@@ -79,7 +95,7 @@ def with_attributes(estimator: Any, attributes: Mapping[str, Any]) -> Any:
 def check_parameters(estimator: Any) -> Settings:
     """Return the parameters, checked as far as that needs no data. The optimizer is an instance, dims are a tuple."""
     settings = parameters_of(estimator)
-    for name, check in CHECKS.items():
+    for name, check in {**CHECKS, **estimator._checks}.items():
         settings[name] = check(name, settings[name])
     if settings["batch_norm"] and not is_auto(settings["batch_size"]) and settings["batch_size"] == 1:
         reject("batch_size", "at least 2 with batch_norm=True, which compares the samples of a batch", 1)
@@ -139,13 +155,23 @@ def check_schedule(name: str, schedule: Any) -> Any:
     return schedule
 
 
-def check_scorer(name: str, scoring: Any) -> Any:
-    """Return "loss", the name of a scorer or a callable. The error lists the scorers for classifiers."""
+def suits_classes(scorer: str) -> bool:
+    """Say whether a scorer of this name is for classifiers."""
+    return not (OF_NUMBERS.search(scorer) or hasattr(cluster, scorer))
+
+
+def suits_numbers(scorer: str) -> bool:
+    """Say whether a scorer of this name is for regressors."""
+    return bool(OF_NUMBERS.search(scorer))
+
+
+def check_scorer(name: str, scoring: Any, suits: Callable[[str], bool], synonyms: Mapping[str, str]) -> Any:
+    """Return "loss", the name of a scorer or a callable. The error lists the scorers that suit the estimator."""
     known = get_scorer_names()
     if callable(scoring) or (isinstance(scoring, str) and scoring in known):
         return scoring
-    suitable = [each for each in known if not (NOT_FOR_CLASSES.search(each) or hasattr(cluster, each))]
-    return check_choice(name, scoring, ["loss", *suitable], otherwise=" or a callable", synonyms=SCORER_SYNONYMS)
+    suitable = list(filter(suits, known))
+    return check_choice(name, scoring, ["loss", *suitable], otherwise=" or a callable", synonyms=synonyms)
 
 
 def check_hidden_layer_dims(name: str, dims: Any) -> Any:
@@ -205,6 +231,7 @@ def check_seed(name: str, value: Any) -> Any:
     return value
 
 
+# of the parameters that all estimators have
 # activation and dropout_rate are checked where the number of hidden layers is known: by `Network`
 CHECKS: dict[str, Check] = {
     "hidden_layer_dims": check_hidden_layer_dims,
@@ -229,21 +256,30 @@ CHECKS: dict[str, Check] = {
     "weight_decay": auto_or(check_real, low=0, closed="left"),
     "weight_averaging": auto_or(check_real, low=0, closed="left"),
     "batch_norm": check_flag,
-    "label_smoothing": auto_or(check_real, low=0, high=1, closed="left"),
     "max_grad_norm": unless(lambda v: v is None, check_real, low=0, closed="neither"),
-    "class_weight": unless(
-        lambda v: v is None or isinstance(v, dict), check_choice, choices=["balanced"], otherwise=", a dict or None"
-    ),
     "early_stopping": unless(
         lambda v: isinstance(v, (bool, np.bool_)), check_choice, choices=["auto"], otherwise=", True or False"
     ),
     "validation_fraction": auto_or(check_real, low=0, high=1, closed="neither"),
     "n_iter_no_change": auto_or(check_patience),
     "tol": partial(check_real, low=0),
-    "scoring": check_scorer,
     "shuffle": check_flag,
     "warm_start": check_flag,
     "dtype": check_dtype,
     "verbose": unless(lambda v: isinstance(v, bool), check_integer, low=0),
     "random_state": check_seed,
+}
+
+CLASSIFIER_CHECKS: dict[str, Check] = {
+    "label_smoothing": auto_or(check_real, low=0, high=1, closed="left"),
+    "class_weight": unless(
+        lambda v: v is None or isinstance(v, dict), check_choice, choices=["balanced"], otherwise=", a dict or None"
+    ),
+    "scoring": partial(check_scorer, suits=suits_classes, synonyms=CLASS_SCORER_SYNONYMS),
+}
+
+REGRESSOR_CHECKS: dict[str, Check] = {
+    "loss": partial(check_choice, choices=NUMBER_LOSSES, synonyms=LOSS_SYNONYMS),
+    "quantile": partial(check_real, low=0, high=1, closed="neither"),
+    "scoring": partial(check_scorer, suits=suits_numbers, synonyms=NUMBER_SCORER_SYNONYMS),
 }

@@ -27,7 +27,7 @@ from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
 from .settings import Settings, is_auto
-from .targets import ClassTargets, warn_of_doubtful_targets
+from .targets import Targets
 from .validation import hold_out, warn_of_another_scale
 
 
@@ -35,7 +35,7 @@ class Table(NamedTuple):
     """What `fit` was given, read."""
 
     examples: Examples  # X and Y as columns, with sample weights times class weights, without samples of weight zero
-    targets: ClassTargets
+    targets: Targets
     header: dict[str, Any]  # the fitted attributes that tell the columns of X
 
     @property
@@ -79,7 +79,7 @@ def continued_plan(settings: Settings, facts: DataFacts, earlier: Earlier) -> Pl
     encoding, dtype = earlier.encoding, earlier.state.parameters.vector.dtype
     plan = resolve(settings, encoded_facts(facts, encoding), earlier.network, dtype)
     check_unchanged("hidden_layer_dims", earlier.network.layer_dims[1:-1], plan.network.layer_dims[1:-1])
-    for field in ("batch_norm", "loss", "ensemble_size"):
+    for field in ("batch_norm", "loss", "quantile", "ensemble_size"):
         check_unchanged(field, getattr(earlier.network, field), getattr(plan.network, field))
     name = earlier.preparation.scale_inputs
     if not is_auto(settings["scale_inputs"]):
@@ -113,6 +113,7 @@ def facts_of(settings: Settings, table: Table, validation: Examples | None, is_p
         n_inputs=examples.X.shape[0],
         n_outputs=targets.n_outputs,
         loss=targets.loss,
+        quantile=targets.quantile,
         rarity=targets.rarity(examples),
         density=density(examples),
         is_single=is_single(examples.X.dtype),
@@ -188,7 +189,7 @@ def prepare(
     if plan.encoding is None:
         findings = find_bad_inputs(scaled_on, scaling, table.header.get("feature_names_in_"))
     if earlier is None:
-        warn_of_doubtful_targets(table.targets, everything)
+        table.targets.warn_of_doubtful(everything)
         warn_of_far_features(plan.dtype, everything.X.dtype, scaling)
         state = TrainingState(initial_parameters(settings["weight_init"], plan, rng, scaling), rng)
     else:
@@ -232,6 +233,8 @@ def initial_parameters(weight_init: Any, plan: Plan, rng: np.random.Generator, s
         dtype=plan.dtype,
     )
     if not is_given:
+        last, gain = f"W{network.n_layers}", network.loss_function.initial_gain
+        parameters.assign({last: gain * parameters[last]})
         return parameters
     wanted = {name: array.shape for name, array in parameters.items()}
     with naming("weight_init"):

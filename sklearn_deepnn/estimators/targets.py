@@ -1,11 +1,12 @@
 """Targets: what `y` means to the network, and back. `ClassTargets` are those of a classifier.
 
-Conventions: `y` has rows as users pass it; `Y` has columns as the network takes it: class numbers (1, n), or indicators
-(n_L, n) for several labels at once.
+Conventions: `y` has rows as users pass it; `Y` has columns as the network takes it: class numbers (1, n), indicators
+(n_L, n) for several labels at once, or numbers (n_L, n).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -34,13 +35,93 @@ class Labels(NamedTuple):
     multilabel: bool  # whether y is an indicator matrix: several labels at once
 
 
+class Targets(ABC):
+    """What `fit` knows of y, and what an estimator keeps of it."""
+
+    @staticmethod
+    @abstractmethod
+    def read_y(y: Any, name: str) -> Any:
+        """Return what y holds, checked, as an object with the attribute `y`."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, fitted: Mapping[str, Any]) -> Self:
+        """Return the targets that the attributes of a fitted estimator tell."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Number of outputs of the network."""
+
+    @property
+    @abstractmethod
+    def loss(self) -> str:
+        """The loss of the network, a name in `LOSSES`."""
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that the loss "quantile" predicts."""
+        return 0.5
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether there is nothing to tell apart."""
+        return False
+
+    @property
+    @abstractmethod
+    def has_separate_outputs(self) -> bool:
+        """Whether each output is a prediction of its own. Otherwise one of them is the prediction."""
+
+    @abstractmethod
+    def decode(self, Y: Inputs) -> Inputs:
+        """Return Y as y, with a row for each column of Y."""
+
+    @abstractmethod
+    def read_validation(self, labels: Any, sample_weight: Array | None) -> Inputs:
+        """Return y_val, which `read_y` has read, as columns."""
+
+    @abstractmethod
+    def fitted_attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes of the estimator that tell its targets."""
+
+    def weigh(self, Y: Inputs, sample_weight: Array | None, name: str) -> Array | None:
+        """Return the weights of samples, from their sample weights and their targets."""
+        return sample_weight
+
+    def strata(self, examples: Examples) -> Array:
+        """Return the stratum of each example, from 0, for a split that keeps their frequencies."""
+        return np.zeros(examples.n, np.intp)
+
+    def rarity(self, examples: Examples) -> float | None:
+        """Return the frequency of the rarest class times the number of classes; None without such classes."""
+        return None
+
+    def identity(self) -> list[Any]:
+        """Return what tells these targets from those of another fit, beside Y and the parameters."""
+        return []
+
+    def completed(self, Y: Inputs) -> Any | None:
+        """Return other rows of y that have all classes, to try a scorer on; None if Y has them."""
+        return None
+
+    def warn_of_doubtful(self, examples: Examples) -> None:
+        """Warn of targets that the user may not have meant."""
+        return
+
+
 @dataclass(frozen=True)
-class ClassTargets:
+class ClassTargets(Targets):
     """The classes of a classifier, and their weights."""
 
     classes: Array  # (n_classes,): the labels, sorted; 0, 1, ... for several labels at once.
     multilabel: bool  # whether y is an indicator matrix: several labels at once
     class_weight: Array | None = None  # (n_classes,), or None
+
+    @staticmethod
+    def read_y(y: Any, name: str) -> Labels:
+        """Return y as labels; see `read_labels`."""
+        return read_labels(y, name)
 
     @classmethod
     def read(
@@ -74,6 +155,16 @@ class ClassTargets:
         return 1 if self.has_one_logit else len(self.classes)
 
     @property
+    def has_separate_outputs(self) -> bool:
+        """Whether each output is a label by itself."""
+        return self.multilabel
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether all samples have the same label."""
+        return len(self.classes) == 1 and not self.multilabel
+
+    @property
     def has_one_logit(self) -> bool:
         """Whether one logit stands for two classes."""
         return len(self.classes) == 2 and not self.multilabel
@@ -98,6 +189,19 @@ class ClassTargets:
     def decode(self, Y: Inputs) -> Inputs:
         """Return Y as y: labels, or a matrix of indicators, with a row for each column of Y."""
         return Y.T if self.multilabel else self.classes[Y[0]]
+
+    def identity(self) -> list[Any]:
+        """Return the classes."""
+        return list(self.classes.tolist())
+
+    def completed(self, Y: Inputs) -> Any | None:
+        """Return labels that take turns through all classes, at least as many as Y has; None if Y has all classes."""
+        if not self.lacks_classes(Y):
+            return None
+        turns = np.arange(max(Y.shape[1], 2 * len(self.classes)))
+        if self.multilabel:
+            return np.repeat(turns[:, np.newaxis] % 2, len(self.classes), axis=1)
+        return self.classes[turns % len(self.classes)]
 
     def lacks_classes(self, Y: Inputs) -> bool:
         """Say whether some class is in no column of Y, or a label in all columns or in none."""
@@ -140,6 +244,21 @@ class ClassTargets:
         attributes: dict[str, Any] = {"classes_": self.classes, "multilabel_": self.multilabel}
         return attributes if self.class_weight is None else {**attributes, "class_weight_": self.class_weight}
 
+    def warn_of_doubtful(self, examples: Examples) -> None:
+        """Warn of one-hot labels, and of nearly as many classes as samples, as scikit-learn does."""
+        Y, n = examples.Y[:, examples.members], examples.n
+        if self.multilabel:
+            if n > 1 and (np.asarray(Y.sum(axis=0)) == 1).all():  # (n,): labels of each example
+                seen = "Each row of y has exactly one label, as if y were one-hot"
+                outcome = "and is learned as several labels at once"
+                warn_user(f"{seen}, {outcome}. For classes that exclude each other pass y.argmax(axis=1).", UserWarning)
+            return
+        counts = np.bincount(Y[0], minlength=len(self.classes))
+        # a part of the data that has few of many classes is no regression target
+        if n > FEW_SAMPLES and len(counts) > round(0.5 * n) and counts.all():
+            seen = "The number of unique classes is greater than 50% of the number of samples"
+            warn_user(f"{seen}. `y` could represent a regression problem, not a classification problem.", UserWarning)
+
 
 def given_classes(classes: Any, labels: Labels, earlier: ClassTargets | None) -> ClassTargets | None:
     """Return the targets that `partial_fit` starts or continues with."""
@@ -158,21 +277,6 @@ def given_classes(classes: Any, labels: Labels, earlier: ClassTargets | None) ->
     if not np.array_equal(known, earlier.classes):
         raise ValueError(f"classes must stay {earlier.classes.tolist()}, got {known.tolist()}.")
     return earlier
-
-
-def warn_of_doubtful_targets(targets: ClassTargets, examples: Examples) -> None:
-    """Warn of one-hot labels, and of nearly as many classes as samples, as scikit-learn does."""
-    Y, n = examples.Y[:, examples.members], examples.n
-    if targets.multilabel:
-        if n > 1 and (np.asarray(Y.sum(axis=0)) == 1).all():  # (n,): labels of each example
-            seen = "Each row of y has exactly one label, as if y were one-hot, and is learned as several labels at once"
-            warn_user(f"{seen}. For classes that exclude each other pass y.argmax(axis=1).", UserWarning)
-        return
-    counts = np.bincount(Y[0], minlength=len(targets.classes))
-    # a part of the data that has few of many classes is no regression target
-    if n > FEW_SAMPLES and len(counts) > round(0.5 * n) and counts.all():
-        seen = "The number of unique classes is greater than 50% of the number of samples"
-        warn_user(f"{seen}. `y` could represent a regression problem, not a classification problem.", UserWarning)
 
 
 def check_same_kind(name: str, multilabel: bool, wanted: bool, why: str) -> None:

@@ -23,7 +23,7 @@ from ..training.loop import Validate
 from ..typing import Array, Arrays, BoolArray, Inputs, Values
 from .scaling import on_another_scale
 from .settings import with_attributes
-from .targets import ClassTargets
+from .targets import Targets
 
 N_COMPARED = 1000  # samples that tell X_val from X
 COMPARED_ELEMENTS = 2**22  # and at most so many of their values: 32 MB
@@ -95,19 +95,14 @@ class HeldOut(NamedTuple):
     X: Inputs
     y: Inputs
     weights: dict[str, Array]  # {"sample_weight": ...}, or {}
-    lacks_classes: bool
+    completed: Any  # rows of y that have all classes; None if `y` has them
     member: int | None = None  # of an ensemble whose members have validation data of their own
 
-    def with_all_classes(self, targets: ClassTargets) -> HeldOut:
-        """Return the same samples, repeated if they are few, with labels that take turns through all classes."""
-        rows = np.resize(np.arange(self.X.shape[0]), max(self.X.shape[0], 2 * len(targets.classes)))
-        turns = np.arange(len(rows))
-        if targets.multilabel:
-            y = np.repeat(turns[:, np.newaxis] % 2, len(targets.classes), axis=1)
-        else:
-            y = targets.classes[turns % len(targets.classes)]
+    def with_all_classes(self) -> HeldOut:
+        """Return the same samples, repeated if they are few, with labels of all classes."""
+        rows = np.resize(np.arange(self.X.shape[0]), np.shape(self.completed)[0])
         weights = {name: weight[rows] for name, weight in self.weights.items()}
-        return self._replace(X=self.X[rows], y=y, weights=weights)
+        return self._replace(X=self.X[rows], y=self.completed, weights=weights)
 
 
 Score: TypeAlias = Callable[[Arrays, HeldOut], float]  # of parameters for unscaled inputs
@@ -117,7 +112,7 @@ def validator(
     estimator: Any,
     validation: Examples | None,
     network: Network,
-    targets: ClassTargets,
+    targets: Targets,
     initial: Arrays,
     columns: Mapping[str, Any],
 ) -> Validate | None:
@@ -191,11 +186,10 @@ def with_weights_taken(score: Score, parameters: Arrays, sets: list[HeldOut]) ->
     return sets
 
 
-def is_suitable(of_set: HeldOut, score: Score, initial: Arrays, network: Network, targets: ClassTargets) -> bool:
+def is_suitable(of_set: HeldOut, score: Score, initial: Arrays, network: Network, targets: Targets) -> bool:
     """Say whether a scorer is defined on validation data. Raises if it is not, even on labels of all classes."""
-    complete = of_set.with_all_classes(targets) if of_set.lacks_classes else of_set
-    is_only_class = not targets.multilabel and len(targets.classes) == 1
-    if not is_only_class and not is_defined(score, complete, initial, network):
+    complete = of_set if of_set.completed is None else of_set.with_all_classes()
+    if not targets.has_one_class and not is_defined(score, complete, initial, network):
         check_real("scoring", score(initial, complete))
     return complete is of_set or is_defined(score, of_set, initial, network)
 
@@ -222,7 +216,7 @@ def constant_networks(parameters: Arrays, network: Network) -> Iterator[Arrays]:
             yield {**parameters, W: 0 * parameters[W], b: 0 * parameters[b] + sign * ZL}
 
 
-def held_out_sets(validation: Examples, targets: ClassTargets) -> Iterator[HeldOut]:
+def held_out_sets(validation: Examples, targets: Targets) -> Iterator[HeldOut]:
     """Yield the validation data of each member of an ensemble, or those of all."""
     of_members, weight = np.ndim(validation.members) == 2, validation.sample_weight
     for k, columns in enumerate(validation.members if of_members else [validation.members]):
@@ -230,11 +224,11 @@ def held_out_sets(validation: Examples, targets: ClassTargets) -> Iterator[HeldO
         weights = {} if weight is None else {"sample_weight": weight[columns]}
         member = k if of_members else None
         X = validation.X.X if isinstance(validation.X, EncodedInputs) else validation.X
-        yield HeldOut(X.T[columns], targets.decode(Y), weights, targets.lacks_classes(Y), member)
+        yield HeldOut(X.T[columns], targets.decode(Y), weights, targets.completed(Y), member)
 
 
 def score_of(
-    estimator: Any, validation: Examples, network: Network, targets: ClassTargets, columns: Mapping[str, Any]
+    estimator: Any, validation: Examples, network: Network, targets: Targets, columns: Mapping[str, Any]
 ) -> Score:
     """Return the function that applies the estimator's scorer to parameters, and to validation data for them."""
     scorer, of_members = check_scoring(estimator, scoring=estimator.scoring), np.ndim(validation.members) == 2

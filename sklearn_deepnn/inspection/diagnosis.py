@@ -126,7 +126,7 @@ class TrainingFacts:
     is_blank: bool  # whether all examples have the same inputs
     is_validated: bool  # whether the two costs below are of the validation data, not of the training set
     cost: float  # of the parameters that are kept
-    baseline: float  # cost of predicting the class frequencies
+    baseline: float  # cost of the best constant prediction, such as the class frequencies
 
     @property
     def has_learned(self) -> bool:
@@ -348,7 +348,7 @@ def verdict(facts: TrainingFacts) -> str:
     """Return the sentence that compares the network with the baseline."""
     where = "validation data" if facts.is_validated else "training set"
     costs = f"its loss on the {where} is {facts.cost:.3g}, the baseline loss {facts.baseline:.3g}"
-    return f"The network is no better than predicting the class frequencies: {costs}."
+    return f"The network is no better than {facts.network.loss_function.about_baseline}: {costs}."
 
 
 def smaller_steps(facts: TrainingFacts) -> str:

@@ -15,15 +15,16 @@ from scipy.sparse import issparse
 from ..checks import reject
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs, Encoding
-from ..network.ensemble import joint_logits, joint_logits_gradient, probability_gradient
+from ..network.ensemble import joint_logits, joint_logits_gradient, prediction_gradient
+from ..network.losses import Loss, find_loss
 from ..network.model import embed, hidden_forward, logits_forward, model_backward
 from ..network.prediction import check_finite, map_chunks
 from ..threads import SINGLE_THREADED_BLAS
 from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs
 
-GradientOf: TypeAlias = Literal["probability", "logit"]
-GRADIENTS_OF = {"probability": probability_gradient, "logit": joint_logits_gradient}
+GradientOf: TypeAlias = Literal["prediction", "logit"]
+GRADIENTS_OF = {"prediction": prediction_gradient, "logit": joint_logits_gradient}
 
 
 def hidden_layer_number(layer: int, n_hidden: int) -> int:
@@ -40,16 +41,13 @@ def hidden_activation(A0: Inputs, parameters: Arrays, network: Network, l: int) 
     return hidden_forward(embed(A0, parameters, network)[0], parameters, network, l)[0]
 
 
-def predicted_output(ZL: Array, loss: str) -> Array:
+def predicted_output(ZL: Array, loss: str | Loss) -> Array:
     """Return D of the output that is predicted for each example."""
-    joint = joint_logits(ZL, loss)
-    if loss == "binary_cross_entropy":
-        return np.where(joint > 0, 1, -1).astype(ZL.dtype)
-    return (np.arange(len(joint))[:, np.newaxis] == joint.argmax(axis=0)).astype(ZL.dtype)
+    return find_loss(loss).link.predicted(joint_logits(ZL, loss))
 
 
 def input_gradient(
-    A0: Inputs, parameters: Arrays, network: Network, D: Array | None = None, *, of: GradientOf = "probability"
+    A0: Inputs, parameters: Arrays, network: Network, D: Array | None = None, *, of: GradientOf = "prediction"
 ) -> Array:
     """Return the gradient of one prediction per example with respect to the inputs.
 
@@ -60,8 +58,8 @@ def input_gradient(
     network : Network
     D : ndarray of shape (n_L, m) or (n_L, 1), optional
         By default that of the predicted output.
-    of : {"probability", "logit"}, default="probability"
-        Of an ensemble: the mean probability, or its logit.
+    of : {"prediction", "logit"}, default="prediction"
+        Of an ensemble: the mean prediction, or its logit.
 
     Returns
     -------
@@ -89,8 +87,8 @@ def sum_over_members(A: Array) -> Array:
 
 def _gradients_of_members(ZL: Array, caches: list[Any], network: Network, D: Array | None, of: GradientOf) -> Array:
     """Return dA0 (n_0, m), of an ensemble (ensemble_size, n_0, m) for the inputs of each member."""
-    D = predicted_output(ZL, network.loss) if D is None else np.broadcast_to(D, ZL.shape[-2:])
-    dZL = GRADIENTS_OF[of](ZL, D, network.loss)
+    D = predicted_output(ZL, network.loss_function) if D is None else np.broadcast_to(D, ZL.shape[-2:])
+    dZL = GRADIENTS_OF[of](ZL, D, network.loss_function)
     return model_backward(None, None, caches, network, dZL=dZL, wrt=("activations",))["dA0"]
 
 
@@ -121,7 +119,7 @@ def feature_importances(
 
     def add_up(chunk: slice, A0: Inputs) -> Array:
         ZL, caches = logits_forward(A0, parameters, network)
-        return sum(np.abs(_backpropagated(ZL, caches, network, D, "probability")) @ weight[chunk] for D in outputs)
+        return sum(np.abs(_backpropagated(ZL, caches, network, D, "prediction")) @ weight[chunk] for D in outputs)
 
     width = sum(network.layer_dims) * network.ensemble_size  # the caches of all layers are held
     with SINGLE_THREADED_BLAS.hold():
@@ -166,7 +164,7 @@ def column_importances(
         ZL, caches = logits_forward(A0, parameters, plain)
         total = np.zeros(len(encoding.center))
         for D in outputs:
-            effects = A0 * _gradients_of_members(ZL, caches, plain, D, "probability")
+            effects = A0 * _gradients_of_members(ZL, caches, plain, D, "prediction")
             total += np.abs(encoding.by_column(sum_over_members(effects))) @ weight[chunk]
         return total
 
@@ -184,7 +182,7 @@ def integrated_gradient(
     *,
     baseline: Array,
     n_steps: int,
-    of: GradientOf = "probability",
+    of: GradientOf = "prediction",
 ) -> Array:
     """Attribute a prediction to the inputs: (A0 - baseline) * mean gradient on the line from the baseline to A0 [1]_.
 
@@ -211,7 +209,7 @@ def integrated_gradient(
     .. [1] Sundararajan, Taly, Yan (2017), "Axiomatic attribution for deep networks", ICML.
     """
     if D is None:
-        D = predicted_output(logits_forward(A0, parameters, network)[0], network.loss)
+        D = predicted_output(logits_forward(A0, parameters, network)[0], network.loss_function)
     A0 = A0.toarray() if issparse(A0) else A0
     baseline = baseline.astype(A0.dtype, copy=False)
     difference, mean = A0 - baseline, 0.0

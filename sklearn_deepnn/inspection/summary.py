@@ -13,7 +13,6 @@ import numpy as np
 from ..network.activations import activation_name
 from ..network.architecture import Network
 from ..network.encoding import Encoding
-from ..network.losses import LOSSES
 from ..network.model import names_of
 from ..network.parameters import is_statistic
 from ..typing import Arrays
@@ -79,7 +78,7 @@ class NetworkSummary:
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
-        """Return the summary of a fitted `DeepNNClassifier`."""
+        """Return the summary of a fitted estimator."""
         network, saved = Network.restore(estimator.network_), estimator.training_state_
         parameters, n_validated = estimator.parameters_, len(getattr(estimator, "validation_loss_curve_", []))
         name = saved["preparation"].get("scale_inputs")
@@ -215,7 +214,7 @@ def rows_of(network: Network, parameters: Arrays, inputs: str) -> Iterator[Summa
         if rate:
             yield row("dropout", l, detail=f"rate {rate:g}")
     last = names_of(network.n_layers)
-    yield row("output", network.n_layers, last.W, last.b, activation=LOSSES[network.loss].out_activation)
+    yield row("output", network.n_layers, last.W, last.b, activation=network.loss_function.link.name)
 
 
 def bytes_in(value: object) -> int:

@@ -1,7 +1,7 @@
 """The architecture of a network: its layers, their activations, the loss."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
@@ -11,7 +11,9 @@ from ..checks import check_choice, check_flag, check_integer, check_real, naming
 from ..typing import Array
 from .activations import ACTIVATION_SYNONYMS, ACTIVATIONS, Activation
 from .initializers import INITIALIZERS
-from .losses import LOSSES, default_loss
+from .losses import LOSSES, Loss, default_loss
+
+OPTIONAL: dict[str, Any] = {"embedding": (), "quantile": 0.5}  # fields that are not saved with these values
 
 
 @dataclass(frozen=True, init=False)
@@ -33,6 +35,8 @@ class Network:
     ensemble_size : int, default=1
         Number of networks that are stacked on a first axis of all arrays: "W1" is then (ensemble_size, n_1, n_0). A
         single network has no such axis.
+    quantile : float, default=0.5
+        The quantile in (0, 1) that the loss "quantile" predicts.
     embedding : tuple of int, default=()
         Of an embedding layer before the first dense layer: number of features k, number of categories of all features
         together, and number d of trained numbers for a category. The last k rows of the inputs are then codes of
@@ -56,7 +60,9 @@ batch_norm=False, ensemble_size=1, embedding=())
     dropout_rate: tuple[float, ...]
     batch_norm: bool
     ensemble_size: int
-    embedding: tuple[int, ...] = ()  # networks that were saved before there were embeddings have none
+    # networks that were saved before there were such fields have none
+    embedding: tuple[int, ...] = ()
+    quantile: float = field(default=0.5, repr=False)
 
     def __init__(
         self,
@@ -67,6 +73,7 @@ batch_norm=False, ensemble_size=1, embedding=())
         batch_norm: bool = False,
         ensemble_size: int = 1,
         embedding: Sequence[int] = (),
+        quantile: float = 0.5,
     ) -> None:
         if np.ndim(layer_dims) != 1 or len(layer_dims) < 2:
             reject("layer_dims", "at least two numbers, inputs and outputs", layer_dims)
@@ -80,6 +87,7 @@ batch_norm=False, ensemble_size=1, embedding=())
             batch_norm=bool(check_flag("batch_norm", batch_norm)),
             ensemble_size=int(check_integer("ensemble_size", ensemble_size, 1)),
             embedding=tuple(int(n) for n in embedding),
+            quantile=float(check_real("quantile", quantile, 0, 1, closed="neither")),
         )
 
     @property
@@ -87,9 +95,14 @@ batch_norm=False, ensemble_size=1, embedding=())
         """L, the number of layers with weights."""
         return len(self.layer_dims) - 1
 
+    @property
+    def loss_function(self) -> Loss:
+        """The loss, with its link."""
+        return LOSSES[self.loss].at_quantile(self.quantile)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as lists, numbers and strings; an `Activation` of your own stays an object."""
-        fields = {name: value for name, value in vars(self).items() if name != "embedding" or value}
+        fields = {name: value for name, value in vars(self).items() if value != OPTIONAL.get(name)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod

@@ -29,7 +29,7 @@ from .layers.dense import (
 )
 from .layers.dropout import dropout_backward, dropout_forward
 from .layers.embedding import embedding_backward, embedding_forward
-from .losses import LOSSES, cost_gradient, default_loss
+from .losses import cost_gradient, default_loss
 from .parameters import Parameters, count_layers
 
 EMBEDDING_SCALE = 0.01  # standard deviation of the initial numbers of embeddings
@@ -171,7 +171,7 @@ def model_forward(
     """
     network = network or Network.of([parameters[f"W{l}"] for l in range(1, 1 + count_layers(parameters))])
     ZL, caches = logits_forward(X, parameters, network, training=training, rng=rng, sample_weight=sample_weight)
-    return LOSSES[network.loss].link(ZL), caches
+    return network.loss_function.link(ZL), caches
 
 
 def logits_forward(
@@ -297,7 +297,7 @@ def model_backward(
         if AL is None or Y is None:
             reject("dZL", "given where AL or Y is None", dZL)
         divisor = int(AL.shape[-1] if m is None else m)
-        loss = default_loss(AL.shape[-2]) if network is None else network.loss
+        loss = default_loss(AL.shape[-2]) if network is None else network.loss_function
         dZL = cost_gradient(AL, Y, m=divisor, loss=loss, sample_weight=sample_weight)
     grads, of_activations = {} if out is None else out, {}
     dA = dZL  # replaced by the gradient of A{L-1}, ..., A0

@@ -10,12 +10,13 @@ import numpy as np
 
 from ..network.architecture import Network
 from ..network.ensemble import joint_logits
-from ..network.losses import LOSSES, compute_cost
+from ..network.losses import Loss, compute_cost
 from ..network.prediction import map_logits
 from ..network.scaling import fold_scaling
 from ..typing import Array, Arrays
 from .examples import Examples, draw_targets
 
+LEAST_UNINFORMED = 1e-3  # lowest cost that counts as one of a prediction that knows nothing
 COST_NUMBERS = 2**14  # outputs that wait until the cost of all of them is computed at once
 
 
@@ -27,7 +28,7 @@ class Outputs(NamedTuple):
     Y: Array
     sample_weight: Array | None
 
-    def cost(self, loss: str) -> float:
+    def cost(self, loss: str | Loss) -> float:
         """Return the cost of the examples; see `compute_cost`."""
         return compute_cost(self.AL, self.Y, ZL=self.ZL, loss=loss, sample_weight=self.sample_weight)
 
@@ -46,7 +47,7 @@ class Outputs(NamedTuple):
 class CostMeter:
     """The mean cost of an epoch. Outputs of several batches are joined before their cost is computed: fewer calls."""
 
-    def __init__(self, loss: str) -> None:
+    def __init__(self, loss: str | Loss) -> None:
         self.loss, self.total, self.total_weight = loss, 0.0, 0.0
         self._waiting: list[Outputs] = []
         self._n_waiting = 0
@@ -77,12 +78,12 @@ class CostMeter:
 def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float:
     """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty."""
     # an ensemble costs what its joint predictions cost; members with examples of their own, the mean of their own costs
-    loss = LOSSES[network.loss]
+    loss = network.loss_function
 
     def cost_and_weight(chunk: slice, ZL: Array) -> tuple[float, float]:
         columns = examples.at(chunk)
         Y = draw_targets(examples, columns, network, ZL.dtype)
-        losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss), Y)
+        losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, loss), Y)
         weight = np.ones(losses.shape) if examples.sample_weight is None else examples.sample_weight[columns]
         return float(np.vdot(losses, weight)), float(weight.sum())
 
@@ -93,15 +94,22 @@ def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float
 
 
 def baseline_loss(examples: Examples, network: Network, training: Examples | None = None) -> float:
-    """Return the cost of predicting the class frequencies, of a training set or of the examples, for every example."""
+    """Return the cost of the best constant prediction, of a training set or of the examples, for every example."""
+    loss = network.loss_function
     Y, weight = targets_and_weights(examples, network)
-    frequencies = class_frequencies(Y, weight)
+    constant = loss.best_constant(Y, weight)
     if training is not None:
-        # a class that a sample of the training set lacks counts as half an example
-        least = 0.5 / training.members.shape[-1]
-        frequencies = class_frequencies(*targets_and_weights(training, network)).clip(least, 1 - least)
-    AL = np.broadcast_to(frequencies, Y.shape)
-    return compute_cost(AL, Y, loss=network.loss, sample_weight=weight[..., 0, :] / weight.mean())
+        constant = loss.best_constant(*targets_and_weights(training, network))
+        constant = loss.attainable(constant, training.members.shape[-1])
+    AL = np.broadcast_to(constant, Y.shape)
+    return compute_cost(AL, Y, loss=loss, sample_weight=weight[..., 0, :] / weight.mean())
+
+
+def uninformed_cost(examples: Examples, network: Network) -> float:
+    """Return the cost of a prediction that knows nothing: of uniform probabilities, or of the best constant."""
+    known = network.loss_function.uninformed_cost(network.layer_dims[-1])
+    # targets that hardly vary make a cost of almost 0, which any network exceeds
+    return max(baseline_loss(examples, network), LEAST_UNINFORMED) if known is None else known
 
 
 def targets_and_weights(examples: Examples, network: Network) -> tuple[Array, Array]:
@@ -109,8 +117,3 @@ def targets_and_weights(examples: Examples, network: Network) -> tuple[Array, Ar
     Y, weight = draw_targets(examples, examples.members, network, np.float64), examples.sample_weight
     weight = np.ones_like(Y[..., :1, :]) if weight is None else weight[examples.members][..., np.newaxis, :]
     return Y, weight
-
-
-def class_frequencies(Y: Array, weight: Array) -> Array:
-    """Return the weighted mean of Y (n_L, 1) over the examples."""
-    return (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)

@@ -112,8 +112,7 @@ def check_columns(X: Inputs, Y: Any, network: Network) -> tuple[Inputs, Array]:
         raise ValueError(f"X must have shape ({n_0}, m), one column per example, got {X.shape}.")
     if Y.ndim != 2 or Y.shape[0] not in (1, n_L) or Y.shape[1] != X.shape[1]:
         raise ValueError(f"Y must have shape ({n_L}, {X.shape[1]}), one column per example, got {Y.shape}.")
-    has_class_numbers = network.loss == "categorical_cross_entropy" and Y.shape[0] == 1
-    if Y.min() < 0 or Y.max() > (n_L - 1 if has_class_numbers else 1):
-        rule = f"class numbers from 0 to {n_L - 1}" if has_class_numbers else "targets from 0 to 1"
-        raise ValueError(f"Y must have {rule}, got values from {Y.min():g} to {Y.max():g}.")
+    rule = network.loss_function.target_rule(Y.shape[0], n_L)
+    if not rule.holds(Y):
+        raise ValueError(f"Y must have {rule.text}, got values from {Y.min():g} to {Y.max():g}.")
     return X, Y

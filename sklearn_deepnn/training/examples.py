@@ -19,7 +19,6 @@ from sklearn.utils import gen_batches, gen_even_slices
 
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs
-from ..network.losses import LOSSES
 from ..network.prediction import take_columns
 from ..network.scaling import ScaledSparse, Scaling
 from ..typing import Array, Columns, Inputs
@@ -126,7 +125,7 @@ def draw_targets(
     Y = take_columns(examples.Y, columns, None)
     if isinstance(Y, list):  # sparse targets, one matrix for each member of an ensemble
         Y = np.stack([Y_member.toarray() for Y_member in Y])
-    return LOSSES[network.loss].encode(Y, network.layer_dims[-1], dtype, label_smoothing)
+    return network.loss_function.encode(Y, network.layer_dims[-1], dtype, label_smoothing)
 
 
 class Batches:

@@ -22,7 +22,7 @@ from ..network.kernels import count_compiled
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values
-from .costs import CostMeter, baseline_loss, mean_cost
+from .costs import CostMeter, baseline_loss, mean_cost, uninformed_cost
 from .examples import Batches, Examples
 from .recipe import Recipe
 from .run import Finding, Hooks, Watch
@@ -33,9 +33,9 @@ Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the
 Diagnose: TypeAlias = Callable[[list[Finding]], list[Finding]]  # what `train` has found to all that went wrong
 
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
-BLOW_UP = 10.0  # times the first cost, or that of uniform probabilities; noise raises a healthy cost by less
+BLOW_UP = 10.0  # times the first cost, or that of knowing nothing; noise raises a healthy cost by less
 LARGE_INPUTS = 3.0  # root mean square; inputs of unit variance have 1
-FAR_WORSE = 10.0  # times the cost of uniform probabilities; networks after few updates cost less
+FAR_WORSE = 10.0  # times the cost of knowing nothing; networks after few updates cost less
 
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")  # divergence is reported once, in words
@@ -98,13 +98,13 @@ def train(
     Raises
     ------
     ValueError
-        If training diverges, and no epoch was better than predicting the class frequencies.
+        If training diverges, and no epoch was better than predicting a constant, such as the class frequencies.
 
     Warns
     -----
     ConvergenceWarning
         If training diverges after such an epoch, whose parameters are then kept; or if it ends with a cost that has
-        fallen, but is far above that of uniform probabilities: more epochs may help.
+        fallen, but is far above that of a network that knows nothing: more epochs may help.
     """
     check_integer("n_epochs", n_epochs, 1)
     keep_freed_memory()
@@ -135,7 +135,7 @@ def train(
         while state.epoch < last_epoch and not state.call.stopped_by:
             last_complete_epoch.keep()
             watch.begin_epoch()
-            meter, first_step = CostMeter(network.loss), state.epoch * len(batches)
+            meter, first_step = CostMeter(network.loss_function), state.epoch * len(batches)
             for index, positions in enumerate(batches.epoch(state.rng)):
                 # named schedules count epochs: parts of different sizes, as for partial_fit, move by one epoch each
                 at_step = state.step if callable(recipe.schedule) else first_step + index
@@ -150,7 +150,8 @@ def train(
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
         best = last_complete_epoch.lowest() if state.best is None else state.best
-        failure = find_failure(state, best, probe, network, recipe, finished=not is_part)
+        uninformed = uninformed_cost(examples, network)
+        failure = find_failure(state, best, probe, uninformed, network, recipe, finished=not is_part)
         findings = diagnose(end_training(state, failure))
         watch.tell(findings)
         return warn_of(findings)
@@ -242,18 +243,24 @@ class Failure(NamedTuple):
 
 
 def find_failure(
-    state: TrainingState, best: Best | None, probe: Examples, network: Network, recipe: Recipe, *, finished: bool
+    state: TrainingState,
+    best: Best | None,
+    probe: Examples,
+    uninformed: float,  # the cost of a prediction that knows nothing
+    network: Network,
+    recipe: Recipe,
+    *,
+    finished: bool,
 ) -> Failure | None:
     """Return what went wrong, with what to try, if training has diverged or ends with a very high cost."""
-    # A training has diverged if it became worse than its start and than predicting the class frequencies, or if it blew
-    # up and left a constant network. The best epoch is returned to if it is better than predicting the class
-    # frequencies; one that validation has chosen, also if it is better than the start. A very high cost that has fallen
+    # A training has diverged if it became worse than its start and than predicting a constant, or if it blew
+    # up and left a constant network. The best epoch is returned to if it is better than predicting a
+    # constant; one that validation has chosen, also if it is better than the start. A very high cost that has fallen
     # since the start is of a training that has only begun.
-    n_outputs, first = network.layer_dims[-1], state.call.first_epoch
-    uniform = n_outputs * math.log(2) if network.loss == "binary_cross_entropy" else math.log(n_outputs)
+    first = state.call.first_epoch
     cost = mean_cost(probe, state.parameters, network) if state.is_finite else math.nan
     start, costs = state.call.start_cost, state.history["cost"][first:]
-    level = max(start, uniform)
+    level = max(start, uninformed)
 
     def has_diverged(cost: float, costs: list[float]) -> bool:
         # units that died in an explosion leave a constant network, which costs the baseline loss
@@ -261,14 +268,14 @@ def find_failure(
         return not cost <= 1.25 * level or blown_up
 
     diverged = has_diverged(cost, costs)
-    if not diverged and (cost <= FAR_WORSE * uniform or not finished):
+    if not diverged and (cost <= FAR_WORSE * uninformed or not finished):
         return None
     if not math.isfinite(cost):
         problem = f"Training diverged: in epoch {state.epoch} the cost or the parameters were no longer finite."
     else:
         verdict = "Training diverged" if diverged else "Training ended with a very high cost"
         course = f"the cost began at {start:.3g}, reached {max([start, *costs, cost]):.3g} and ended at {cost:.3g}"
-        problem = f"{verdict}: {course}; uniform probabilities cost {uniform:.3g}."
+        problem = f"{verdict}: {course}; {network.loss_function.about_uninformed} cost {uninformed:.3g}."
     if diverged and best is not None:
         best_cost = mean_cost(probe, state.parameters.with_vector(best.vector.copy()), network)
         baseline = baseline_loss(probe, network)

@@ -285,7 +285,7 @@ class LineSearchStep:
         if self._vector is None or not np.array_equal(self._vector, vector):
             trial.trainable[...] = vector
             self._outputs = self.at_trial.backpropagate(self.positions, trial, np.random.default_rng(self.mask_seed))
-            self._cost = Outputs.joined(self._outputs).cost(self.network.loss) * self.network.ensemble_size
+            self._cost = Outputs.joined(self._outputs).cost(self.network.loss_function) * self.network.ensemble_size
             self._vector, self._gradient = vector, self.at_trial.whole_gradient().copy()
             self._gradient[: trial.weights.size] += l2_gradient(trial.weights, weight_decay)
         return self._cost + l2_penalty(trial.weights, weight_decay), self._gradient

@@ -197,7 +197,7 @@ def test_a_request_to_stop_is_honoured_after_that_epoch():
 
 def test_callbacks_of_this_package_are_rejected_by_other_estimators():
     model = make_pipeline(StandardScaler(), net()).set_callbacks(TimeBudget(3))
-    message = "TimeBudget watches a DeepNNClassifier, got a Pipeline. Set the callback on the network itself"
+    message = "TimeBudget watches a network, got a Pipeline. Set the callback on the network itself"
     with pytest.raises(TypeError, match=message):
         model.fit(X, Y)
     search = GridSearchCV(LogisticRegression(), {}).set_callbacks(TimeBudget(3))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn import DeepNNClassifier, DeepNNRegressor
 from sklearn_deepnn.estimators.defaults import (
     AVERAGING_EPOCHS,
     BATCH_DOUBLINGS,
@@ -26,6 +26,7 @@ from sklearn_deepnn.estimators.defaults import (
     PENALTY,
     RATE_TIMES_WIDTH,
     RULES,
+    SHORTEST_PATIENCE,
     SMALL_SAMPLES,
     SMALLEST_BATCH,
     SMOOTHED_SAMPLES,
@@ -62,6 +63,9 @@ def facts(n_samples=1000, **others):
     """Return the facts of a set with 4 features and 3 classes of the same frequency."""
     small = {"n_features": 4, "n_inputs": 4, "n_outputs": 3, "loss": "categorical_cross_entropy", "rarity": 1.0}
     return DataFacts(**{"n_samples": n_samples, **small, **others})
+
+
+NUMBERS = {"n_outputs": 1, "loss": "squared_error", "rarity": None}  # facts about targets that are numbers
 
 
 def plan_of(row):
@@ -241,6 +245,12 @@ VALIDATION = {
     "more samples have a patience of 4 epochs": Row({}, facts(BATCH_DOUBLINGS[0]), {"n_iter_no_change": 4}),
     f"{LARGE_SAMPLES} samples have a patience of 4 epochs": Row({}, facts(LARGE_SAMPLES), {"n_iter_no_change": 4}),
     "any more samples have a patience of 3 epochs": Row({}, facts(LARGE_SAMPLES + 1), {"n_iter_no_change": 3}),
+    f"{MANY_SAMPLES} numbers have a patience of 4 epochs": Row(
+        {}, facts(MANY_SAMPLES, **NUMBERS), {"n_iter_no_change": 4, "label_smoothing": 0}
+    ),
+    f"any more numbers have a patience of {SHORTEST_PATIENCE} epochs": Row(
+        {}, facts(MANY_SAMPLES + 1, **NUMBERS), {"n_iter_no_change": SHORTEST_PATIENCE}
+    ),
 }
 
 SMALLEST, (FIRST, SECOND) = SMALLEST_BATCH, BATCH_DOUBLINGS
@@ -618,3 +628,11 @@ def test_small_sets_stress_numbers_and_larger_sets_bins():
     small, large = numeric(SMALL_SAMPLES), numeric(SMALL_SAMPLES + 1)
     assert (small.stresses_numbers, large.stresses_numbers) == (True, False)
     assert (small.bin_deviation, large.bin_deviation) == BIN_DEVIATIONS
+
+
+def test_parameters_that_a_regressor_lacks_are_neither_checked_nor_resolved():
+    settings = check_parameters(DeepNNRegressor(loss="quantile", quantile=0.9))
+    plan = resolve(settings, facts(**{**NUMBERS, "loss": "quantile", "quantile": 0.9}))
+    assert {"label_smoothing", "class_weight"}.isdisjoint(settings)
+    assert plan.recipe.label_smoothing == 0
+    assert (plan.network.loss, plan.network.quantile) == ("quantile", 0.9)

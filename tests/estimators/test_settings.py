@@ -17,10 +17,10 @@ from sklearn.utils import check_random_state
 from training_cases import Signs
 
 from sklearn_deepnn import DeepNNClassifier
-from sklearn_deepnn.estimators.settings import SCORER_SYNONYMS
+from sklearn_deepnn.estimators.settings import CLASS_SCORER_SYNONYMS
 from sklearn_deepnn.network.activations import ACTIVATION_SYNONYMS, ACTIVATIONS
 from sklearn_deepnn.network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
-from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.losses import CLASS_LOSSES
 from sklearn_deepnn.training import steps
 from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZER_SYNONYMS, OPTIMIZERS, SGD, Adam, NAdam
 from sklearn_deepnn.training.schedules import SCHEDULE_SYNONYMS, SCHEDULES, cosine
@@ -224,7 +224,7 @@ def test_a_numpy_batch_size_does_not_change_single_precision(monkeypatch):
         np.testing.assert_array_equal(given.coefs_[0], plain.coefs_[0])
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 def test_label_smoothing_keeps_probabilities_from_the_extremes(loss):
     y = targets("binary" if loss == "binary_cross_entropy" else "multiclass")
     plain, smooth = (net(max_iter=100, learning_rate=0.05, label_smoothing=s).fit(X, y) for s in (0, 0.3))
@@ -408,7 +408,7 @@ def test_the_message_on_a_value_that_resembles_no_name_suggests_nothing(name, va
         (INITIALIZER_SYNONYMS, INITIALIZERS),
         (OPTIMIZER_SYNONYMS, OPTIMIZERS),
         (SCHEDULE_SYNONYMS, SCHEDULES),
-        (SCORER_SYNONYMS, ["loss", *get_scorer_names()]),
+        (CLASS_SCORER_SYNONYMS, ["loss", *get_scorer_names()]),
     ],
     ids=["activations", "initializers", "optimizers", "schedules", "scorers"],
 )

@@ -12,13 +12,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.inspection import gradients as inspection
-from sklearn_deepnn.inspection.gradients import GRADIENTS_OF, hidden_layer_number, input_gradient, predicted_output
+from sklearn_deepnn.inspection.gradients import hidden_layer_number, input_gradient, predicted_output
 from sklearn_deepnn.network import prediction as network_module
 from sklearn_deepnn.network.activations import ACTIVATIONS
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.ensemble import joint_logits
-from sklearn_deepnn.network.losses import LOSSES
+from sklearn_deepnn.network.losses import CLASS_LOSSES
 from sklearn_deepnn.network.model import initialize_parameters, model_forward
+
+CLASS_GRADIENTS_OF = "probability", "logit"
 
 KINDS = ["binary", "multiclass", "multilabel"]
 FEATURES = np.array([[1.0, 10.0, 0.1, 3.0]])  # their sizes; what is scaled wrongly shows
@@ -75,7 +77,7 @@ def differences(model, rows, label, of):
 
 def assert_gradients(model):
     """Compare the gradients of all labels with finite differences, each feature in its own unit."""
-    for of in GRADIENTS_OF:
+    for of in CLASS_GRADIENTS_OF:
         for label in range(len(model.classes_)):
             found, wanted = model.input_gradients(ROWS, label, of=of), differences(model, ROWS, label, of)
             assert np.abs(wanted * FEATURES).max() > 1e-3
@@ -103,7 +105,7 @@ def test_input_gradients_of_logistic_regression_have_a_closed_form():
     np.testing.assert_allclose(model.input_gradients(ROWS, 1, of="logit"), np.tile(w, (12, 1)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("of", GRADIENTS_OF)
+@pytest.mark.parametrize("of", CLASS_GRADIENTS_OF)
 @pytest.mark.parametrize("ensemble_size", [1, 3])
 def test_the_gradient_for_the_first_of_two_classes_is_minus_that_for_the_second(ensemble_size, of):
     model = fitted("binary", ensemble_size=ensemble_size)
@@ -118,7 +120,7 @@ def test_gradients_of_probabilities_that_sum_to_one_sum_to_zero():
     np.testing.assert_allclose(gradients.sum(axis=0) * FEATURES, 0, atol=1e-14)
 
 
-@pytest.mark.parametrize("of", GRADIENTS_OF)
+@pytest.mark.parametrize("of", CLASS_GRADIENTS_OF)
 @pytest.mark.parametrize("method", ["input_gradients", "integrated_gradients"])
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 @pytest.mark.parametrize("ensemble_size", [1, 3])
@@ -151,7 +153,7 @@ def test_one_class_is_certain_everywhere():
     assert not model.integrated_gradients(ROWS, "only").any()
 
 
-@pytest.mark.parametrize("of", GRADIENTS_OF)
+@pytest.mark.parametrize("of", CLASS_GRADIENTS_OF)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("ensemble_size", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,7 +176,7 @@ def test_the_gradient_of_a_nearly_sure_class_keeps_its_precision():
     np.testing.assert_allclose(found, [[30 * np.exp(-30)]], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_the_predicted_output_has_the_highest_logit_or_that_of_its_contrary(name):
     ZL = np.random.default_rng(0).normal(size=(3, 4, 20))
     joint = joint_logits(ZL, name)
@@ -190,7 +192,7 @@ def test_the_predicted_output_has_the_highest_logit_or_that_of_its_contrary(name
 # Integrated gradients.
 
 
-@pytest.mark.parametrize("of", GRADIENTS_OF)
+@pytest.mark.parametrize("of", CLASS_GRADIENTS_OF)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_integrated_gradients_are_complete(architecture, kind, of):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from reference import central_differences, relative_error
 
-from sklearn_deepnn.network.ensemble import joint_logits, joint_logits_gradient, probability_gradient
-from sklearn_deepnn.network.losses import LOSSES, compute_cost, softmax
+from sklearn_deepnn.network.ensemble import joint_logits, joint_logits_gradient, prediction_gradient
+from sklearn_deepnn.network.links import softmax
+from sklearn_deepnn.network.losses import CLASS_LOSSES, compute_cost
 
 N_OUTPUTS, M = 3, 7
 DTYPES = [np.float32, np.float64]
@@ -24,13 +25,13 @@ def draw_stack():
     return np.stack([draw(seed) for seed in range(3)])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_joint_logits_are_those_of_the_mean_probability(name):
-    ZL, loss = draw_stack(), LOSSES[name]
+    ZL, loss = draw_stack(), CLASS_LOSSES[name]
     AL = loss.link(ZL).mean(axis=0)
     joint = joint_logits(ZL, name)
     np.testing.assert_allclose(loss.link(joint), AL, rtol=1e-13)
-    np.testing.assert_allclose(loss.log_link(joint), np.log(AL), rtol=1e-12)
+    np.testing.assert_allclose(loss.link.log(joint), np.log(AL), rtol=1e-12)
 
 
 def test_joint_logits_of_the_softmax_are_logarithms_of_the_mean_probability():
@@ -40,7 +41,7 @@ def test_joint_logits_of_the_softmax_are_logarithms_of_the_mean_probability():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_joint_logits_of_sure_members_are_finite(name, dtype):
     agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
     divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
@@ -51,10 +52,10 @@ def test_joint_logits_of_sure_members_are_finite(name, dtype):
     wanted = [[2 / 3, 2 / 3, 1 / 3], [1 / 3, 2 / 3, 2 / 3]]
     if name == "categorical_cross_entropy":
         wanted = [[2 / 3, 1 / 2, 1 / 3], [1 / 3, 1 / 2, 2 / 3]]
-    np.testing.assert_allclose(LOSSES[name].link(of_divided), wanted, rtol=1e-6)
+    np.testing.assert_allclose(CLASS_LOSSES[name].link(of_divided), wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_the_logits_of_a_single_network_are_joint_already(name):
     ZL = draw()
     assert joint_logits(ZL, name) is ZL
@@ -70,7 +71,7 @@ def draw_outputs(name):
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_gradients_of_one_logit_equal_central_differences(name, ensemble_size):
     ZL, D = draw_stack() if ensemble_size > 1 else draw(), draw_outputs(name)
     wanted = central_differences(lambda at: (D * joint_logits(at, name)).sum(), ZL)
@@ -78,23 +79,23 @@ def test_gradients_of_one_logit_equal_central_differences(name, ensemble_size):
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_gradients_of_one_probability_equal_central_differences(name, ensemble_size):
     ZL, D = draw_stack() if ensemble_size > 1 else draw(), draw_outputs(name)
-    wanted = central_differences(lambda at: (D * LOSSES[name].link(joint_logits(at, name))).sum(), ZL)
-    assert relative_error(probability_gradient(ZL, D, name), wanted) < 1e-7
+    wanted = central_differences(lambda at: (D * CLASS_LOSSES[name].link(joint_logits(at, name))).sum(), ZL)
+    assert relative_error(prediction_gradient(ZL, D, name), wanted) < 1e-7
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_the_log_probability_of_one_output_is_the_logarithm_of_its_probability(name):
-    ZL, D, loss = draw_stack(), draw_outputs(name), LOSSES[name]
+    ZL, D, loss = draw_stack(), draw_outputs(name), CLASS_LOSSES[name]
     AL = loss.link(ZL)
     wanted = np.log((np.abs(D) * np.where(D > 0, AL, 1 - AL)).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(loss.log_probability(ZL, D), wanted, rtol=1e-12)
+    np.testing.assert_allclose(loss.link.log_probability(ZL, D), wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_sure_members_give_finite_gradients_whether_they_agree_or_not(name, dtype):
     agreeing = np.array([[[1e4, 1e4, -1e4], [-1e4, 1e4, 1e4]]] * 3, dtype)
     divided = agreeing * np.array([1, 1, -1], dtype)[:, np.newaxis, np.newaxis]
@@ -102,7 +103,7 @@ def test_sure_members_give_finite_gradients_whether_they_agree_or_not(name, dtyp
         D = np.eye(2, dtype=dtype)[:, [output] * 3]
         for ZL in (agreeing, divided, divided[0]):
             with np.errstate(all="raise", under="ignore"):
-                dZL, of_probability = joint_logits_gradient(ZL, D, name), probability_gradient(ZL, D, name)
+                dZL, of_probability = joint_logits_gradient(ZL, D, name), prediction_gradient(ZL, D, name)
             assert dZL.dtype == of_probability.dtype == dtype
             assert np.isfinite(dZL).all()
             assert np.isfinite(of_probability).all()
@@ -111,14 +112,14 @@ def test_sure_members_give_finite_gradients_whether_they_agree_or_not(name, dtyp
 def test_what_a_sure_probability_lacks_moves_it():
     ZL, D = np.array([[40.0], [0]]), np.array([[1.0], [0]])
     wanted = [[np.exp(-40)], [-np.exp(-40)]]
-    np.testing.assert_allclose(probability_gradient(ZL, D, "categorical_cross_entropy"), wanted, rtol=1e-12)
-    np.testing.assert_allclose(probability_gradient(ZL[:1], D[:1], "binary_cross_entropy"), wanted[:1], rtol=1e-12)
+    np.testing.assert_allclose(prediction_gradient(ZL, D, "categorical_cross_entropy"), wanted, rtol=1e-12)
+    np.testing.assert_allclose(prediction_gradient(ZL[:1], D[:1], "binary_cross_entropy"), wanted[:1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASS_LOSSES)
 def test_everything_of_a_stack_equals_that_of_each_member(name):
-    loss, ZL, Y = LOSSES[name], draw_stack(), draw_targets()
-    for function in (loss.link, loss.log_link, lambda at: loss.losses(at, np.broadcast_to(Y, at.shape))):
+    loss, ZL, Y = CLASS_LOSSES[name], draw_stack(), draw_targets()
+    for function in (loss.link, loss.link.log, lambda at: loss.losses(at, np.broadcast_to(Y, at.shape))):
         np.testing.assert_allclose(function(ZL), [function(member) for member in ZL], rtol=1e-13)
     by_member = [compute_cost(loss.link(member), Y, ZL=member, loss=name) for member in ZL]
     cost = compute_cost(loss.link(ZL), np.broadcast_to(Y, ZL.shape), ZL=ZL, loss=name)

@@ -9,7 +9,7 @@ from sklearn_deepnn.checks import InvalidParameterError
 from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.layers import EPSILON
-from sklearn_deepnn.network.losses import LOSSES, compute_cost
+from sklearn_deepnn.network.losses import CLASS_LOSSES, compute_cost
 from sklearn_deepnn.network.model import (
     fold_batch_norm,
     initialize_parameters,
@@ -21,7 +21,7 @@ from sklearn_deepnn.network.model import (
 
 HIDDEN_DIMS = [(), (5,), (5, 4, 3)]
 OUTPUTS = [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)]
-LOSS_OF = {loss.out_activation: name for name, loss in LOSSES.items()}
+LOSS_OF = {loss.link.name: name for name, loss in CLASS_LOSSES.items()}
 M = 6
 
 
@@ -163,7 +163,7 @@ def forward_from(l, A, parameters, network, **options):
 @pytest.mark.parametrize("weight", [None, np.linspace(0.2, 2, M)], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("l", [0, 1, 2, 3])
 @pytest.mark.parametrize("ensemble_size", SIZES)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_gradients_of_activations_equal_central_differences(options, loss, ensemble_size, l, weight):
     network, parameters = draw_network(options, ensemble_size, loss)
@@ -266,7 +266,7 @@ def test_weights_equal_repetition(batch_norm):
         np.testing.assert_allclose(grads[name], dW, rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_single_precision_stays(loss, activation, batch_norm):
@@ -398,7 +398,7 @@ def test_an_ensemble_is_told_by_its_weights():
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 @pytest.mark.parametrize("hidden_dims", HIDDEN_DIMS)
 def test_a_stack_goes_forward_and_backward_as_each_member_alone(
     hidden_dims, loss, batch_norm, training, weighted, container, of_each

@@ -9,7 +9,7 @@ from scipy import sparse
 from training_cases import COLUMNS_OF_MEMBERS, WEIGHT, M, fit, initial_state
 
 from sklearn_deepnn.network.architecture import Network
-from sklearn_deepnn.network.losses import LOSSES, compute_cost
+from sklearn_deepnn.network.losses import CLASS_LOSSES, compute_cost
 from sklearn_deepnn.network.model import initialize_parameters, model_forward
 from sklearn_deepnn.training import costs
 from sklearn_deepnn.training.costs import CostMeter, Outputs, mean_cost
@@ -17,7 +17,7 @@ from sklearn_deepnn.training.examples import Examples
 from sklearn_deepnn.training.optimizers import SGD
 from sklearn_deepnn.training.recipe import Recipe
 
-OUTPUT_OF = {name: loss.out_activation for name, loss in LOSSES.items()}
+OUTPUT_OF = {name: loss.link.name for name, loss in CLASS_LOSSES.items()}
 
 
 # The meter.
@@ -25,12 +25,12 @@ OUTPUT_OF = {name: loss.out_activation for name, loss in LOSSES.items()}
 
 @pytest.mark.parametrize("cost_numbers", [1, 21, 10**9])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 def test_the_meter_returns_the_mean_cost_of_all_examples(monkeypatch, loss, weighted, cost_numbers):
     monkeypatch.setattr(costs, "COST_NUMBERS", cost_numbers)
     rng, meter = np.random.default_rng(0), CostMeter(loss)
     ZL, Y, weight = rng.normal(size=(3, M)), np.eye(3)[:, rng.integers(3, size=M)], rng.uniform(0, 2, M)
-    outputs = Outputs(LOSSES[loss].link(ZL), ZL, Y, weight if weighted else None)
+    outputs = Outputs(CLASS_LOSSES[loss].link(ZL), ZL, Y, weight if weighted else None)
     for batch in (slice(0, 3), slice(3, 11), slice(11, 12), slice(12, M)):
         meter.add([Outputs(*(None if array is None else array[..., batch] for array in outputs))])
     wanted = compute_cost(outputs.AL, Y, ZL=ZL, loss=loss, sample_weight=weight / weight.mean() if weighted else None)
@@ -70,7 +70,7 @@ def test_the_cost_of_an_epoch_weights_batches_by_their_size(network, examples):
 # The mean cost.
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 def test_mean_cost_equals_the_reference(loss):
     network, rng = Network((4, 5, 3), activation="tanh", loss=loss, dropout_rate=0.5), np.random.default_rng(0)
     parameters, X, Y = (
@@ -86,7 +86,7 @@ def test_mean_cost_equals_the_reference(loss):
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
 def test_the_cost_of_an_ensemble_is_the_cost_of_its_mean_probability(examples, network, loss, weight):
     network = replace(network, loss=loss, ensemble_size=3)
     parameters = initial_state(network).parameters

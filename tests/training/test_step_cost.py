@@ -23,7 +23,7 @@ def prepare_step(network, batch_size, n_batches, optimizer="adam", sample_weight
     rng, m = np.random.default_rng(0), batch_size * n_batches
     n_0, n_L = network.layer_dims[0], network.layer_dims[-1]
     X, Y = rng.normal(size=(m, n_0)).astype(np.float32).T, rng.integers(n_L, size=(1, m))
-    if network.loss == "binary_cross_entropy":
+    if network.loss != "categorical_cross_entropy":
         Y = np.eye(n_L, dtype=np.intp)[:, Y[0]]
     recipe = recipe_of(optimizer, batch_size=batch_size, **options)
     state = initial_state(network, dtype=np.float32)

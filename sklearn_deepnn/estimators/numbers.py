@@ -1,0 +1,209 @@
+"""Targets that are numbers: `NumberTargets` scale y for the network, and its predictions back.
+
+Conventions: `y` has rows as users pass it: (n,), or (n, n_outputs) for several targets at once. `Y` (n_L, n) has
+columns, scaled: (y - center) / scale, target by target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, cast
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import column_or_1d
+
+from ..network.architecture import Network
+from ..network.losses import NumberLoss
+from ..network.losses.numbers import weighted_mean, weighted_quantile
+from ..typing import Array, Inputs
+from .columns import as_array
+from .inputs import check_none_missing, first_where
+from .targets import Targets
+
+NORMAL_QUARTILES = 1.349  # interquartile range of the normal distribution, in standard deviations
+
+
+class Numbers(NamedTuple):
+    """What y holds."""
+
+    y: Array  # (n,) or (n, n_outputs), float64
+
+    @property
+    def columns(self) -> Array:
+        """The targets (n_L, n)."""
+        return np.atleast_2d(self.y.T)
+
+
+@dataclass(frozen=True, eq=False)
+class NumberTargets(Targets):
+    """The targets of a regressor: their loss and their scaling."""
+
+    output: NumberLoss
+    center: Array  # (n_L,)
+    scale: Array  # (n_L,): 0 if the target is constant, and then `center` is predicted
+    is_vector: bool  # whether y has one dimension
+
+    @staticmethod
+    def read_y(y: Any, name: str) -> Numbers:
+        """Return y as numbers; see `read_numbers`."""
+        return read_numbers(y, name)
+
+    @classmethod
+    def read(
+        cls, numbers: Numbers, sample_weight: Array | None, loss: NumberLoss, earlier: NumberTargets | None
+    ) -> tuple[Self, Inputs]:
+        """Return the targets, and Y. The scaling of an earlier training stays. Samples of weight zero do not count."""
+        rows, is_vector = numbers.columns, numbers.y.ndim == 1
+        check_range("y", rows, is_vector, loss)
+        known = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
+        weight = np.ones((1, rows.shape[1])) if sample_weight is None else sample_weight[np.newaxis]
+        with np.errstate(over="ignore", invalid="ignore"):
+            center, scale = TARGET_SCALINGS[loss.target_scaling](rows[:, known], weight[:, known] / weight.max())
+        if not (np.isfinite(center) & np.isfinite(scale)).all():
+            raise ValueError(f"y must have a finite variance, got numbers up to {np.abs(rows).max():g}.")
+        if earlier is not None:
+            check_width("y", numbers, earlier, "as at the beginning of training")
+            learned = earlier.scale > 0  # of a target that was constant, only zeros have been learned
+            center, scale = np.where(learned, earlier.center, center), np.where(learned, earlier.scale, scale)
+        targets = cls(loss, center, scale, is_vector)
+        return targets, targets.encode(rows)
+
+    @classmethod
+    def of(cls, fitted: Mapping[str, Any]) -> Self:
+        """Return the targets that the attributes of a fitted regressor tell."""
+        loss = cast(NumberLoss, Network.restore(fitted["network_"]).loss_function)
+        center, scale = np.atleast_1d(fitted["target_center_"], fitted["target_scale_"])
+        return cls(loss, center, scale, np.ndim(fitted["target_center_"]) == 0)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of the network: one for each target."""
+        return len(self.center)
+
+    @property
+    def loss(self) -> str:
+        """The loss of the network, a name in `LOSSES`."""
+        return self.output.name
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that the loss "quantile" predicts."""
+        return self.output.quantile
+
+    @property
+    def has_separate_outputs(self) -> bool:
+        """Return True: each output is a target by itself."""
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the targets of one sample."""
+        return () if self.is_vector else (self.n_outputs,)
+
+    def encode(self, rows: Array) -> Array:
+        """Return targets (n_L, n) as the network takes them."""
+        scale = np.where(self.scale > 0, self.scale, 1.0)
+        return (rows - self.center[:, np.newaxis]) / scale[:, np.newaxis]
+
+    def decode(self, Y: Inputs) -> Array:
+        """Return scaled targets or predictions Y in the units of y, with a row for each column of Y."""
+        y = self.center + self.scale * np.asarray(Y, np.float64).T
+        return y[:, 0] if self.is_vector else y
+
+    def read_validation(self, labels: Numbers, sample_weight: Array | None) -> Inputs:
+        """Return y_val as columns."""
+        check_width("y_val", labels, self, "like y")
+        check_range("y_val", labels.columns, self.is_vector, self.output)
+        return self.encode(labels.columns)
+
+    def fitted_attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes of the estimator that tell its targets."""
+        if self.is_vector:
+            return {"target_center_": float(self.center[0]), "target_scale_": float(self.scale[0])}
+        return {"target_center_": self.center, "target_scale_": self.scale}
+
+
+def standard_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation (n_L,) of each target, exactly 0 for a constant one."""
+    # subtract the first example: constants become exactly 0; divide by the largest: squares neither over- nor underflow
+    pivot = Y[:, :1]
+    size = np.abs(Y - pivot).max(axis=1, keepdims=True)
+    size[size == 0] = 1
+    T = (Y - pivot) / size
+    mean = weighted_mean(T, weight)
+    deviation = np.sqrt(weighted_mean(np.square(T - mean), weight))
+    return (pivot + size * mean)[:, 0], (size * deviation)[:, 0]
+
+
+def robust_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
+    """Return median and interquartile range (n_L,) of each target, as a normal distribution's standard deviation."""
+    low, center, high = (weighted_quantile(Y, weight, q)[:, 0] for q in (0.25, 0.5, 0.75))
+    scale = (high - low) / NORMAL_QUARTILES
+    return center, np.where(scale > 0, scale, standard_scaling(Y, weight)[1])
+
+
+def mean_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
+    """Return 0 and the mean (n_L,) of each target, which stays positive."""
+    largest = np.maximum(Y.max(axis=1, keepdims=True), np.finfo(float).tiny)  # sums cannot overflow
+    mean = (largest * weighted_mean(Y / largest, weight))[:, 0]
+    return np.zeros(len(Y)), np.where(mean > 0, mean, 1.0)
+
+
+# how targets are scaled, (Y, weight) to center and scale: each loss of numbers names its own as `target_scaling`
+TARGET_SCALINGS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
+    "standard": standard_scaling,
+    "robust": robust_scaling,
+    "mean": mean_scaling,
+}
+
+
+def read_numbers(y: Any, name: str) -> Numbers:
+    """Return y as float64. An error names y, the rule and the first value that breaks it."""
+    if y is None:
+        raise ValueError(f"A regressor requires {name} to be passed, but the target {name} is None.")
+    if issparse(y):
+        raise ValueError(f"{name} must be dense, got a sparse matrix.")
+    try:
+        array = as_array(y)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of different lengths, tensors of another device
+        raise ValueError(f"{name} must have one number per sample and target: {error}") from error
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
+        rule = "one number per sample, or one row of numbers"
+        raise ValueError(f"{name} must have {rule}, got the shape {array.shape}.")
+    check_none_missing(name, array)
+    numbers = as_floats(name, np.asarray(array))
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must have finite numbers, got {first_where(np.isinf(numbers), numbers)}.")
+    return Numbers(column_or_1d(numbers, warn=True) if numbers.shape[1:] == (1,) else numbers)
+
+
+def as_floats(name: str, array: Array) -> Array:
+    """Return numbers and bools as float64. Raise if there is text, a date or another object."""
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    is_wrong = np.ones(array.shape, bool)
+    if array.dtype.kind == "O":
+        kinds = (int, float, np.number, np.bool_)
+        is_wrong = np.array([not isinstance(value, kinds) for value in array.flat]).reshape(array.shape)
+    if is_wrong.any():
+        raise ValueError(f"{name} must have numbers, got {first_where(is_wrong, array)}.")
+    return array.astype(np.float64)
+
+
+def check_range(name: str, rows: Array, is_vector: bool, loss: NumberLoss) -> None:
+    """Raise if targets (n_L, n) are out of the range of their loss."""
+    rule = loss.target_rule(*rows.shape)
+    if not rule.holds(rows):
+        is_wrong = (rows <= rule.low if rule.is_open else rows < rule.low).T
+        y, is_wrong = (array[:, 0] if is_vector else array for array in (rows.T, is_wrong))
+        raise ValueError(f"{name} must have {rule.text} for loss={loss.name!r}, got {first_where(is_wrong, y)}.")
+
+
+def check_width(name: str, numbers: Numbers, targets: NumberTargets, why: str) -> None:
+    """Raise if y has another number of targets than before."""
+    n = len(numbers.columns)
+    if n != targets.n_outputs or (numbers.y.ndim == 1) != targets.is_vector:
+        wanted, got = targets.n_outputs, f"the shape {numbers.y.shape}"
+        raise ValueError(f"{name} must have {wanted} target{'s' * (wanted != 1)} per sample, {why}, got {got}.")

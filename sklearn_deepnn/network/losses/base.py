@@ -1,0 +1,93 @@
+"""`Loss`: what every loss tells of itself, so that no other module compares its name.
+
+Conventions: `ZL` (n_L, m) are the logits, `AL = link(ZL)` the predictions, `Y` (n_L, m) the targets, one column per
+example. The networks of an ensemble are stacked on a first axis.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ...typing import Array, Inputs
+from ..links import Link
+
+# Confident predictions leave subnormal gradients, which processors handle many times slower: with 2 % of them,
+# backpropagation took four times as long. Adding and subtracting the shift rounds to multiples of the root of the
+# smallest normal number, 1e-19 in float32 and 1e-154 in float64.
+ROUNDING_SHIFTS = {
+    limits.dtype: 2 * float(limits.tiny) ** 0.5 / float(limits.eps)
+    for limits in (np.finfo(np.float32), np.finfo(np.float64))
+}
+
+
+def canonical_gradient(AL: Array, Y: Array) -> Array:
+    """Return the gradient at the logits of the canonical link: AL - Y, with subnormal numbers rounded to 0."""
+    dZL = AL - Y
+    shift = ROUNDING_SHIFTS.get(dZL.dtype)
+    if shift is not None:
+        dZL += shift
+        dZL -= shift
+    return dZL
+
+
+class TargetRule(NamedTuple):
+    """Which numbers Y may have."""
+
+    low: float
+    high: float
+    text: str
+    is_open: bool = False  # whether `low` itself is excluded
+
+    def holds(self, Y: Array) -> bool:
+        """Say whether all targets are within the range."""
+        return bool((Y.min() > self.low if self.is_open else Y.min() >= self.low) and Y.max() <= self.high)
+
+
+class Loss(ABC):
+    """A loss with the link of its output layer.
+
+    A subclass has its cost (`losses`) and the gradient of the cost at the logits (`gradient`). Costs are computed from
+    the logits, which stay exact where AL saturates.
+    """
+
+    name: ClassVar[str]
+    link: ClassVar[Link]
+    about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
+    about_uninformed: ClassVar[str]  # what knows nothing, in the message of a training that has diverged
+
+    initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
+    quantile: float = 0.5  # only the loss "quantile" depends on it
+
+    @abstractmethod
+    def losses(self, ZL: Array, Y: Array) -> Array:
+        """Return the loss (m,) of each example."""
+
+    def gradient(self, AL: Array, Y: Array) -> Array:
+        """Return the gradient of each example's loss at its logits: dZL = AL - Y."""
+        return canonical_gradient(AL, Y)
+
+    @abstractmethod
+    def encode(self, Y: Inputs, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:
+        """Return the targets (n_L, m) of examples as floats."""
+
+    @abstractmethod
+    def best_constant(self, Y: Array, weight: Array) -> Array:
+        """Return the prediction (n_L, 1) that costs least on targets Y (n_L, m) with weights (1, m)."""
+
+    def attainable(self, AL: Array, n: int) -> Array:
+        """Return the best constant of n examples as a prediction for other examples."""
+        return AL
+
+    @abstractmethod
+    def uninformed_cost(self, n_outputs: int) -> float | None:
+        """Return the cost of a prediction that knows nothing of the targets. None: that of the best constant."""
+
+    @abstractmethod
+    def target_rule(self, n_rows: int, n_outputs: int) -> TargetRule:
+        """Return which numbers targets of `n_rows` rows may have."""
+
+    def at_quantile(self, quantile: float) -> Self:
+        """Return the loss for a quantile. Losses that do not depend on one return themselves."""
+        return self

@@ -74,8 +74,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         A name in `sklearn_deepnn.network.ACTIVATIONS`, such as "relu" or "gelu", or an `Activation` of your own.
     ensemble_size : "auto" or int, default="auto"
         Networks that are trained side by side, each with initial parameters and an order of samples of its own. Each
-        holds out another fold of the training set to validate. "auto" is (3e11 / (weights * samples)) ** (1/4),
-        rounded, at most 12 and at least 1: half as many networks where one takes 16 times the work.
+        holds out another fold of the training set to validate. "auto" is (4e10 / (weights * samples)) ** (1/3),
+        rounded, at most 12 and at least 1: half as many networks where one takes 8 times the work.
     scale_inputs : {"auto", "standard", "clipped", "robust", "pooled", "common"} or None, default="auto"
         "standard" scales each feature to mean 0 and variance 1, "robust" to median 0 and interquartile range 1, over
         the weighted samples that any network trains on. "pooled" subtracts each mean, and divides all features by

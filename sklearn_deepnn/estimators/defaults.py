@@ -27,7 +27,7 @@ SMALL_SAMPLES = 5_000  # with more, the layers are wider
 LARGE_SAMPLES = 30_000  # with more, patience is shortest
 FEW_SAMPLES = 40  # with fewer, nothing is held out, and each epoch is one step
 MANY_SAMPLES = 10_000  # with more, L-BFGS holds samples out, one network computes in float32, patience for numbers is 2
-ENSEMBLE_WORK, LARGEST_ENSEMBLE = 3e11, 12  # weights times samples of a network that is trained alone
+ENSEMBLE_WORK, LARGEST_ENSEMBLE = 4e10, 12  # weights times samples of a network that is trained alone
 FASTEST = 0.01, 0.015  # highest learning rates, with the smallest batches and with larger ones
 RATE_TIMES_WIDTH = 0.9  # the learning rate times the units of the widest layer, in wide networks
 MANY_INPUTS = 1_000  # that are not 0; with more, the learning rate is lower in proportion
@@ -134,7 +134,7 @@ def ensemble_size(facts: DataFacts, chosen: Settings) -> int:
         return 1
     dims = facts.n_inputs, *chosen["hidden_layer_dims"], facts.n_outputs
     n_weights = sum(n_prev * n for n_prev, n in pairwise(dims)) - (1 - facts.density) * dims[0] * dims[1]
-    size = round((ENSEMBLE_WORK / (max(n_weights, 1) * facts.n_samples)) ** 0.25)
+    size = round((ENSEMBLE_WORK / (max(n_weights, 1) * facts.n_samples)) ** (1 / 3))
     return max(1, min(size, LARGEST_ENSEMBLE))
 
 

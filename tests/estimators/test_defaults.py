@@ -126,11 +126,11 @@ ENSEMBLE = {
         {"hidden_layer_dims": (6,)}, facts(), {"ensemble_size": LARGEST_ENSEMBLE}
     ),
     f"weights times samples of {ENSEMBLE_WORK:g} are for one network": Row(LINEAR, work(1), {"ensemble_size": 1}),
-    "a 16th of this work is for 2 networks": Row(LINEAR, work(1 / 16), {"ensemble_size": 2}),
-    "an 81st of this work is for 3 networks": Row(LINEAR, work(1 / 81), {"ensemble_size": 3}),
+    "an 8th of this work is for 2 networks": Row(LINEAR, work(1 / 8), {"ensemble_size": 2}),
+    "a 27th of this work is for 3 networks": Row(LINEAR, work(1 / 27), {"ensemble_size": 3}),
     "any larger work is for one network": Row(LINEAR, work(1000), {"ensemble_size": 1}),
     "the weights of a feature that is 0 for half the samples count half": Row(
-        LINEAR, work(2 / 81, density=0.5), {"ensemble_size": 3}
+        LINEAR, work(2 / 27, density=0.5), {"ensemble_size": 3}
     ),
     "X without any number but 0 takes next to no work": Row(
         LINEAR, facts(density=0.0), {"ensemble_size": LARGEST_ENSEMBLE}

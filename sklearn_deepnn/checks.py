@@ -43,7 +43,7 @@ def naming(name: str, rule: str = "valid") -> Iterator[None]:
     """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block."""
     try:
         yield
-    except (TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         if name in str(error):
             raise
         raise ValueError(f"{name} must be {rule}: {error}") from error

@@ -47,6 +47,8 @@ class TrainingCurveDisplay:
         The best epoch, counted from 1.
     learning_rate_curve : sequence of float, optional
     score_name : str, default="score"
+    loss_name : str, default="cross-entropy"
+        Label of the axis with the costs.
     name : str, optional
         Name of the network in the legend.
 
@@ -77,6 +79,7 @@ class TrainingCurveDisplay:
     best_iter: int | None = None
     learning_rate_curve: Sequence[float] | None = None
     score_name: str = "score"
+    loss_name: str = "cross-entropy"
     name: str | None = None
 
     @classmethod
@@ -113,6 +116,7 @@ class TrainingCurveDisplay:
             best_iter=network.best_iter_,
             learning_rate_curve=network.learning_rate_curve_,
             score_name=scoring.replace("_", " "),
+            loss_name=getattr(network, "loss", "cross-entropy").replace("_", " "),
             name=name,
         )
         return display.plot(ax, show_learning_rate=show_learning_rate, show_score=show_score, log_scale=log_scale)
@@ -171,7 +175,7 @@ class TrainingCurveDisplay:
         self.lines_["training"] = plot_curve(ax, curve, label=self._label("training"), linestyle="--")
         if has_values(self.validation_loss_curve):
             self.lines_["validation"] = plot_curve(ax, self.validation_loss_curve, label=self._label("validation"))
-        ax.set_ylabel("cross-entropy")
+        ax.set_ylabel(self.loss_name)
         if log_scale:
             scale_log(ax)
         if best is not None:

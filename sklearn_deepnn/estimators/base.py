@@ -23,6 +23,7 @@ from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
 from ..checks import naming, reject
 from ..saving import SavingMixin
+from ..training.costs import cost_unit
 from ..training.examples import Examples
 from ..training.loop import train
 from ..training.state import Monitor
@@ -204,7 +205,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         ------
         ValueError
             If a parameter, X, y or a weight breaks its rule; or if the training diverges, and no epoch was better than
-            predicting the class frequencies. An earlier fit stays.
+            predicting a constant, such as the class frequencies. An earlier fit stays.
         KeyboardInterrupt
             After Ctrl-C. If an epoch has ended, the estimator is fitted: with the best epoch's weights where epochs are
             validated, otherwise with those of the last whole epoch.
@@ -231,7 +232,9 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         table = with_gaps_filled(table, plan, earlier)
         start = prepare(settings, plan, table, validation, earlier, is_part=False)
         start.state.name = name_of_training(earlier, fingerprint.key)
-        callbacks, stopping = self._callbacks_for(plan, settings)
+        callbacks, stopping = self._callbacks_for(
+            plan, settings["tol"] * cost_unit(table.examples, plan.network), settings
+        )
         keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash, N_SAMPLED)
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()
@@ -353,9 +356,9 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         displays = [progress_display() if settings["verbose"] == 1 else EpochPrinter()] if settings["verbose"] else []
         return [*own, *displays]
 
-    def _callbacks_for(self, plan: Plan, settings: Settings) -> tuple[list[Callback], EarlyStopping]:
+    def _callbacks_for(self, plan: Plan, tol: float, settings: Settings) -> tuple[list[Callback], EarlyStopping]:
         """Return the callbacks for `fit`, and which of them stops early. Those that were set replace automatic ones."""
-        callbacks, tol = self._own_callbacks(settings), settings["tol"]
+        callbacks = self._own_callbacks(settings)
         stopping = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
         if not stopping:
             monitor: Monitor = "auto" if plan.stops_by_validation else "cost"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
@@ -56,15 +57,20 @@ class NumberTargets(Targets):
     ) -> tuple[Self, Inputs]:
         """Return the targets, and Y. The scaling of an earlier training stays. Samples of weight zero do not count."""
         rows, is_vector = numbers.columns, numbers.y.ndim == 1
-        check_range("y", rows, is_vector, loss)
-        known = slice(None) if sample_weight is None else np.flatnonzero(sample_weight)
-        weight = np.ones((1, rows.shape[1])) if sample_weight is None else sample_weight[np.newaxis]
-        with np.errstate(over="ignore", invalid="ignore"):
-            center, scale = TARGET_SCALINGS[loss.target_scaling](rows[:, known], weight[:, known] / weight.max())
-        if not (np.isfinite(center) & np.isfinite(scale)).all():
-            raise ValueError(f"y must have a finite variance, got numbers up to {np.abs(rows).max():g}.")
+        check_range("y", numbers.y, sample_weight, loss)
         if earlier is not None:
             check_width("y", numbers, earlier, "as at the beginning of training")
+        weight = np.ones((1, rows.shape[1])) if sample_weight is None else sample_weight[np.newaxis]
+        known = weight[0] > 0
+        Y, weight = rows[:, known], np.ldexp(weight[:, known], -np.frexp(weight.max())[1])  # sums cannot overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            center, scale = TARGET_SCALINGS[loss.target_scaling](Y, weight)
+        if not (np.isfinite(center) & np.isfinite(scale)).all():
+            raise ValueError(f"y must have a finite variance, got numbers up to {np.abs(Y).max():g}.")
+        if earlier is not None:
+            # a target that is constant again, at another value, varies by the difference
+            varies, difference = scale > 0, np.abs(center - earlier.center)
+            center, scale = np.where(varies, center, earlier.center), np.where(varies, scale, difference)
             learned = earlier.scale > 0  # of a target that was constant, only zeros have been learned
             center, scale = np.where(learned, earlier.center, center), np.where(learned, earlier.scale, scale)
         targets = cls(loss, center, scale, is_vector)
@@ -102,6 +108,10 @@ class NumberTargets(Targets):
         """The shape of the targets of one sample."""
         return () if self.is_vector else (self.n_outputs,)
 
+    def identity(self) -> list[Any]:
+        """Return center and scale: y in other units has the same Y."""
+        return [self.center.tolist(), self.scale.tolist()]
+
     def encode(self, rows: Array) -> Array:
         """Return targets (n_L, n) as the network takes them."""
         scale = np.where(self.scale > 0, self.scale, 1.0)
@@ -115,7 +125,7 @@ class NumberTargets(Targets):
     def read_validation(self, labels: Numbers, sample_weight: Array | None) -> Inputs:
         """Return y_val as columns."""
         check_width("y_val", labels, self, "like y")
-        check_range("y_val", labels.columns, self.is_vector, self.output)
+        check_range("y_val", labels.y, sample_weight, self.output)
         return self.encode(labels.columns)
 
     def fitted_attributes(self) -> dict[str, Any]:
@@ -145,10 +155,10 @@ def robust_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def mean_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
-    """Return 0 and the mean (n_L,) of each target, which stays positive."""
+    """Return 0 and the mean (n_L,) of each target. The mean is 0 if the target is."""
     largest = np.maximum(Y.max(axis=1, keepdims=True), np.finfo(float).tiny)  # sums cannot overflow
     mean = (largest * weighted_mean(Y / largest, weight))[:, 0]
-    return np.zeros(len(Y)), np.where(mean > 0, mean, 1.0)
+    return np.zeros(len(Y)), mean
 
 
 # how targets are scaled, (Y, weight) to center and scale: each loss of numbers names its own as `target_scaling`
@@ -185,19 +195,20 @@ def as_floats(name: str, array: Array) -> Array:
         return array.astype(np.float64)
     is_wrong = np.ones(array.shape, bool)
     if array.dtype.kind == "O":
-        kinds = (int, float, np.number, np.bool_)
+        kinds = (int, float, Decimal, np.number, np.bool_)
         is_wrong = np.array([not isinstance(value, kinds) for value in array.flat]).reshape(array.shape)
     if is_wrong.any():
         raise ValueError(f"{name} must have numbers, got {first_where(is_wrong, array)}.")
     return array.astype(np.float64)
 
 
-def check_range(name: str, rows: Array, is_vector: bool, loss: NumberLoss) -> None:
-    """Raise if targets (n_L, n) are out of the range of their loss."""
-    rule = loss.target_rule(*rows.shape)
-    if not rule.holds(rows):
-        is_wrong = (rows <= rule.low if rule.is_open else rows < rule.low).T
-        y, is_wrong = (array[:, 0] if is_vector else array for array in (rows.T, is_wrong))
+def check_range(name: str, y: Array, sample_weight: Array | None, loss: NumberLoss) -> None:
+    """Raise if numbers of samples with a weight above zero are out of the range of their loss."""
+    rule = loss.target_rule(1, 1)
+    is_wrong = y <= rule.low if rule.is_open else y < rule.low
+    if sample_weight is not None:
+        is_wrong[sample_weight == 0] = False
+    if is_wrong.any():
         raise ValueError(f"{name} must have {rule.text} for loss={loss.name!r}, got {first_where(is_wrong, y)}.")
 
 

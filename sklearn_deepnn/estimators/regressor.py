@@ -14,6 +14,7 @@ from sklearn.base import RegressorMixin
 
 from ..checks import check_flag, check_integer, reject
 from ..network.activations import ActivationName
+from ..network.ensemble import joint_logits
 from ..network.initializers import InitializerName
 from ..network.losses import NUMBER_LOSSES
 from ..training.optimizers import Optimizer, OptimizerName
@@ -31,13 +32,13 @@ class DeepNNRegressor(RegressorMixin, BaseDeepNN):
     Neither X nor y needs preprocessing. Targets are scaled inside, and predictions are in the units of y. Several
     targets at once have one output each; each is scaled by itself, and their losses are averaged.
 
-    The default is an ensemble of networks, which predicts the mean of their predictions. "auto" stands for what it
-    stands for in `DeepNNClassifier`, except for:
+    The default is an ensemble of networks, which predicts the mean of their predictions. "auto" is resolved as in
+    `DeepNNClassifier`, except:
 
     ==================== =======================================================================================
     parameter            "auto" stands for
     ==================== =======================================================================================
-    `numeric_encoding`   the same, with inputs for bins as small as in sets of 5000 samples or fewer
+    `numeric_encoding`   the same, but inputs for bins always have the deviation 0.4
     `n_iter_no_change`   6; with 2000 samples or more 4, with more than 10 000 2
     ==================== =======================================================================================
 
@@ -69,7 +70,8 @@ object
     target_center_, target_scale_ : float, or ndarray of shape (n_outputs,)
         What is subtracted from y, and what it is then divided by: mean and standard deviation over the weighted
         samples; for "absolute_error", "huber" and "quantile" median and interquartile range / 1.349; for "poisson" and
-        "gamma" 0 and the mean. The scale of a constant target is 0: its value is predicted.
+        "gamma" 0 and the mean. Where the interquartile range is 0, the standard deviation replaces it. A constant
+        target has the scale 0, and its value is predicted; with "poisson" and "gamma" this holds for 0 only.
     out_activation_ : {"identity", "exp"}
     loss_, loss_curve_, validation_loss_curve_, best_loss_ : float, or list of float
         Losses of scaled targets. Squared errors and deviances are halved.
@@ -172,8 +174,8 @@ object
     def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch on this chunk of the data, and continue the training of the earlier calls.
 
-        All counts and states continue from call to call, as in `DeepNNClassifier.partial_fit`. The first chunk scales
-        the targets of all later ones, so it should resemble them.
+        All counts and states continue from call to call, as in `DeepNNClassifier.partial_fit`. The first chunk
+        in which a target varies scales it in all later ones, so it should resemble them.
 
         Parameters
         ----------
@@ -224,18 +226,20 @@ object
         check_flag("return_std", return_std)
         fitted = self._as_fitted()
         targets = NumberTargets.of(vars(fitted))
-        link = targets.output.link
-        mean = fitted._outputs(X, lambda ZL: targets.decode(link(ZL)), targets.shape, np.float64)
+        loss, link = targets.output, targets.output.link
         if not return_std:
-            return mean
+            return fitted._outputs(X, lambda ZL: targets.decode(link(ZL)), targets.shape, np.float64)
         if fitted.network_["ensemble_size"] == 1:
-            reject("return_std", "False for a single network", return_std, "ensemble_size=12 trains twelve.")
+            advice = "The standard deviation is that of several networks, such as with ensemble_size=12."
+            reject("return_std", "False for a single network", return_std, advice)
 
-        def deviation(ZL: Array, float_type: DTypeLike) -> Array:
-            of_targets = targets.scale * link(ZL.astype(np.float64)).std(axis=0).T
-            return of_targets[:, 0] if targets.is_vector else of_targets
+        def mean_and_deviation(ZL: Array, float_type: DTypeLike) -> Array:
+            mean = targets.decode(link(joint_logits(ZL, loss).astype(float_type, copy=False)))
+            deviation = targets.scale * link(ZL.astype(np.float64)).std(axis=0).T
+            return np.stack([mean, deviation.reshape(mean.shape)], axis=1)
 
-        return mean, fitted._of_members(X, deviation, targets.shape, np.float64)
+        both = fitted._of_members(X, mean_and_deviation, (2, *targets.shape), np.float64)
+        return both[:, 0].copy(), both[:, 1].copy()
 
     def input_gradients(self, X: MatrixLike, output: int = 0) -> FloatArray:
         """Return the gradient of a prediction with respect to each feature of each sample, by backpropagation.
@@ -297,7 +301,7 @@ object
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
-        loss = NUMBER_LOSSES.get(self.loss)  # None for a value that `fit` rejects
+        loss = NUMBER_LOSSES.get(self.loss) if isinstance(self.loss, str) else None  # `fit` rejects others
         tags.target_tags.positive_only = loss is not None and loss.target_rule(1, 1).low == 0
         # scikit-learn's check of several targets draws negative ones, whatever the tags say
         tags.target_tags.multi_output = not tags.target_tags.positive_only

@@ -184,10 +184,15 @@ def describe_columns(encoding: Encoding, categories: Iterable[Any]) -> str:
         kinds.append(f"{len(found['numbers']):,} of numbers{bins}")
     if n_categorical:
         kinds.append(f"{n_categorical:,} of categories")
-    n_with_gaps = len(found.get("gaps", ())) + sum(each is not None and each["missing"] >= 0 for each in categories)
+    n_with_gaps = len(found.get("gaps", ())) + sum(map(has_gaps, categories))
     if n_with_gaps:
         kinds.append(f"{n_with_gaps:,} with gaps")
     return ", ".join(kinds)
+
+
+def has_gaps(categories: Any) -> bool:
+    """Say whether a column of `categories_` had gaps that have a code of their own."""
+    return categories is not None and 0 <= categories["missing"] != categories["other"]
 
 
 def rows_of(network: Network, parameters: Arrays, inputs: str) -> Iterator[SummaryRow]:

@@ -98,7 +98,8 @@ batch_norm=False, ensemble_size=1, embedding=())
     @property
     def loss_function(self) -> Loss:
         """The loss, with its link."""
-        return LOSSES[self.loss].at_quantile(self.quantile)
+        loss = LOSSES[self.loss]
+        return loss if loss.quantile == self.quantile else loss.at_quantile(self.quantile)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as lists, numbers and strings; an `Activation` of your own stays an object."""

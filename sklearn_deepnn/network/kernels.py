@@ -251,9 +251,9 @@ class Compiler:
 @cache
 def find_compiler() -> Compiler | None:
     """Import numba; return None if it is missing, switched off by NUMBA_DISABLE_JIT, or broken."""
-    if find_spec("numba") is None:
-        return None
     try:
+        if find_spec("numba") is None:
+            return None
         import numba
 
         return None if numba.config.DISABLE_JIT else Compiler(numba)
@@ -271,7 +271,7 @@ def compiled(loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop | None:
     try:
         return compiler.compile(loop, dtype, n_axes)
     except Exception as error:  # no cache folder can be written to, or this numba does not fit this NumPy
-        warn_of(type(error).__name__)
+        warn_of(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
 
 
@@ -361,7 +361,7 @@ def compiled_activation(activation: ActivationLike, dtype: np.dtype[Any], n_axes
 
 
 def compiled_network(network: Network, dtype: np.dtype[Any]) -> Network:
-    """Return a network whose activations have compiled loops, where there are any: the same up to rounding."""
+    """Return a network whose activations have compiled loops, where there are any: the same bits."""
     n_axes = 2 if network.ensemble_size == 1 else 3
     activation = [compiled_activation(of_layer, dtype, n_axes) for of_layer in network.activation]
     return Network.restore({**vars(network), "activation": activation})

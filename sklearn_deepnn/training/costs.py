@@ -16,7 +16,7 @@ from ..network.scaling import fold_scaling
 from ..typing import Array, Arrays
 from .examples import Examples, draw_targets
 
-LEAST_UNINFORMED = 1e-3  # lowest cost that counts as one of a prediction that knows nothing
+LEAST_UNINFORMED = 0.5  # half the squared error of predicting the mean of scaled targets
 COST_NUMBERS = 2**14  # outputs that wait until the cost of all of them is computed at once
 
 
@@ -108,8 +108,14 @@ def baseline_loss(examples: Examples, network: Network, training: Examples | Non
 def uninformed_cost(examples: Examples, network: Network) -> float:
     """Return the cost of a prediction that knows nothing: of uniform probabilities, or of the best constant."""
     known = network.loss_function.uninformed_cost(network.layer_dims[-1])
-    # targets that hardly vary make a cost of almost 0, which any network exceeds
+    # chunks of a stream, and targets that hardly vary, may have a baseline of almost 0, which any network exceeds
     return max(baseline_loss(examples, network), LEAST_UNINFORMED) if known is None else known
+
+
+def cost_unit(examples: Examples, network: Network) -> float:
+    """Return what a tolerance of the cost is relative to: at most 1, and less if targets vary by little."""
+    is_scaled = network.loss_function.has_unit_spread
+    return 1.0 if is_scaled else min(baseline_loss(examples, network) / LEAST_UNINFORMED, 1.0)
 
 
 def targets_and_weights(examples: Examples, network: Network) -> tuple[Array, Array]:

@@ -1,5 +1,7 @@
 """Targets that are numbers: how y is read, scaled and refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -165,3 +167,39 @@ def test_another_width_than_before_is_refused():
 def test_a_variance_that_overflows_is_refused():
     with pytest.raises(ValueError, match="y must have a finite variance"):
         targets(np.array([-1.7e308, 1.7e308, 0]))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile", "huber"])
+def test_an_integer_weight_counts_like_repeated_samples(loss):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        y, weight = rng.integers(0, 30, 9).astype(float), rng.integers(1, 8, 9)
+        weighted, _ = targets(y, loss, weight.astype(float))
+        repeated, _ = targets(np.repeat(y, weight), loss)
+        assert weighted.center == pytest.approx(repeated.center, abs=1e-12)
+        assert weighted.scale == pytest.approx(repeated.scale)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_samples_of_weight_zero_may_have_any_target(loss):
+    weighted, _ = targets([-1.0, 2.0, 4.0], loss, np.array([0.0, 1.0, 1.0]))
+    assert weighted.scale == 3
+    assert weighted.read_validation(read_numbers([-1.0, 3.0], "y_val"), np.array([0.0, 1.0]))[0, 1] == 1
+
+
+def test_targets_that_are_constant_in_each_chunk_vary_between_chunks():
+    first, _ = targets(np.array([3.0]))
+    second, encoded = targets(np.array([5.0]), earlier=first)
+    assert (second.center, second.scale) == (3, 2)
+    assert encoded == 1
+
+
+def test_a_first_chunk_of_zeros_does_not_scale_counts():
+    zeros, _ = targets(np.zeros(5), loss="poisson")
+    assert zeros.decode(np.array([[0.3]])) == 0
+    later, _ = targets(np.array([400.0, 440.0]), loss="poisson", earlier=zeros)
+    assert later.scale == 420
+
+
+def test_decimals_are_numbers():
+    np.testing.assert_array_equal(read_numbers([Decimal("1.5"), Decimal("2")], "y").y, [1.5, 2])

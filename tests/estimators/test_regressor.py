@@ -244,7 +244,7 @@ def test_heavy_tails_are_no_divergence():
 
 
 def test_a_training_that_diverges_is_an_error():
-    with pytest.raises(ValueError, match=r"diverged.*the best constant cost|diverged.*no longer finite"):
+    with pytest.raises(ValueError, match=r"diverged.*constant predictions cost|diverged.*no longer finite"):
         one(optimizer="sgd", learning_rate=1e4).fit(X, Y)
 
 
@@ -371,3 +371,38 @@ def test_quantiles_cover_held_out_rows():
     held_out = X_all[rows[300:]]
     inside = (low.predict(held_out) <= y_all[rows[300:]]) & (y_all[rows[300:]] <= high.predict(held_out))
     assert 0.7 < inside.mean() < 0.9
+
+
+# What reviews found.
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_a_checkpoint_of_targets_in_other_units_is_not_resumed(tmp_path, loss):
+    y = np.rint(4 * Y)
+    one(loss=loss).set_callbacks(ModelCheckpoint(tmp_path)).fit(X, y)
+    for other in (4 * y, y + 1000):
+        fresh = one(loss=loss).fit(X, other)
+        resumed = one(loss=loss).set_callbacks(ModelCheckpoint(tmp_path)).fit(X, other, resume_from=tmp_path)
+        assert_same(resumed.parameters_, fresh.parameters_)
+
+
+def test_deviances_of_targets_that_vary_by_little_are_not_taken_for_converged():
+    X = np.random.default_rng(1).normal(size=(600, 2))
+    y = 100 * (1 + 0.003 * np.tanh(X[:, 0] + X[:, 1]))
+    for loss in ("poisson", "gamma"):
+        assert DeepNNRegressor(loss=loss, ensemble_size=1, random_state=0).fit(X, y).score(X, y) > 0.9
+
+
+def test_a_scorer_for_classes_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^scoring must be a scorer that the validation data suit, got 'roc_auc': "):
+        one(scoring="roc_auc", early_stopping=True).fit(X, Y)
+
+
+def test_constant_targets_cause_no_warning():
+    model = one(early_stopping="auto", max_iter=200).fit(X, np.full(120, 7.0))
+    assert not model.report_
+
+
+def test_a_plot_names_the_loss():
+    display = TrainingCurveDisplay.from_estimator(one().fit(X, Y))
+    assert display.ax_.get_ylabel() == "squared error"

@@ -512,3 +512,9 @@ def test_gaps_of_categories_are_counted_like_those_of_numbers():
     frame = pd.DataFrame({"x": [None, *range(59)], "c": [None, "a", "b"] * 20, "d": ["a", "b"] * 30})
     model = DeepNNClassifier(random_state=0, max_iter=2).fit(frame, np.arange(60) % 2)
     assert "2 of categories, 2 with gaps." in flat(model.summary())
+
+
+def test_rare_categories_are_no_gaps():
+    frame = pd.DataFrame({"x": np.arange(100.0), "c": ["a"] * 50 + ["b"] * 48 + ["r", "s"]})
+    model = DeepNNClassifier(random_state=0, max_iter=2).fit(frame, np.arange(100) % 2)
+    assert "1 of categories." in flat(model.summary())

@@ -162,7 +162,7 @@ def test_a_numba_without_a_folder_for_its_cache_is_warned_of_once(wanted, monkey
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(numba, "njit", no_folder)
-    assert_numpy_does_the_work(wanted, "numba is installed but does not work here (RuntimeError)")
+    assert_numpy_does_the_work(wanted, "numba is installed but does not work here (RuntimeError: cannot cache function")
 
 
 @needs_numba

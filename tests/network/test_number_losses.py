@@ -171,3 +171,15 @@ def test_targets_out_of_range_break_the_rule_of_their_loss(name):
     assert rule.holds(np.zeros(1)) == (name != "gamma")
     assert rule.holds(-np.ones(1)) == (name not in POSITIVE)
     assert math.isinf(rule.high)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(POSITIVE))
+def test_deviances_of_small_errors_keep_their_digits(name, dtype):
+    Y = np.linspace(0.5, 2, 50)[np.newaxis]
+    for error in (1e-4, -1e-3, 0.1, 0.49, 0.51, -2.0):
+        losses = LOSSES[name].losses((np.log(Y) + error).astype(dtype), Y.astype(dtype))
+        scale = Y[0] if name == "poisson" else 1
+        wanted = scale * (np.expm1(error) - error if name == "poisson" else np.expm1(-error) + error)
+        assert (losses >= 0).all()
+        np.testing.assert_allclose(losses, wanted, rtol=5e-3 if dtype == np.float32 else 1e-7)

@@ -87,6 +87,6 @@ def compute_cost(
 def cost_gradient(AL: Array, Y: Array, *, m: int, loss: str | Loss, sample_weight: Array | None = None) -> Array:
     """Return the gradient of `compute_cost` at the logits: dZL = sample_weight * dloss / m."""
     check_targets(AL, Y)
-    dZL = find_loss(loss).gradient(AL, Y)
+    dZL = (LOSSES[loss] if isinstance(loss, str) else loss).gradient(AL, Y)
     dZL *= 1 / m  # here, because dZL is the smallest array of the backward pass
     return dZL if sample_weight is None else dZL * sample_weight[..., np.newaxis, :]

@@ -5,6 +5,7 @@ example. The networks of an ensemble are stacked on a first axis.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -57,6 +58,7 @@ class Loss(ABC):
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
     about_uninformed: ClassVar[str]  # what knows nothing, in the message of a training that has diverged
 
+    has_unit_spread: ClassVar[bool] = True  # whether targets, as the network gets them, have a spread of about 1
     initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
     quantile: float = 0.5  # only the loss "quantile" depends on it
 
@@ -64,9 +66,8 @@ class Loss(ABC):
     def losses(self, ZL: Array, Y: Array) -> Array:
         """Return the loss (m,) of each example."""
 
-    def gradient(self, AL: Array, Y: Array) -> Array:
-        """Return the gradient of each example's loss at its logits: dZL = AL - Y."""
-        return canonical_gradient(AL, Y)
+    # (AL, Y) -> the gradient of each example's loss at its logits; a method where it is not AL - Y
+    gradient: Callable[[Array, Array], Array] = staticmethod(canonical_gradient)
 
     @abstractmethod
     def encode(self, Y: Inputs, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:

@@ -19,6 +19,7 @@ from ..links import Exponential, Identity, Link
 from .base import Loss, TargetRule, canonical_gradient
 
 EXPONENTIAL = Exponential()
+NEAR = 0.5  # errors of a logit: deviances of smaller ones would lose their digits in a difference of large terms
 HUBER_STEPS = 50  # towards the constant that costs least; each halves the distance or more for targets of unit scale
 
 
@@ -30,8 +31,9 @@ def weighted_mean(Y: Array, weight: Array) -> Array:
 def weighted_quantile(Y: Array, weight: Array, quantile: float) -> Array:
     """Return a quantile of each output (n_L, 1): an example of weight 2 counts like two examples."""
     order = np.argsort(Y, axis=-1)
-    cumulated = np.take_along_axis(np.broadcast_to(weight, Y.shape), order, axis=-1).cumsum(axis=-1)
-    reaches = cumulated >= quantile * cumulated[..., -1:]
+    cumulated = np.take_along_axis(np.broadcast_to(weight, Y.shape), order, axis=-1).cumsum(axis=-1, dtype=float)
+    wanted = quantile * cumulated[..., -1:]
+    reaches = cumulated >= wanted * (1 - Y.shape[-1] * np.finfo(float).eps)  # sums of weights are rounded
     return np.take_along_axis(Y, np.take_along_axis(order, reaches.argmax(axis=-1)[..., np.newaxis], axis=-1), axis=-1)
 
 
@@ -40,7 +42,7 @@ class NumberLoss(Loss):
 
     link: ClassVar[Link] = Identity()
     about_baseline = "predicting a constant"
-    about_uninformed = "the best constant"
+    about_uninformed = "constant predictions"
     target_scaling: ClassVar[str] = "standard"  # how targets are scaled: a name in `TARGET_SCALINGS` of the estimators
 
     @abstractmethod
@@ -181,6 +183,7 @@ class Deviance(NumberLoss):
     link = EXPONENTIAL
     about_baseline = "predicting the mean"
     target_scaling = "mean"
+    has_unit_spread = False
     initial_gain = 0.1  # the exponential makes of random logits predictions that are far too small and too large
 
     def best_constant(self, Y: Array, weight: Array) -> Array:
@@ -196,7 +199,10 @@ class Poisson(Deviance):
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
         """Return the loss of each output; where the link clips logits, it continues along its tangent."""
         AL, clipped = self.link(ZL), EXPONENTIAL.clipped(ZL)
-        return AL * (1 + ZL - clipped) - Y * (1 + ZL) + xlogy(Y, Y)
+        d = clipped - np.log(np.maximum(Y, np.finfo(Y.dtype).tiny))
+        near = np.clip(d, -NEAR, NEAR)
+        losses = np.where(near == d, Y * (np.expm1(near) - near), AL - Y * (1 + clipped) + xlogy(Y, Y))
+        return losses + (ZL - clipped) * (AL - Y)
 
     def target_rule(self, n_rows: int, n_outputs: int) -> TargetRule:
         """Allow no negative numbers."""
@@ -211,7 +217,10 @@ class Gamma(Deviance):
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
         """Return the loss of each output; where the link clips logits, it continues along its tangent."""
         AL, clipped = self.link(ZL), EXPONENTIAL.clipped(ZL)
-        return ZL - np.log(Y) + Y / AL * (1 - ZL + clipped) - 1
+        d = clipped - np.log(Y)
+        near = np.clip(d, -NEAR, NEAR)
+        losses = np.where(near == d, np.expm1(-near) + near, Y / AL + d - 1)
+        return losses + (ZL - clipped) * (1 - Y / AL)
 
     def encode(self, Y: Inputs, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:
         """Return Y as floats. Small numbers are not rounded to 0, which has no logarithm."""

@@ -427,7 +427,8 @@ def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     model, graph = operator.raw_operator, graph_of(scope, operator, container)
     AL = LINKS[model.out_activation_](graph, logits(graph, operator.inputs, model))
     dtype = np.dtype(np.float64 if takes_double(operator) else np.float32)
-    center, scale = (np.atleast_1d(array).astype(dtype) for array in (model.target_center_, model.target_scale_))
+    center = np.atleast_1d(model.target_center_ + model.target_offset_).astype(dtype)
+    scale = np.atleast_1d(model.target_scale_).astype(dtype)
     y = AL if graph.dtype == dtype else graph.cast(AL, dtype)
     graph("Add", graph("Mul", y, scale), center, output=operator.outputs[0].full_name)
 

@@ -560,8 +560,10 @@ def test_a_regressor_predicts_the_same_in_its_graph(loss, n_outputs, ensemble_si
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3)).astype(dtype)
     y = rng.gamma(3, size=(60, 2)) * [1e3, 1e-3]
-    model = DeepNNRegressor((5,), loss=loss, ensemble_size=ensemble_size, early_stopping=False, random_state=0)
-    model.set_params(max_iter=30).fit(X, y if n_outputs == 2 else y[:, 0])
+    y = y if n_outputs == 2 else y[:, 0]
+    model = DeepNNRegressor((5,), loss=loss, ensemble_size=ensemble_size, max_iter=30, random_state=0)
+    model.fit(X, y, X_val=X, y_val=y)
+    assert np.any(model.target_offset_ != 0) == (loss == "quantile")
     graph = to_onnx(model, X[:1], target_opset=OLDEST_OPSET)
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     (found,) = session.run(None, {session.get_inputs()[0].name: X})

@@ -69,10 +69,13 @@ class Keeper:
         state, network, preparation = self.start.state, self.plan.network, self.start.preparation
         best_iter, best = (state.best.epoch, state.best.values) if state.best else state.best_recorded(self.monitor)
         saved = state.to_dict(continues=continues)
-        parameters = fold_scaling(state.kept_parameters(), preparation.scaling)
+        kept, targets, validation = state.kept_parameters(), self.table.targets, self.start.validation
+        if validation is not None and self.plan.stops_by_validation:
+            targets = targets.calibrated(validation, kept, network)
+        parameters = fold_scaling(kept, preparation.scaling)
         return {
             **self.table.header,
-            **self.table.targets.fitted_attributes(),
+            **targets.fitted_attributes(),
             "network_": network.to_dict(),
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_dims[-1],

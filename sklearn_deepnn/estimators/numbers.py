@@ -7,7 +7,7 @@ columns, scaled: (y - center) / scale, target by target.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple, Self, cast
 
@@ -16,13 +16,18 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import column_or_1d
 
 from ..network.architecture import Network
+from ..network.ensemble import joint_logits
 from ..network.losses import NumberLoss
 from ..network.losses.numbers import weighted_mean, weighted_quantile
-from ..typing import Array, Inputs
+from ..network.prediction import map_logits
+from ..network.scaling import fold_scaling
+from ..training.examples import Examples, draw_targets
+from ..typing import Array, Arrays, Inputs
 from .columns import as_array
 from .inputs import check_none_missing, first_where
 from .targets import Targets
 
+FEWEST_BEYOND = 5  # samples of a fold beyond a quantile, for its predictions to be corrected
 NORMAL_QUARTILES = 1.349  # interquartile range of the normal distribution, in standard deviations
 
 
@@ -45,6 +50,7 @@ class NumberTargets(Targets):
     center: Array  # (n_L,)
     scale: Array  # (n_L,): 0 if the target is constant, and then `center` is predicted
     is_vector: bool  # whether y has one dimension
+    offset: Array | float = 0.0  # (n_L,): what `calibrated` adds to predictions
 
     @staticmethod
     def read_y(y: Any, name: str) -> Numbers:
@@ -80,8 +86,8 @@ class NumberTargets(Targets):
     def of(cls, fitted: Mapping[str, Any]) -> Self:
         """Return the targets that the attributes of a fitted regressor tell."""
         loss = cast(NumberLoss, Network.restore(fitted["network_"]).loss_function)
-        center, scale = np.atleast_1d(fitted["target_center_"], fitted["target_scale_"])
-        return cls(loss, center, scale, np.ndim(fitted["target_center_"]) == 0)
+        center, scale, offset = (np.atleast_1d(fitted[f"target_{name}_"]) for name in ("center", "scale", "offset"))
+        return cls(loss, center, scale, np.ndim(fitted["target_center_"]) == 0, offset)
 
     @property
     def n_outputs(self) -> int:
@@ -119,7 +125,7 @@ class NumberTargets(Targets):
 
     def decode(self, Y: Inputs) -> Array:
         """Return scaled targets or predictions Y in the units of y, with a row for each column of Y."""
-        y = self.center + self.scale * np.asarray(Y, np.float64).T
+        y = self.center + self.offset + self.scale * np.asarray(Y, np.float64).T
         return y[:, 0] if self.is_vector else y
 
     def read_validation(self, labels: Numbers, sample_weight: Array | None) -> Inputs:
@@ -130,9 +136,38 @@ class NumberTargets(Targets):
 
     def fitted_attributes(self) -> dict[str, Any]:
         """Return the fitted attributes of the estimator that tell its targets."""
-        if self.is_vector:
-            return {"target_center_": float(self.center[0]), "target_scale_": float(self.scale[0])}
-        return {"target_center_": self.center, "target_scale_": self.scale}
+        offset = np.zeros(self.n_outputs) + self.offset
+        found = {"target_center_": self.center, "target_scale_": self.scale, "target_offset_": offset}
+        return {name: float(numbers[0]) for name, numbers in found.items()} if self.is_vector else found
+
+    def calibrated(self, validation: Examples, parameters: Arrays, network: Network) -> Self:
+        """Return targets whose predicted quantiles have their fraction of the validation data below them."""
+        if not self.output.is_calibrated:
+            return self
+        # errors of the single networks of an ensemble, on small folds, say little of those of their mean
+        if validation.n * min(self.quantile, 1 - self.quantile) < FEWEST_BEYOND:
+            return self
+        errors, weight = validation_errors(validation, parameters, network)
+        return replace(self, offset=self.scale * weighted_quantile(errors, weight, self.quantile)[:, 0])
+
+
+def validation_errors(validation: Examples, parameters: Arrays, network: Network) -> tuple[Array, Array]:
+    """Return Y - AL (n_L, n) of validation data, of the folds of all members one after another, and weights (1, n)."""
+
+    def error_and_weight(chunk: slice, ZL: Array) -> tuple[Array, Array]:
+        columns = validation.at(chunk)
+        Y = draw_targets(validation, columns, network, np.float64)
+        ZL = ZL if Y.ndim == ZL.ndim else joint_logits(ZL, network.loss_function)
+        errors = Y - network.loss_function.link(ZL.astype(np.float64))
+        weight = np.ones(errors[..., 0, :].shape)
+        if validation.sample_weight is not None:
+            weight = validation.sample_weight[columns]
+        return np.moveaxis(errors, -2, 0).reshape(network.layer_dims[-1], -1), weight.reshape(1, -1)
+
+    parameters = fold_scaling(parameters, validation.scaling)
+    of_chunks = map_logits(error_and_weight, validation.X, parameters, network, validation.columns)
+    errors, weights = zip(*of_chunks)
+    return np.concatenate(errors, axis=1), np.concatenate(weights, axis=1)
 
 
 def standard_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:

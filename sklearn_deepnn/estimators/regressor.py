@@ -72,6 +72,9 @@ object
         samples; for "absolute_error", "huber" and "quantile" median and interquartile range / 1.349; for "poisson" and
         "gamma" 0 and the mean. Where the interquartile range is 0, the standard deviation replaces it. A constant
         target has the scale 0, and its value is predicted; with "poisson" and "gamma" this holds for 0 only.
+    target_offset_ : float, or ndarray of shape (n_outputs,)
+        What is added to predictions, in units of y: with "quantile" and validation that stops training, the quantile of
+        the errors on the validation data; otherwise 0.
     out_activation_ : {"identity", "exp"}
     loss_, loss_curve_, validation_loss_curve_, best_loss_ : float, or list of float
         Losses of scaled targets. Squared errors and deviances are halved.
@@ -88,6 +91,10 @@ object
 
     Notes
     -----
+    A network that is trained to a quantile by early stopping may leave another fraction of new samples below its
+    predictions. One number, `target_offset_`, corrects this on the validation data, of all folds together. It stays 0
+    where a fold has fewer than five samples beyond the quantile.
+
     With "absolute_error" and "quantile" an ensemble predicts the mean of its members' medians or quantiles, which is
     not exactly a median or quantile.
 
@@ -104,6 +111,7 @@ object
     if TYPE_CHECKING:  # what fitting sets, beside the attributes of the base classes
         target_center_: Any
         target_scale_: Any
+        target_offset_: Any
 
     _targets = NumberTargets
     _checks = REGRESSOR_CHECKS

@@ -18,8 +18,9 @@ from sklearn.utils.validation import column_or_1d
 
 from ..checks import check_real, naming, reject
 from ..messages import warn_user
+from ..network.architecture import Network
 from ..training.examples import Examples
-from ..typing import Array, Inputs
+from ..typing import Array, Arrays, Inputs
 from .columns import as_array, types_of
 from .inputs import check_none_missing, first_where
 
@@ -84,6 +85,10 @@ class Targets(ABC):
     @abstractmethod
     def fitted_attributes(self) -> dict[str, Any]:
         """Return the fitted attributes of the estimator that tell its targets."""
+
+    def calibrated(self, validation: Examples, parameters: Arrays, network: Network) -> Self:
+        """Return the targets, whose predictions may be corrected by validation data."""
+        return self
 
     def weigh(self, Y: Inputs, sample_weight: Array | None, name: str) -> Array | None:
         """Return the weights of samples, from their sample weights and their targets."""
@@ -360,7 +365,8 @@ def check_discrete(name: str, y: Array) -> None:
     if is_wrong.any():
         found = "continuous, as a regression target" if is_float else y.dtype
         rule = f"{name} must have text, integers or bools as labels"
-        raise ValueError(f"Unknown label type: {found}. {rule}, got {first_where(is_wrong, y)}.")
+        advice = " DeepNNRegressor learns numbers." if is_float else ""
+        raise ValueError(f"Unknown label type: {found}. {rule}, got {first_where(is_wrong, y)}.{advice}")
 
 
 def check_indicators(name: str, y: Inputs) -> None:

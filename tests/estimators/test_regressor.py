@@ -406,3 +406,41 @@ def test_constant_targets_cause_no_warning():
 def test_a_plot_names_the_loss():
     display = TrainingCurveDisplay.from_estimator(one().fit(X, Y))
     assert display.ax_.get_ylabel() == "squared error"
+
+
+# Quantiles are corrected by validation data.
+
+
+@pytest.mark.parametrize("parameters", [{}, {"ensemble_size": 3}], ids=["one", "ensemble"])
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.8])
+def test_the_predicted_quantile_has_its_fraction_of_the_validation_data_below(quantile, parameters):
+    rng = np.random.default_rng(0)
+    X_val, y_val = rng.normal(size=(200, 3)), rng.normal(size=200)
+    model = one(loss="quantile", quantile=quantile, early_stopping=True, **parameters)
+    model.fit(X, Y, X_val=X_val, y_val=y_val)
+    assert model.target_offset_ != 0
+    assert np.mean(y_val <= model.predict(X_val) + 1e-9) == pytest.approx(quantile, abs=0.006)
+
+
+def test_validation_weights_count_like_repeated_samples_in_the_correction():
+    weight = np.resize([1, 2, 3], len(X))
+    model = one(loss="quantile", quantile=0.3, early_stopping=True)
+    weighted = model.fit(X, Y, X_val=X, y_val=Y, sample_weight_val=weight).target_offset_
+    repeated = model.fit(X, Y, X_val=np.repeat(X, weight, axis=0), y_val=np.repeat(Y, weight)).target_offset_
+    assert weighted == pytest.approx(repeated, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"loss": "absolute_error"}, {"early_stopping": False}, {"quantile": 0.01}],
+    ids=["another loss", "recorded only", "too few beyond"],
+)
+def test_other_predictions_are_not_corrected(parameters):
+    model = one(**{"loss": "quantile", "quantile": 0.5, "early_stopping": True, **parameters})
+    assert model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL).target_offset_ == 0
+
+
+def test_each_of_several_targets_is_corrected_by_itself():
+    model = one(loss="quantile", quantile=0.8, early_stopping=True).fit(X, TWO, X_val=X, y_val=TWO)
+    below = np.mean(model.predict(X) + 1e-9 >= TWO, axis=0)
+    np.testing.assert_allclose(below, 0.8, atol=0.01)

@@ -56,9 +56,10 @@ class Loss(ABC):
     name: ClassVar[str]
     link: ClassVar[Link]
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
-    about_uninformed: ClassVar[str]  # what knows nothing, in the message of a training that has diverged
+    about_uninformed: ClassVar[str]  # predictions that know nothing of X: named in the message of a divergence
 
     has_unit_spread: ClassVar[bool] = True  # whether targets, as the network gets them, have a spread of about 1
+    is_calibrated: ClassVar[bool] = False  # whether validation data correct the predictions
     initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
     quantile: float = 0.5  # only the loss "quantile" depends on it
 

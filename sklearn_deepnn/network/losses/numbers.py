@@ -135,6 +135,7 @@ class Quantile(NumberLoss):
 
     name = "quantile"
     about_baseline = "predicting a constant quantile"
+    is_calibrated = True
     target_scaling = "robust"
     quantile: float = 0.5
 

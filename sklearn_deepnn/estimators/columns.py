@@ -77,6 +77,8 @@ def raise_problems(
     name: str,
     descriptions: Mapping[str, str] = PROBLEMS,
     error: Exception | None = None,
+    *,
+    wanted: str = "numbers",
 ) -> None:
     """Raise if columns have problems: one error names them all, and what to do about them."""
     described = []
@@ -87,7 +89,7 @@ def raise_problems(
             columns = f"column{'s' * (len(listed) > 1)} {', '.join(listed[:MAX_LABELS])}{more}"
             described.append(description.format(columns, name=name))
     if described:
-        message = f"{name} must have numbers in every column, got {'; '.join(described)}."
+        message = f"{name} must have {wanted} in every column, got {'; '.join(described)}."
         raise InvalidParameterError(message) from error
 
 

@@ -65,19 +65,25 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
         if hasattr(X, "sparse") and any(dtype.fill_value != 0 for dtype in X.dtypes):
             return read_inputs(estimator, X.sparse.to_dense(), name=name, reset=reset)
         if "feature names" not in str(error):
-            check_columns(X, name, error)
+            check_columns(X, name, error, allowed_in(estimator, X, reset))
         raise
     return checked if checked.dtype.kind in "biuf" else read_columns(estimator, X, name, reset)  # bools of pyarrow
 
 
-def check_columns(X: Any, name: str, error: Exception) -> None:
+def check_columns(X: Any, name: str, error: Exception, wanted: str) -> None:
     """Raise if X has columns that cannot be learned."""
     labels, problems = [], []
     for label, column in labelled_columns(X):
         problem = problem_of_column(column)
         labels.append(label)
         problems.append(problem if is_sparse(X) or problem != "missing" else None)
-    raise_problems(labels, problems, name, PROBLEMS, error)
+    raise_problems(labels, problems, name, PROBLEMS, error, wanted=wanted)
+
+
+def allowed_in(estimator: Any, X: Any, reset: bool) -> str:
+    """Return what every column of X may have, in words."""
+    learns_text = reset and isinstance(estimator.categorical_features, str) and not is_sparse(X)
+    return "numbers or categories" if learns_text else "numbers"
 
 
 def is_sparse(X: Any) -> bool:
@@ -102,7 +108,8 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
     ]
     allowed = {"missing"}, {"missing", *CATEGORICAL}  # in columns of numbers, and of categories
     refused = [None if problem in allowed[c] else problem for problem, c in zip(problems, is_categorical.astype(int))]
-    raise_problems(labels, refused, name, PROBLEMS if reset else PROBLEMS | IN_PREDICTION)
+    descriptions, wanted = PROBLEMS if reset else PROBLEMS | IN_PREDICTION, allowed_in(estimator, X, reset)
+    raise_problems(labels, refused, name, descriptions, wanted=wanted)
     arrays = []
     for i, (label, column) in enumerate(zip(labels, columns)):
         if not is_categorical[i]:

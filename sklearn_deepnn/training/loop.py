@@ -33,7 +33,6 @@ Validate: TypeAlias = Callable[[Arrays], Values]  # parameters to values for the
 Diagnose: TypeAlias = Callable[[list[Finding]], list[Finding]]  # what `train` has found to all that went wrong
 
 N_PROBE = 200  # examples whose cost, before and after, tells whether training has diverged
-BLOW_UP = 10.0  # times the first cost, or that of knowing nothing; noise raises a healthy cost by less
 LARGE_INPUTS = 3.0  # root mean square; inputs of unit variance have 1
 FAR_WORSE = 10.0  # times the cost of knowing nothing; networks after few updates cost less
 
@@ -260,11 +259,11 @@ def find_failure(
     first = state.call.first_epoch
     cost = mean_cost(probe, state.parameters, network) if state.is_finite else math.nan
     start, costs = state.call.start_cost, state.history["cost"][first:]
-    level = max(start, uninformed)
+    level, blow_up = max(start, uninformed), network.loss_function.blow_up
 
     def has_diverged(cost: float, costs: list[float]) -> bool:
         # units that died in an explosion leave a constant network, which costs the baseline loss
-        blown_up = max([start, *costs]) > BLOW_UP * level and cost > 0.95 * baseline_loss(probe, network)
+        blown_up = max([start, *costs]) > blow_up * level and cost > 0.95 * baseline_loss(probe, network)
         return not cost <= 1.25 * level or blown_up
 
     diverged = has_diverged(cost, costs)
@@ -284,7 +283,7 @@ def find_failure(
             message = f"{problem} The weights of epoch {best.epoch} are kept. {remedies(probe, recipe)}"
             return Failure(message, best, is_useless=False)
     # one costly part of a stream is no error, as long as the cost has not exploded
-    is_useless = diverged and (finished or not cost <= BLOW_UP * level)
+    is_useless = diverged and (finished or not cost <= blow_up * level)
     return Failure(f"{problem} {remedies(probe, recipe)}", None, is_useless)
 
 

@@ -60,6 +60,8 @@ class Loss(ABC):
 
     has_unit_spread: ClassVar[bool] = True  # whether targets, as the network gets them, have a spread of about 1
     is_calibrated: ClassVar[bool] = False  # whether validation data correct the predictions
+    # times the first cost, or that of the uninformed prediction: noise raises a healthy cost by less
+    blow_up: ClassVar[float] = 10.0
     initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
     quantile: float = 0.5  # only the loss "quantile" depends on it
 

@@ -43,6 +43,7 @@ class NumberLoss(Loss):
     link: ClassVar[Link] = Identity()
     about_baseline = "predicting a constant"
     about_uninformed = "constant predictions"
+    blow_up = 100.0  # errors are squared
     target_scaling: ClassVar[str] = "standard"  # how targets are scaled: a name in `TARGET_SCALINGS` of the estimators
 
     @abstractmethod

@@ -25,7 +25,7 @@ from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import advance, block_of, find_rule, flush_subnormals, has_compiled_rule, update_parameters
+from .optimizers import RULES, advance, block_of, flush_subnormals, has_compiled_rule, update_parameters
 from .recipe import Recipe
 from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
 from .state import TrainingState
@@ -224,8 +224,7 @@ def take_compiled_step(
 ) -> None:
     """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, state."""
     trainable, weights, gradient, average = vectors
-    find_step: Any = find_rule(recipe.optimizer)
-    rule = find_step(recipe.optimizer, state, learning_rate)
+    rule = RULES[type(recipe.optimizer).update](recipe.optimizer, state, learning_rate)  # type: ignore[index]
     decay = decay_factor(recipe.weight_decay, learning_rate)
     tiny = float(np.finfo(trainable.dtype).tiny) if flushes else 0.0
     others = trainable[:0] if average is None else average, averaging_rate, weights.size, decay, tiny

@@ -226,7 +226,8 @@ class Gamma(Deviance):
 
     def encode(self, Y: Inputs, n_outputs: int, dtype: DTypeLike, label_smoothing: float = 0.0) -> Array:
         """Return Y as floats. Small numbers are not rounded to 0, which has no logarithm."""
-        return np.maximum(super().encode(Y, n_outputs, dtype), np.finfo(dtype).tiny)
+        Y = super().encode(Y, n_outputs, dtype)
+        return np.maximum(Y, np.finfo(Y.dtype).tiny)
 
     def gradient_of_outputs(self, AL: Array, Y: Array) -> Array:
         """Return 1 - Y / AL."""

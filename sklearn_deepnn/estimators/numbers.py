@@ -16,12 +16,10 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import column_or_1d
 
 from ..network.architecture import Network
-from ..network.ensemble import joint_logits
 from ..network.losses import NumberLoss
 from ..network.losses.numbers import weighted_mean, weighted_quantile
-from ..network.prediction import map_logits
-from ..network.scaling import fold_scaling
-from ..training.examples import Examples, draw_targets
+from ..training.costs import map_outputs
+from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs
 from .columns import as_array
 from .inputs import check_none_missing, first_where
@@ -154,19 +152,11 @@ class NumberTargets(Targets):
 def validation_errors(validation: Examples, parameters: Arrays, network: Network) -> tuple[Array, Array]:
     """Return Y - AL (n_L, n) of validation data, of the folds of all members one after another, and weights (1, n)."""
 
-    def error_and_weight(chunk: slice, ZL: Array) -> tuple[Array, Array]:
-        columns = validation.at(chunk)
-        Y = draw_targets(validation, columns, network, np.float64)
-        ZL = ZL if Y.ndim == ZL.ndim else joint_logits(ZL, network.loss_function)
-        errors = Y - network.loss_function.link(ZL.astype(np.float64))
-        weight = np.ones(errors[..., 0, :].shape)
-        if validation.sample_weight is not None:
-            weight = validation.sample_weight[columns]
+    def error_and_weight(ZL: Array, Y: Array, weight: Array) -> tuple[Array, Array]:
+        errors = Y - network.loss_function.link(ZL)
         return np.moveaxis(errors, -2, 0).reshape(network.layer_dims[-1], -1), weight.reshape(1, -1)
 
-    parameters = fold_scaling(parameters, validation.scaling)
-    of_chunks = map_logits(error_and_weight, validation.X, parameters, network, validation.columns)
-    errors, weights = zip(*of_chunks)
+    errors, weights = zip(*map_outputs(error_and_weight, validation, parameters, network))
     return np.concatenate(errors, axis=1), np.concatenate(weights, axis=1)
 
 

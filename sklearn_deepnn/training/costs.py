@@ -3,8 +3,8 @@
 Conventions: columns are examples; the members of an ensemble are stacked on a first axis.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from ..network.scaling import fold_scaling
 from ..typing import Array, Arrays
 from .examples import Examples, draw_targets
 
-LEAST_UNINFORMED = 0.5  # half the squared error of predicting the mean of scaled targets
+T = TypeVar("T")
+
+UNIT_COST = 0.5  # half the variance of scaled targets: the squared error that predicting their mean costs
+N_BASELINE = 10_000  # most examples that tell what constants cost
 COST_NUMBERS = 2**14  # outputs that wait until the cost of all of them is computed at once
 
 
@@ -80,17 +83,28 @@ def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float
     # an ensemble costs what its joint predictions cost; members with examples of their own, the mean of their own costs
     loss = network.loss_function
 
-    def cost_and_weight(chunk: slice, ZL: Array) -> tuple[float, float]:
+    def cost_and_weight(ZL: Array, Y: Array, weight: Array) -> tuple[float, float]:
+        return float(np.vdot(loss.losses(ZL, Y), weight)), float(weight.sum())
+
+    total, total_weight = map(sum, zip(*map_outputs(cost_and_weight, examples, parameters, network)))
+    return total / total_weight
+
+
+def map_outputs(
+    function: Callable[[Array, Array, Array], T], examples: Examples, parameters: Arrays, network: Network
+) -> list[T]:
+    """Return function(ZL, Y, weight) for each chunk of examples, in order. Weights are 1 if there are none."""
+
+    def of_chunk(chunk: slice, ZL: Array) -> T:
         columns = examples.at(chunk)
         Y = draw_targets(examples, columns, network, ZL.dtype)
-        losses = loss.losses(ZL if np.ndim(columns) == 2 else joint_logits(ZL, loss), Y)
-        weight = np.ones(losses.shape) if examples.sample_weight is None else examples.sample_weight[columns]
-        return float(np.vdot(losses, weight)), float(weight.sum())
+        # the logits of an ensemble are joint ones, except where each member has examples of its own
+        ZL = ZL if np.ndim(columns) == 2 else joint_logits(ZL, network.loss_function)
+        weight = np.ones(ZL[..., 0, :].shape) if examples.sample_weight is None else examples.sample_weight[columns]
+        return function(ZL, Y, weight)
 
     parameters = fold_scaling(parameters, examples.scaling)
-    of_chunks = map_logits(cost_and_weight, examples.X, parameters, network, examples.columns)
-    total, total_weight = map(sum, zip(*of_chunks))
-    return total / total_weight
+    return map_logits(of_chunk, examples.X, parameters, network, examples.columns)
 
 
 def baseline_loss(examples: Examples, network: Network, training: Examples | None = None) -> float:
@@ -109,13 +123,14 @@ def uninformed_cost(examples: Examples, network: Network) -> float:
     """Return the cost of a prediction that knows nothing: of uniform probabilities, or of the best constant."""
     known = network.loss_function.uninformed_cost(network.layer_dims[-1])
     # chunks of a stream, and targets that hardly vary, may have a baseline of almost 0, which any network exceeds
-    return max(baseline_loss(examples, network), LEAST_UNINFORMED) if known is None else known
+    return max(baseline_loss(examples.spread_sample(N_BASELINE), network), UNIT_COST) if known is None else known
 
 
 def cost_unit(examples: Examples, network: Network) -> float:
-    """Return what a tolerance of the cost is relative to: at most 1, and less if targets vary by little."""
-    is_scaled = network.loss_function.has_unit_spread
-    return 1.0 if is_scaled else min(baseline_loss(examples, network) / LEAST_UNINFORMED, 1.0)
+    """Return the unit of tolerances of the cost: 1, or less where scaled targets vary by little."""
+    if network.loss_function.has_unit_spread:
+        return 1.0
+    return min(baseline_loss(examples.spread_sample(N_BASELINE), network) / UNIT_COST, 1.0)
 
 
 def targets_and_weights(examples: Examples, network: Network) -> tuple[Array, Array]:

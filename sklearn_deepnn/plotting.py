@@ -19,6 +19,7 @@ from .checks import check_choice, check_flag, reject
 from .estimators.base import BaseDeepNN
 from .inspection.diagnosis import flat_units
 from .network.activations import activation_name, find_activation
+from .network.architecture import Network
 from .typing import Array, Auto, MatrixLike
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class TrainingCurveDisplay:
             best_iter=network.best_iter_,
             learning_rate_curve=network.learning_rate_curve_,
             score_name=scoring.replace("_", " "),
-            loss_name=getattr(network, "loss", "cross-entropy").replace("_", " "),
+            loss_name=Network.restore(network.network_).loss_function.label,
             name=name,
         )
         return display.plot(ax, show_learning_rate=show_learning_rate, show_score=show_score, log_scale=log_scale)

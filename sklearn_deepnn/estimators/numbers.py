@@ -17,7 +17,8 @@ from sklearn.utils.validation import column_or_1d
 
 from ..network.architecture import Network
 from ..network.losses import NumberLoss
-from ..network.losses.numbers import weighted_mean, weighted_quantile
+from ..network.losses.base import weighted_mean
+from ..network.losses.numbers import weighted_quantile
 from ..training.costs import map_outputs
 from ..training.examples import Examples
 from ..typing import Array, Arrays, Inputs

@@ -26,7 +26,7 @@ from ..checks import (
     reject,
 )
 from ..network.initializers import INITIALIZER_SYNONYMS, INITIALIZERS
-from ..network.losses import NUMBER_LOSSES
+from ..network.losses.numbers import NUMBER_LOSS_SYNONYMS, NUMBER_LOSSES
 from ..training.optimizers import OPTIMIZER_SYNONYMS, OPTIMIZERS, Optimizer
 from ..training.schedules import SCHEDULE_SYNONYMS, SCHEDULES
 from .scaling import SCALINGS
@@ -46,15 +46,6 @@ NUMBER_SCORER_SYNONYMS = {
     "rmse": "neg_root_mean_squared_error",
     "mae": "neg_mean_absolute_error",
     "r2_score": "r2",
-}
-LOSS_SYNONYMS = {
-    "mse": "squared_error",
-    "l2": "squared_error",
-    "mean_squared_error": "squared_error",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "mean_absolute_error": "absolute_error",
-    "pinball": "quantile",
 }
 
 # fitted attributes that not every fit sets; a fit that does not set them removes those of an earlier fit
@@ -279,7 +270,7 @@ CLASSIFIER_CHECKS: dict[str, Check] = {
 }
 
 REGRESSOR_CHECKS: dict[str, Check] = {
-    "loss": partial(check_choice, choices=NUMBER_LOSSES, synonyms=LOSS_SYNONYMS),
+    "loss": partial(check_choice, choices=NUMBER_LOSSES, synonyms=NUMBER_LOSS_SYNONYMS),
     "quantile": partial(check_real, low=0, high=1, closed="neither"),
     "scoring": partial(check_scorer, suits=suits_numbers, synonyms=NUMBER_SCORER_SYNONYMS),
 }

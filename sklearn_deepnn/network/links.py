@@ -224,6 +224,3 @@ class Exponential(NumberLink):
     def prediction_gradient(self, ZL: Array, D: Array) -> Array:
         """Return D AL."""
         return D * self(ZL)
-
-
-LINKS: dict[str, Link] = {link.name: link for link in (Sigmoid(), Softmax(), Identity(), Exponential())}

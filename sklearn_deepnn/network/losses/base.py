@@ -23,6 +23,11 @@ ROUNDING_SHIFTS = {
 }
 
 
+def weighted_mean(Y: Array, weight: Array) -> Array:
+    """Return the mean of each output (n_L, 1)."""
+    return (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
+
+
 def canonical_gradient(AL: Array, Y: Array) -> Array:
     """Return the gradient at the logits of the canonical link: AL - Y, with subnormal numbers rounded to 0."""
     dZL = AL - Y
@@ -55,6 +60,7 @@ class Loss(ABC):
 
     name: ClassVar[str]
     link: ClassVar[Link]
+    label: ClassVar[str]  # in plots
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
     about_uninformed: ClassVar[str]  # predictions that know nothing of X: named in the message of a divergence
 

@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ...typing import Array, Inputs
-from ..links import LINKS, Link
-from .base import Loss, TargetRule
+from ..links import Link, Sigmoid, Softmax
+from .base import Loss, TargetRule, weighted_mean
 
 
 class CrossEntropy(Loss):
     """The negative log-likelihood of probabilities."""
 
+    label = "cross-entropy"
     about_baseline = "predicting the class frequencies"
     about_uninformed = "uniform probabilities"
 
     def best_constant(self, Y: Array, weight: Array) -> Array:
-        """Return the class frequencies (n_L, 1), the weighted mean of Y."""
-        return (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
+        """Return the class frequencies (n_L, 1)."""
+        return weighted_mean(Y, weight)
 
     def attainable(self, AL: Array, n: int) -> Array:
         """Return class frequencies. A class that n examples lack counts as half an example."""
@@ -35,7 +36,7 @@ class BinaryCrossEntropy(CrossEntropy):
     """The cross-entropy of a sigmoid, for two classes or for several labels at once."""
 
     name = "binary_cross_entropy"
-    link: ClassVar[Link] = LINKS["sigmoid"]
+    link: ClassVar[Link] = Sigmoid()
 
     def losses(self, ZL: Array, Y: Array) -> Array:
         """Return the negative log-likelihood of binary targets: sum over outputs of log(1 + exp(ZL)) - Y ZL."""
@@ -61,7 +62,7 @@ class CategoricalCrossEntropy(CrossEntropy):
     """The cross-entropy of a softmax, for classes that exclude each other."""
 
     name = "categorical_cross_entropy"
-    link: ClassVar[Link] = LINKS["softmax"]
+    link: ClassVar[Link] = Softmax()
 
     def losses(self, ZL: Array, Y: Array) -> Array:
         """Return the negative log-likelihood of one class in many: log(sum(exp(ZL))) - sum(Y ZL)."""

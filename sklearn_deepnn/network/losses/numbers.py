@@ -16,16 +16,10 @@ from scipy.special import xlogy
 
 from ...typing import Array, Inputs
 from ..links import Exponential, Identity, Link
-from .base import Loss, TargetRule, canonical_gradient
+from .base import Loss, TargetRule, canonical_gradient, weighted_mean
 
-EXPONENTIAL = Exponential()
-NEAR = 0.5  # errors of a logit: deviances of smaller ones would lose their digits in a difference of large terms
-HUBER_STEPS = 50  # towards the constant that costs least; each halves the distance or more for targets of unit scale
-
-
-def weighted_mean(Y: Array, weight: Array) -> Array:
-    """Return the mean of each output (n_L, 1)."""
-    return (Y * weight).sum(axis=-1, keepdims=True) / weight.sum(axis=-1, keepdims=True)
+NEAR = 0.5  # of errors in the logits: expm1 then keeps the digits that a difference of large terms loses
+HUBER_STEPS = 50  # of gradient descent, from the median to the best constant
 
 
 def weighted_quantile(Y: Array, weight: Array, quantile: float) -> Array:
@@ -43,7 +37,7 @@ class NumberLoss(Loss):
     link: ClassVar[Link] = Identity()
     about_baseline = "predicting a constant"
     about_uninformed = "constant predictions"
-    blow_up = 100.0  # errors are squared
+    blow_up = 100.0  # of squared errors
     target_scaling: ClassVar[str] = "standard"  # how targets are scaled: a name in `TARGET_SCALINGS` of the estimators
 
     @abstractmethod
@@ -78,6 +72,7 @@ class SquaredError(NumberLoss):
     """Half the squared error, (AL - Y)^2 / 2: the network predicts the mean."""
 
     name = "squared_error"
+    label = "squared error"
     about_baseline = "predicting the mean"
 
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
@@ -98,6 +93,7 @@ class Huber(NumberLoss):
     """
 
     name = "huber"
+    label = "huber loss"
     target_scaling = "robust"
 
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
@@ -135,6 +131,7 @@ class Quantile(NumberLoss):
     """
 
     name = "quantile"
+    label = "quantile loss"
     about_baseline = "predicting a constant quantile"
     is_calibrated = True
     target_scaling = "robust"
@@ -163,6 +160,7 @@ class AbsoluteError(NumberLoss):
     """The absolute error, abs(AL - Y): the network predicts the median."""
 
     name = "absolute_error"
+    label = "absolute error"
     about_baseline = "predicting the median"
     target_scaling = "robust"
 
@@ -182,7 +180,7 @@ class AbsoluteError(NumberLoss):
 class Deviance(NumberLoss):
     """Half the deviance of a distribution whose mean is exp(ZL)."""
 
-    link = EXPONENTIAL
+    link: ClassVar[Exponential] = Exponential()
     about_baseline = "predicting the mean"
     target_scaling = "mean"
     has_unit_spread = False
@@ -197,10 +195,12 @@ class Poisson(Deviance):
     """Half the deviance of the Poisson distribution, Y log(Y / AL) - Y + AL, for counts and other Y >= 0."""
 
     name = "poisson"
+    label = "poisson deviance"
 
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
         """Return the loss of each output; where the link clips logits, it continues along its tangent."""
-        AL, clipped = self.link(ZL), EXPONENTIAL.clipped(ZL)
+        clipped = self.link.clipped(ZL)
+        AL = np.exp(clipped)
         d = clipped - np.log(np.maximum(Y, np.finfo(Y.dtype).tiny))
         near = np.clip(d, -NEAR, NEAR)
         losses = np.where(near == d, Y * (np.expm1(near) - near), AL - Y * (1 + clipped) + xlogy(Y, Y))
@@ -215,10 +215,12 @@ class Gamma(Deviance):
     """Half the deviance of the gamma distribution, log(AL / Y) + Y / AL - 1, for Y > 0."""
 
     name = "gamma"
+    label = "gamma deviance"
 
     def of_outputs(self, ZL: Array, Y: Array) -> Array:
         """Return the loss of each output; where the link clips logits, it continues along its tangent."""
-        AL, clipped = self.link(ZL), EXPONENTIAL.clipped(ZL)
+        clipped = self.link.clipped(ZL)
+        AL = np.exp(clipped)
         d = clipped - np.log(Y)
         near = np.clip(d, -NEAR, NEAR)
         losses = np.where(near == d, np.expm1(-near) + near, Y / AL + d - 1)
@@ -240,4 +242,14 @@ class Gamma(Deviance):
 
 NUMBER_LOSSES: dict[str, NumberLoss] = {
     loss.name: loss for loss in (SquaredError(), AbsoluteError(), Huber(), Poisson(), Gamma(), Quantile())
+}
+
+NUMBER_LOSS_SYNONYMS = {  # names elsewhere
+    "mse": "squared_error",
+    "l2": "squared_error",
+    "mean_squared_error": "squared_error",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "pinball": "quantile",
 }

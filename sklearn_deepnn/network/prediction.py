@@ -22,10 +22,10 @@ from .scaling import ScaledSparse
 
 T = TypeVar("T")
 
-# predicting in chunks that fit into the processor's cache is faster than predicting all at once, and saves memory
-# At most so many numbers in a chunk's widest layer, 1 MB in float32: with 4 MB, default ensembles take twice as long.
+# Predictions are made in chunks that fit into the processor's cache, which is faster and saves memory.
+# Most numbers in a chunk's widest layer, 1 MB in float32: with 4 MB, default ensembles take twice as long.
 CHUNK_ELEMENTS = 2**18
-CHUNK_COLUMNS = 1024  # at most so many examples in a chunk
+CHUNK_COLUMNS = 1024  # most examples in a chunk
 MIN_CHUNKS_FOR_THREADS = 8  # with 64 features and 100 units 3 ms of work; starting threads takes 0.2 ms
 
 

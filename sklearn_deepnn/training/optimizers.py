@@ -128,7 +128,8 @@ def update_parameters(
         Array to write to, if `parameters` is one array; `parameters` itself is allowed.
     loop : callable, optional
         A compiled loop, loop(out, grads, learning_rate), that computes an optimizer's direction from `grads` and takes
-        the step in the same pass over memory. `out` must be `parameters`.
+        the step in the same pass over memory. `out` must be `parameters`. Every step of a fit passes here, compiled or
+        not.
 
     Returns
     -------
@@ -296,13 +297,12 @@ class Adam(Optimizer):
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        size, scale = self.move_averages(grads, state)
+        size = self.move_averages(grads, state)
         direction = np.divide(state["m"], size, out=size)
-        scale *= learning_rate * (1 - self.beta_1) / (1 - self.beta_1 ** state["t"])
-        update_parameters(parameters, direction, scale, out=parameters)
+        update_parameters(parameters, direction, self.rate(state["t"], learning_rate), out=parameters)
 
-    def move_averages(self, grads: Array, state: State) -> tuple[Array, float]:
-        """Move m and v by a step, and return sqrt(v / (1 - beta_2^t)) + epsilon as size / scale. Sets: state."""
+    def move_averages(self, grads: Array, state: State) -> Array:
+        """Move m and v by a step. Return sqrt(v / (1 - beta_2^t)) + epsilon, times `scale`. Sets: state."""
         state["t"] += 1
         m, v = state["m"], state["v"]
         m *= self.beta_1
@@ -311,12 +311,19 @@ class Adam(Optimizer):
         v += grads * grads
         # The bias correction acts on numbers, not on vectors. With v = (1 - beta_2) state["v"]:
         # sqrt(v / (1 - beta_2^t)) + epsilon = (sqrt(state["v"]) + epsilon scale) / scale
-        scale = self.scale(state["t"])
-        return root_plus(v, self.epsilon * scale), scale
+        return root_plus(v, self.epsilon * self.scale(state["t"]))
 
     def scale(self, t: int) -> float:
         """Return sqrt(state["v"]) over sqrt(v / (1 - beta_2^t))."""
         return float(((1 - self.beta_2**t) / (1 - self.beta_2)) ** 0.5)
+
+    def factors(self, t: int) -> tuple[float, float]:
+        """Return the factors of state["m"] and of grads in the numerator of step t."""
+        return 1.0, 0.0
+
+    def rate(self, t: int, learning_rate: float) -> float:
+        """Return what the numerator over `move_averages` is multiplied by in step t."""
+        return self.scale(t) * (learning_rate * (1 - self.beta_1) / (1 - self.beta_1**t))
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,11 +353,18 @@ class NAdam(Adam):
 
     def update(self, parameters: Array, grads: Array, state: State, learning_rate: float) -> None:
         """Take a step. Sets: parameters, state["t"], state["m"], state["v"]."""
-        size, scale = self.move_averages(grads, state)
-        of_mean = self.beta_1 / (1 - self.beta_1 ** (state["t"] + 1))
-        of_grads = 1 / (1 - self.beta_1 ** state["t"])
+        size = self.move_averages(grads, state)
+        of_mean, of_grads = self.factors(state["t"])
         direction = (of_mean * state["m"] + of_grads * grads) / size
-        update_parameters(parameters, direction, learning_rate * scale * (1 - self.beta_1), out=parameters)
+        update_parameters(parameters, direction, self.rate(state["t"], learning_rate), out=parameters)
+
+    def factors(self, t: int) -> tuple[float, float]:
+        """Return the factors of state["m"] and of grads in the numerator of step t, over 1 - beta_1."""
+        return self.beta_1 / (1 - self.beta_1 ** (t + 1)), 1 / (1 - self.beta_1**t)
+
+    def rate(self, t: int, learning_rate: float) -> float:
+        """Return what the numerator over `move_averages` is multiplied by in step t."""
+        return learning_rate * self.scale(t) * (1 - self.beta_1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,21 +494,10 @@ def rmsprop_rule(optimizer: RMSprop, state: State, learning_rate: float) -> Rule
 
 
 def adam_rule(optimizer: Adam, state: State, learning_rate: float) -> Rule:
-    """Return the step that `Adam.update` takes. Sets: state["t"]."""
-    state["t"] += 1
-    scale, beta_1 = optimizer.scale(state["t"]), optimizer.beta_1
-    numbers = beta_1, optimizer.beta_2, optimizer.epsilon * scale, 1.0, 0.0
-    rate = scale * (learning_rate * (1 - beta_1) / (1 - beta_1 ** state["t"]))
-    return Rule(adam_step, rate, (state["m"], state["v"]), numbers)
-
-
-def nadam_rule(optimizer: NAdam, state: State, learning_rate: float) -> Rule:
-    """Return the step that `NAdam.update` takes. Sets: state["t"]."""
-    state["t"] += 1
-    scale, beta_1 = optimizer.scale(state["t"]), optimizer.beta_1
-    of_m, of_grads = beta_1 / (1 - beta_1 ** (state["t"] + 1)), 1 / (1 - beta_1 ** state["t"])
-    numbers = beta_1, optimizer.beta_2, optimizer.epsilon * scale, of_m, of_grads
-    return Rule(adam_step, learning_rate * scale * (1 - beta_1), (state["m"], state["v"]), numbers)
+    """Return the step that `update` of Adam or NAdam takes. Sets: state["t"]."""
+    state["t"] = t = state["t"] + 1
+    numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon * optimizer.scale(t), *optimizer.factors(t)
+    return Rule(adam_step, optimizer.rate(t, learning_rate), (state["m"], state["v"]), numbers)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}
@@ -506,24 +509,27 @@ OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
     "gradient_descent": "sgd",
 }
 
+MakeRule: TypeAlias = Callable[[Any, State, float], Rule]  # optimizer, state, learning rate
+
 # The updates that a compiled loop can take.
-RULES: dict[Callable[..., None], Callable[[Any, State, float], Rule]] = {
+RULES: dict[Callable[..., None], MakeRule] = {
     SGD.update: sgd_rule,
     RMSprop.update: rmsprop_rule,
     Adam.update: adam_rule,
-    NAdam.update: nadam_rule,
+    NAdam.update: adam_rule,
 }
 
 
-def find_rule(optimizer: Optimizer) -> Callable[[Any, State, float], Rule] | None:
+def find_rule(optimizer: Optimizer) -> MakeRule | None:
     """Return what gives the step of an optimizer to a compiled loop. None for optimizers of your own."""
     kind: Any = type(optimizer)  # a subclass may compute something else by other methods than `update`
     return RULES.get(kind.update) if kind in OPTIMIZERS.values() else None
 
 
-def has_compiled_rule(optimizer: Optimizer, parameters: Array) -> bool:
-    """Say whether a compiled loop takes the steps of an optimizer. Compiles the loop."""
-    rule = find_rule(optimizer)
-    if rule is None:
-        return False
-    return compiled(rule(optimizer, optimizer.init(parameters[:0]), 0.0).loop, parameters.dtype, 1) is not None
+def compiled_rule(optimizer: Optimizer, parameters: Array) -> MakeRule | None:
+    """Return what `find_rule` does, or None if its loop cannot be compiled. Compiles the loop."""
+    make_rule = find_rule(optimizer)
+    if make_rule is None:
+        return None
+    loop = make_rule(optimizer, optimizer.init(parameters[:0]), 0.0).loop
+    return None if compiled(loop, parameters.dtype, 1) is None else make_rule

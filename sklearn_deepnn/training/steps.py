@@ -25,7 +25,7 @@ from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import RULES, advance, block_of, flush_subnormals, has_compiled_rule, update_parameters
+from .optimizers import Rule, advance, block_of, compiled_rule, flush_subnormals, update_parameters
 from .recipe import Recipe
 from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
 from .state import TrainingState
@@ -140,10 +140,10 @@ class GradientStep(Step):
         recipe, trainable, n_blocks = self.recipe, self.state.parameters.trainable, 1
         # an elementwise optimizer updates block by block: a block stays in the cache from one operation to the next,
         # and threads share the blocks
-        self.take_step = take_compiled_step if has_compiled_rule(recipe.optimizer, trainable) else take_numpy_step
+        self.make_rule = compiled_rule(recipe.optimizer, trainable)
         if recipe.optimizer.elementwise:
             n_threads = self.pool.n_threads
-            is_shared = n_threads > 1 or self.take_step is take_compiled_step  # one pass needs no blocks in the cache
+            is_shared = n_threads > 1 or self.make_rule is not None  # one pass needs no blocks in the cache
             n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if is_shared else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread
         self.blocks = list(gen_even_slices(trainable.size, n_blocks))
@@ -190,7 +190,12 @@ class GradientStep(Step):
             gradient += other  # in place: the next batch overwrites the gradients
         vectors = Vectors(trainable, weights, gradient, average)
         flushes = state.step % FLUSH_STEPS == 0
-        self.take_step(self.recipe, vectors, optimizer_state, learning_rate, averaging_rate, flushes=flushes)
+        recipe = self.recipe
+        if self.make_rule is None:
+            take_numpy_step(recipe, vectors, optimizer_state, learning_rate, averaging_rate, flushes=flushes)
+        else:
+            rule = self.make_rule(recipe.optimizer, optimizer_state, learning_rate)
+            take_compiled_step(rule, recipe, vectors, learning_rate, averaging_rate, flushes=flushes)
         return optimizer_state
 
 
@@ -220,11 +225,10 @@ def take_numpy_step(
 
 
 def take_compiled_step(
-    recipe: Recipe, vectors: Vectors, state: State, learning_rate: float, averaging_rate: float, *, flushes: bool
+    rule: Rule, recipe: Recipe, vectors: Vectors, learning_rate: float, averaging_rate: float, *, flushes: bool
 ) -> None:
-    """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, state."""
+    """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, and the vectors of the rule."""
     trainable, weights, gradient, average = vectors
-    rule = RULES[type(recipe.optimizer).update](recipe.optimizer, state, learning_rate)  # type: ignore[index]
     decay = decay_factor(recipe.weight_decay, learning_rate)
     tiny = float(np.finfo(trainable.dtype).tiny) if flushes else 0.0
     others = trainable[:0] if average is None else average, averaging_rate, weights.size, decay, tiny

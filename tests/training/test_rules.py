@@ -44,6 +44,12 @@ def draw_vectors(optimizer, dtype, averages):
     return Vectors(trainable, trainable[:20], np.zeros(37, dtype), average if averages else None), state
 
 
+def take_step_by_rule(recipe, vectors, state, learning_rate, averaging_rate, *, flushes):
+    """Take a compiled step, with the arguments of `take_numpy_step`."""
+    rule = find_rule(recipe.optimizer)(recipe.optimizer, state, learning_rate)
+    take_compiled_step(rule, recipe, vectors, learning_rate, averaging_rate, flushes=flushes)
+
+
 @pytest.mark.parametrize("flushes", [False, True])
 @pytest.mark.parametrize("averages", [False, True])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -51,7 +57,7 @@ def draw_vectors(optimizer, dtype, averages):
 @pytest.mark.parametrize("optimizer", VARIANTS, ids=repr)
 def test_a_compiled_step_computes_the_same_bits(optimizer, dtype, weight_decay, averages, flushes, mode):
     recipe, results = Recipe(optimizer, 0.01, weight_decay=weight_decay), []
-    for take_step in (take_numpy_step, take_compiled_step):
+    for take_step in (take_numpy_step, take_step_by_rule):
         vectors, state = draw_vectors(optimizer, dtype, averages)
         rng = np.random.default_rng(1)
         for k in range(4):
@@ -66,7 +72,7 @@ def test_a_compiled_step_computes_the_same_bits(optimizer, dtype, weight_decay, 
 def test_a_compiled_step_passes_nan_on(optimizer, mode):
     vectors, state = draw_vectors(optimizer, np.float32, averages=True)
     vectors.gradient[3] = np.nan
-    take_compiled_step(Recipe(optimizer, 0.01), vectors, state, 0.01, 0.2, flushes=True)
+    take_step_by_rule(Recipe(optimizer, 0.01), vectors, state, 0.01, 0.2, flushes=True)
     for vector in (vectors.trainable, vectors.average):
         assert np.flatnonzero(np.isnan(vector)).tolist() == [3]
 

@@ -39,11 +39,12 @@ def argument_names(function: Callable[..., Any]) -> list[str]:
 
 
 @contextmanager
-def naming(name: str, rule: str = "valid") -> Iterator[None]:
-    """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block."""
+def naming(name: str, rule: str = "valid", *others: type[Exception]) -> Iterator[None]:
+    """Add the name of an argument to the errors that scikit-learn or NumPy raise in a with block, `others` too."""
+    kinds: tuple[type[Exception], ...] = (TypeError, ValueError, OverflowError, *others)
     try:
         yield
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+    except kinds as error:
         if name in str(error):
             raise
         raise ValueError(f"{name} must be {rule}: {error}") from error

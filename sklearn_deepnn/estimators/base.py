@@ -232,9 +232,8 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         table = with_gaps_filled(table, plan, earlier)
         start = prepare(settings, plan, table, validation, earlier, is_part=False)
         start.state.name = name_of_training(earlier, fingerprint.key)
-        callbacks, stopping = self._callbacks_for(
-            plan, settings["tol"] * cost_unit(table.examples, plan.network), settings
-        )
+        tol = settings["tol"] * cost_unit(table.examples, plan.network)
+        callbacks, stopping = self._callbacks_for(plan, tol, settings)
         keep = Keeper(self, table, plan, start, stopping.monitor, fingerprint.data_hash, N_SAMPLED)
         tasks = FitTasks(self, self._init_callback_context(max_subtasks=self.max_iter), data, keep.copied_attributes)
         tasks.begin()

@@ -75,12 +75,11 @@ def raise_problems(
     labels: Sequence[Any],
     problems: Sequence[str | None],
     name: str,
+    wanted: str,
     descriptions: Mapping[str, str] = PROBLEMS,
     error: Exception | None = None,
-    *,
-    wanted: str = "numbers",
 ) -> None:
-    """Raise if columns have problems: one error names them all, and what to do about them."""
+    """Raise if columns have problems: one error tells what is wanted, the columns, and what to do about them."""
     described = []
     for problem, description in descriptions.items():
         listed = [repr(label) for label, found in zip(labels, problems) if found == problem]

@@ -77,7 +77,7 @@ def check_columns(X: Any, name: str, error: Exception, wanted: str) -> None:
         problem = problem_of_column(column)
         labels.append(label)
         problems.append(problem if is_sparse(X) or problem != "missing" else None)
-    raise_problems(labels, problems, name, PROBLEMS, error, wanted=wanted)
+    raise_problems(labels, problems, name, wanted, error=error)
 
 
 def allowed_in(estimator: Any, X: Any, reset: bool) -> str:
@@ -109,7 +109,7 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
     allowed = {"missing"}, {"missing", *CATEGORICAL}  # in columns of numbers, and of categories
     refused = [None if problem in allowed[c] else problem for problem, c in zip(problems, is_categorical.astype(int))]
     descriptions, wanted = PROBLEMS if reset else PROBLEMS | IN_PREDICTION, allowed_in(estimator, X, reset)
-    raise_problems(labels, refused, name, descriptions, wanted=wanted)
+    raise_problems(labels, refused, name, wanted, descriptions)
     arrays = []
     for i, (label, column) in enumerate(zip(labels, columns)):
         if not is_categorical[i]:
@@ -126,10 +126,10 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         arrays.append(categories.encode(values.tolist(), missing))
     if reset and is_categorical.any():
         estimator.categories_ = [None if each is None else each.to_dict() for each in known]
-    return joined_columns(labels, arrays, name)
+    return joined_columns(labels, arrays, name, wanted)
 
 
-def joined_columns(labels: Sequence[Any], columns: Sequence[Array], name: str) -> Array:
+def joined_columns(labels: Sequence[Any], columns: Sequence[Array], name: str, wanted: str) -> Array:
     """Return columns that have been read as one array of finite numbers and nan."""
     dtype = np.result_type(*{column.dtype for column in columns})
     array = np.empty((len(columns[0]), len(columns)), dtype if dtype.kind == "f" else np.float64)
@@ -140,7 +140,7 @@ def joined_columns(labels: Sequence[Any], columns: Sequence[Array], name: str) -
             return check_array(array, ensure_all_finite="allow-nan", input_name=name)
         except ValueError as error:
             problems = ["infinite" if np.isinf(column).any() else None for column in columns]
-            raise_problems(labels, problems, name, PROBLEMS, error)
+            raise_problems(labels, problems, name, wanted, error=error)
             raise
 
 

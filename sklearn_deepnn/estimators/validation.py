@@ -130,7 +130,8 @@ def validator(
         return validation_cost
     score = score_of(estimator, validation, network, targets, columns)
     initial = fold_scaling(initial, validation.scaling)
-    with naming("scoring", f"a scorer that the validation data suit, got {estimator.scoring!r}"):
+    rule = f"a scorer that the validation data suit, got {estimator.scoring!r}"
+    with naming("scoring", rule, AttributeError):  # a scorer may need a method that the estimator does not have
         sets = with_weights_taken(score, initial, list(held_out_sets(validation, targets)))
         sets = [of_set for of_set in sets if is_suitable(of_set, score, initial, network, targets)]
     if not sets:

@@ -289,7 +289,7 @@ def model_backward(
     ValueError
         If Y has another shape than AL, or `wrt` is no collection of the two words.
     """
-    if wrt != ("parameters",) and not set(wrt) <= {"parameters", "activations"}:
+    if not set(wrt) <= {"parameters", "activations"}:
         reject("wrt", "a collection of 'parameters' and 'activations'", wrt)
     with_activations = (*wrt, "activations")
     L, divisor = len(caches), 1

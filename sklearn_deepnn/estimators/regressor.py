@@ -61,7 +61,7 @@ object
         As in `DeepNNClassifier`. Samples are held out at random. Losses are those of scaled targets: `tol` does not
         depend on the units of y.
     scoring : str or callable, default="loss"
-        What compares epochs on validation data: the loss, or a scorer such as "r2" or "neg_mean_absolute_error".
+        The loss, or the scorer that compares epochs on validation data, such as "r2" or "neg_mean_absolute_error".
     shuffle, warm_start, dtype, verbose, random_state : object
         As in `DeepNNClassifier`. With `warm_start`, targets stay scaled as in the first call.
 
@@ -80,7 +80,7 @@ object
         Losses of scaled targets. Squared errors and deviances are halved.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         Mean absolute gradient of the predictions times the standard deviation of the feature, or for encoded inputs the
-        mean absolute effect of each column, as in `DeepNNClassifier`. Scaled targets weigh the same.
+        mean absolute effect of each column, as in `DeepNNClassifier`. Summed over the scaled targets.
     history_, report_, parameters_, network_, coefs_, intercepts_, n_iter_ : object
         These and all others as in `DeepNNClassifier`. The networks predict scaled targets.
 
@@ -91,9 +91,9 @@ object
 
     Notes
     -----
-    A network that is trained to a quantile by early stopping may leave another fraction of new samples below its
-    predictions. One number, `target_offset_`, corrects this on the validation data, of all folds together. It stays 0
-    where a fold has fewer than five samples beyond the quantile.
+    With "quantile" and early stopping, another fraction of new samples than `quantile` may lie below the predictions.
+    `target_offset_` corrects this: it is learned from the validation data of all folds. It stays 0 where a fold has
+    fewer than five samples beyond the quantile.
 
     With "absolute_error" and "quantile" an ensemble predicts the mean of its members' medians or quantiles, which is
     not exactly a median or quantile.

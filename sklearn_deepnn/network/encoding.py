@@ -9,6 +9,7 @@ X, T and A0 then have the members on a first axis.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,14 +26,14 @@ MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their 
 SMALLEST_SINGLE = np.finfo(np.float32).tiny  # float32 rounds smaller numbers, also to 0
 
 
-class Part:
+class Part(ABC):
     """Some rows of the encoding."""
 
     feature: Array  # (n_rows,): the column that each row encodes
 
+    @abstractmethod
     def forward(self, T: Array, missing: BoolArray) -> Array:
         """Return the rows (n_rows, m) of T (n_features, m), whose values were `missing` in X."""
-        raise NotImplementedError
 
     def backward(self, dA: Array, T: Array) -> Array:
         """Return dT (n_features, m): 0 for categories and gaps, which have no derivative."""

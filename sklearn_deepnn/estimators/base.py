@@ -10,7 +10,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -97,6 +97,13 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     _doc_link_template = DOCUMENTATION + "api/sklearn_deepnn.{estimator_name}.html"
 
     _calls_back = True  # callbacks of this package, too
+
+    @classmethod
+    @cache  # scikit-learn inspects the constructor in each call of `get_params`, which clones and searches make
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters, sorted."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, and with ``optimizer__momentum=0.9`` those of the optimizer, which may be given by its name.

@@ -268,10 +268,10 @@ ACTIVATION_SYNONYMS = {  # names elsewhere: the activation that is the same, or 
 
 def find_activation(activation: ActivationLike) -> Activation:
     """Return the `Activation` that a name in `ACTIVATIONS`, an Activation or a pair of functions stands for."""
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
     if isinstance(activation, Activation):
         return activation
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
     if isinstance(activation, (tuple, list)) and len(activation) == 2 and all(map(callable, activation)):
         return Activation(*activation)
     rule = f"one of {list(ACTIVATIONS)}, an Activation, or a pair of functions (forward, backward)"

@@ -13,6 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, overload
 
 import numpy as np
@@ -101,9 +102,15 @@ def advance(state: State, block_state: State) -> None:
 
 
 def flush_subnormals(vector: Array) -> None:
-    """Set subnormal numbers, those smaller than the smallest normal float, to 0. Sets: vector."""
+    """Set subnormal numbers, those smaller than the smallest normal number, to 0. Sets: vector."""
     if vector.dtype.kind == "f":
-        vector[np.abs(vector) < np.finfo(vector.dtype).tiny] = 0
+        vector[np.abs(vector) < smallest_normal(vector.dtype)] = 0
+
+
+@cache
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """Return the smallest normal number of a floating-point type."""
+    return float(np.finfo(dtype).tiny)
 
 
 @overload

@@ -25,7 +25,7 @@ from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import Rule, advance, block_of, compiled_rule, flush_subnormals, update_parameters
+from .optimizers import Rule, advance, block_of, compiled_rule, flush_subnormals, smallest_normal, update_parameters
 from .recipe import Recipe
 from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
 from .state import TrainingState
@@ -230,7 +230,7 @@ def take_compiled_step(
     """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, and the vectors of the rule."""
     trainable, weights, gradient, average = vectors
     decay = decay_factor(recipe.weight_decay, learning_rate)
-    tiny = float(np.finfo(trainable.dtype).tiny) if flushes else 0.0
+    tiny = smallest_normal(trainable.dtype) if flushes else 0.0
     others = trainable[:0] if average is None else average, averaging_rate, weights.size, decay, tiny
     fast_loop: Any = compiled(rule.loop, trainable.dtype, 1)
 

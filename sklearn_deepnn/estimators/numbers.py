@@ -73,10 +73,12 @@ class NumberTargets(Targets):
         if not (np.isfinite(center) & np.isfinite(scale)).all():
             raise ValueError(f"y must have a finite variance, got numbers up to {np.abs(Y).max():g}.")
         if earlier is not None:
-            # a target that is constant again, at another value, varies by the difference
+            # An earlier part of the data may have only one value of a target, and this part only another: the
+            # difference of the two values is then the scale.
             varies, difference = scale > 0, np.abs(center - earlier.center)
             center, scale = np.where(varies, center, earlier.center), np.where(varies, scale, difference)
-            learned = earlier.scale > 0  # of a target that was constant, only zeros have been learned
+            # The network has learned nothing but zeros of a target that was constant: the target gets a new scaling.
+            learned = earlier.scale > 0
             center, scale = np.where(learned, earlier.center, center), np.where(learned, earlier.scale, scale)
         targets = cls(loss, center, scale, is_vector)
         return targets, targets.encode(rows)
@@ -140,10 +142,10 @@ class NumberTargets(Targets):
         return {name: float(numbers[0]) for name, numbers in found.items()} if self.is_vector else found
 
     def calibrated(self, validation: Examples, parameters: Arrays, network: Network) -> Self:
-        """Return targets whose predicted quantiles have their fraction of the validation data below them."""
+        """Return targets with an offset, so that a predicted quantile is a quantile of the validation data."""
         if not self.output.is_calibrated:
             return self
-        # errors of the single networks of an ensemble, on small folds, say little of those of their mean
+        # on small folds, the errors of an ensemble's members are a poor estimate of those of their mean
         if validation.n * min(self.quantile, 1 - self.quantile) < FEWEST_BEYOND:
             return self
         errors, weight = validation_errors(validation, parameters, network)
@@ -174,14 +176,14 @@ def standard_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def robust_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
-    """Return median and interquartile range (n_L,) of each target, as a normal distribution's standard deviation."""
+    """Return median and scale (n_L,) of each target: a normal distribution's scale is its standard deviation."""
     low, center, high = (weighted_quantile(Y, weight, q)[:, 0] for q in (0.25, 0.5, 0.75))
     scale = (high - low) / NORMAL_QUARTILES
     return center, np.where(scale > 0, scale, standard_scaling(Y, weight)[1])
 
 
 def mean_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
-    """Return 0 and the mean (n_L,) of each target. The mean is 0 if the target is."""
+    """Return a center of 0 and the mean (n_L,) of each target as its scale."""
     largest = np.maximum(Y.max(axis=1, keepdims=True), np.finfo(float).tiny)  # sums cannot overflow
     mean = (largest * weighted_mean(Y / largest, weight))[:, 0]
     return np.zeros(len(Y)), mean
@@ -231,7 +233,7 @@ def as_floats(name: str, array: Array) -> Array:
 def check_range(name: str, y: Array, sample_weight: Array | None, loss: NumberLoss) -> None:
     """Raise if numbers of samples with a weight above zero are out of the range of their loss."""
     rule = loss.target_rule(1, 1)
-    is_wrong = y <= rule.low if rule.is_open else y < rule.low
+    is_wrong = rule.is_broken_by(y)
     if sample_weight is not None:
         is_wrong[sample_weight == 0] = False
     if is_wrong.any():

@@ -18,7 +18,7 @@ from .examples import Examples, draw_targets
 
 T = TypeVar("T")
 
-UNIT_COST = 0.5  # half the variance of scaled targets: the squared error that predicting their mean costs
+UNIT_COST = 0.5  # the squared error, halved, of predicting the mean of targets with a variance of 1
 N_BASELINE = 10_000  # most examples that tell what constants cost
 COST_NUMBERS = 2**14  # outputs that wait until the cost of all of them is computed at once
 
@@ -80,7 +80,8 @@ class CostMeter:
 
 def mean_cost(examples: Examples, parameters: Arrays, network: Network) -> float:
     """Return the weighted mean cost of predictions: without dropout, label smoothing or penalty."""
-    # an ensemble costs what its joint predictions cost; members with examples of their own, the mean of their own costs
+    # The cost of an ensemble is that of its joint predictions. If each member has examples of its own, it is the mean
+    # of the members' costs.
     loss = network.loss_function
 
     def cost_and_weight(ZL: Array, Y: Array, weight: Array) -> tuple[float, float]:
@@ -108,7 +109,7 @@ def map_outputs(
 
 
 def baseline_loss(examples: Examples, network: Network, training: Examples | None = None) -> float:
-    """Return the cost of the best constant prediction, of a training set or of the examples, for every example."""
+    """Return the cost on the examples of the best constant prediction: that of a training set, or of the examples."""
     loss = network.loss_function
     Y, weight = targets_and_weights(examples, network)
     constant = loss.best_constant(Y, weight)
@@ -122,7 +123,8 @@ def baseline_loss(examples: Examples, network: Network, training: Examples | Non
 def uninformed_cost(examples: Examples, network: Network) -> float:
     """Return the cost of a prediction that knows nothing: of uniform probabilities, or of the best constant."""
     known = network.loss_function.uninformed_cost(network.layer_dims[-1])
-    # chunks of a stream, and targets that hardly vary, may have a baseline of almost 0, which any network exceeds
+    # The baseline of a small part of the data, or of targets that hardly vary, may be almost 0. Every network would
+    # exceed it, hence the lower bound.
     return max(baseline_loss(examples.spread_sample(N_BASELINE), network), UNIT_COST) if known is None else known
 
 

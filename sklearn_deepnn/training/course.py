@@ -113,6 +113,6 @@ def check_columns(X: Inputs, Y: Any, network: Network) -> tuple[Inputs, Array]:
     if Y.ndim != 2 or Y.shape[0] not in (1, n_L) or Y.shape[1] != X.shape[1]:
         raise ValueError(f"Y must have shape ({n_L}, {X.shape[1]}), one column per example, got {Y.shape}.")
     rule = network.loss_function.target_rule(Y.shape[0], n_L)
-    if not rule.holds(Y):
+    if rule.is_broken_by(Y).any():
         raise ValueError(f"Y must have {rule.text}, got values from {Y.min():g} to {Y.max():g}.")
     return X, Y

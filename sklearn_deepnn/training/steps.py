@@ -35,7 +35,8 @@ BLOCK_BYTES = 2**18  # parameters that are updated together: they fit the cache 
 SHARED_BLOCK_BYTES = 2**20  # the same for several threads, which wait for each other between operations on a block
 FLUSH_STEPS = 100  # steps between two searches for subnormal numbers; Adam's mean takes about 800 to become subnormal
 AVERAGING_START = 5.0  # the time constant of the average is at most about t / 5 at step t
-# bytes of weights times examples that are worth a thread: 3 ms of work, where waking a thread costs 0.1 ms
+# Least work of a chunk: 3 * bytes of weights * examples, where 3 counts the products that each weight is in. It takes
+# about 3 ms, and waking a thread 0.1 ms.
 WORK_OF_CHUNK = 360_000_000
 # Examples of a chunk. On one thread, two chunks of 128 take 1.19 times as long as one of 256, and two of 256 take 1.13
 # times as long as one of 512; chunks of 512 and more take 1.04 times as long.
@@ -49,7 +50,7 @@ def count_chunks(network: Network, batches: Batches, parameters: Parameters) -> 
     # batch statistics need the whole batch, and sparse products hold Python's lock
     if network.batch_norm or issparse(batches.examples.X):
         return 1
-    n_worthwhile = 3 * batches.size * parameters.weights.nbytes // WORK_OF_CHUNK  # each weight is in three products
+    n_worthwhile = 3 * parameters.weights.nbytes * batches.size // WORK_OF_CHUNK
     n_efficient = max(batches.size // CHUNK_COLUMNS, min(batches.size // CHUNK_COLUMNS_OF_TWO, 2))
     return max(1, min(n_worthwhile, n_efficient, MOST_CHUNKS))
 
@@ -143,11 +144,12 @@ class GradientStep(Step):
         self.make_rule = compiled_rule(recipe.optimizer, trainable)
         if recipe.optimizer.elementwise:
             n_threads = self.pool.n_threads
-            is_shared = n_threads > 1 or self.make_rule is not None  # one pass needs no blocks in the cache
-            n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if is_shared else BLOCK_BYTES))
+            # one pass over memory needs no blocks that fit the cache
+            has_large_blocks = n_threads > 1 or self.make_rule is not None
+            n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if has_large_blocks else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread
         self.blocks = list(gen_even_slices(trainable.size, n_blocks))
-        # the rate of an exponential moving average with a time constant of averaging_epochs
+        # 1 - exp(-1 / n): the rate of an exponential moving average with a time constant of n steps
         n_steps = recipe.averaging_epochs * len(self.batches)
         self.averaging_rate = -math.expm1(-1 / n_steps) if recipe.averages else 0.0
 

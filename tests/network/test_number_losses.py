@@ -167,9 +167,9 @@ def test_gradients_of_the_joint_logit_and_of_the_prediction_equal_central_differ
 @pytest.mark.parametrize("name", NUMBER_LOSSES)
 def test_targets_out_of_range_break_the_rule_of_their_loss(name):
     rule = NUMBER_LOSSES[name].target_rule(1, 1)
-    assert rule.holds(np.array([1e-300, 1e300]))
-    assert rule.holds(np.zeros(1)) == (name != "gamma")
-    assert rule.holds(-np.ones(1)) == (name not in POSITIVE)
+    assert not rule.is_broken_by(np.array([1e-300, 1e300])).any()
+    assert rule.is_broken_by(np.zeros(1))[0] == (name == "gamma")
+    assert rule.is_broken_by(-np.ones(1))[0] == (name in POSITIVE)
     assert math.isinf(rule.high)
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ...typing import Array, Inputs
+from ...typing import Array, BoolArray, Inputs
 from ..links import Link
 
 # Confident predictions leave subnormal gradients, which processors handle many times slower: with 2 % of them,
@@ -46,9 +46,9 @@ class TargetRule(NamedTuple):
     text: str
     is_open: bool = False  # whether `low` itself is excluded
 
-    def holds(self, Y: Array) -> bool:
-        """Say whether all targets are within the range."""
-        return bool((Y.min() > self.low if self.is_open else Y.min() >= self.low) and Y.max() <= self.high)
+    def is_broken_by(self, Y: Array) -> BoolArray:
+        """Return which targets are out of the range."""
+        return (self.low >= Y if self.is_open else self.low > Y) | (self.high < Y)
 
 
 class Loss(ABC):
@@ -64,9 +64,10 @@ class Loss(ABC):
     about_baseline: ClassVar[str]  # what the baseline loss is the cost of: "predicting ..."
     about_uninformed: ClassVar[str]  # predictions that know nothing of X: named in the message of a divergence
 
-    has_unit_spread: ClassVar[bool] = True  # whether targets, as the network gets them, have a spread of about 1
+    has_unit_spread: ClassVar[bool] = True  # whether the targets Y have a spread of about 1
     is_calibrated: ClassVar[bool] = False  # whether validation data correct the predictions
-    # times the first cost, or that of the uninformed prediction: noise raises a healthy cost by less
+    # A cost has exploded if it exceeds `blow_up` times the first cost and `blow_up` times the uninformed cost. Noise
+    # raises the cost of a training that goes well by less.
     blow_up: ClassVar[float] = 10.0
     initial_gain: ClassVar[float] = 1.0  # what the initial weights of the output layer are multiplied by
     quantile: float = 0.5  # only the loss "quantile" depends on it
@@ -75,7 +76,8 @@ class Loss(ABC):
     def losses(self, ZL: Array, Y: Array) -> Array:
         """Return the loss (m,) of each example."""
 
-    # (AL, Y) -> the gradient of each example's loss at its logits; a method where it is not AL - Y
+    # gradient(AL, Y) is the gradient of each example's loss at its logits. A loss whose gradient is not AL - Y has a
+    # method of this name.
     gradient: Callable[[Array, Array], Array] = staticmethod(canonical_gradient)
 
     @abstractmethod
@@ -87,7 +89,7 @@ class Loss(ABC):
         """Return the prediction (n_L, 1) that costs least on targets Y (n_L, m) with weights (1, m)."""
 
     def attainable(self, AL: Array, n: int) -> Array:
-        """Return the best constant of n examples as a prediction for other examples."""
+        """Return the best constant AL of n examples, changed so that it can predict other examples."""
         return AL
 
     @abstractmethod

@@ -18,7 +18,7 @@ from ...typing import Array, Inputs
 from ..links import Exponential, Identity, Link
 from .base import Loss, TargetRule, canonical_gradient, weighted_mean
 
-NEAR = 0.5  # of errors in the logits: expm1 then keeps the digits that a difference of large terms loses
+NEAR = 0.5  # errors of logits up to this size: expm1 keeps the digits that a difference of large terms loses
 HUBER_STEPS = 50  # of gradient descent, from the median to the best constant
 
 
@@ -37,7 +37,7 @@ class NumberLoss(Loss):
     link: ClassVar[Link] = Identity()
     about_baseline = "predicting a constant"
     about_uninformed = "constant predictions"
-    blow_up = 100.0  # of squared errors
+    blow_up = 100.0  # squared errors grow ten times as fast as errors
     target_scaling: ClassVar[str] = "standard"  # how targets are scaled: a name in `TARGET_SCALINGS` of the estimators
 
     @abstractmethod
@@ -184,7 +184,7 @@ class Deviance(NumberLoss):
     about_baseline = "predicting the mean"
     target_scaling = "mean"
     has_unit_spread = False
-    initial_gain = 0.1  # the exponential makes of random logits predictions that are far too small and too large
+    initial_gain = 0.1  # the exponentials of random logits would be far too small and far too large
 
     def best_constant(self, Y: Array, weight: Array) -> Array:
         """Return the mean."""

@@ -257,6 +257,12 @@ def test_outliers_are_clipped_as_by_the_estimator(dtype):
     check_same(model, X.astype(dtype))
 
 
+def test_numbers_beyond_their_bins_count_like_the_ends_as_in_a_prediction():
+    X, y = table()
+    model = clone(ENCODINGS["bins"][0]).fit(X, y)
+    check_same(model, np.where(np.arange(7) == 3, 3 * X, X + 2 * np.ptp(X, axis=0) * (y[:, np.newaxis] == 1)))
+
+
 def test_the_default_network_is_exported():
     X, y = table()
     model = DeepNNClassifier(max_iter=5, random_state=0).fit(X, y)

@@ -5,6 +5,9 @@ the code -1 is a category that training has not seen. `T` (n_features, m) is X, 
 with 0. `A0` (n_rows, m) is what the network takes. An `Encoding` has several parts, and each makes some rows of A0.
 Rows are centered: 0 stands for the mean of the training set. The members of an ensemble may have examples of their own;
 X, T and A0 then have the members on a first axis.
+
+A number beyond its bins counts like their end. Networks extrapolate along lines: a row number that goes on rising after
+the training set would take over the prediction.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from ..typing import Array, BoolArray, Inputs
 from .layers.piecewise import piecewise_linear_backward, piecewise_linear_forward, sum_by_feature
 
 MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their square may overflow
+SLACK = 1e-6  # times the range of the bins: numbers at its ends stay within, however they are rounded
 SMALLEST_SINGLE = np.finfo(np.float32).tiny  # float32 rounds smaller numbers, also to 0
 
 
@@ -202,29 +206,51 @@ class Encoding:
             scale[j] = np.where(varies, numbers.scale * units, np.inf)
         return center, scale
 
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """The lowest and the highest T (n_features, 1) that are told apart; infinite without bins.
+
+        Numbers that are smoothly clipped have no bounds: in parts of the data, later parts may have a wider range.
+        """
+        low, high = np.full_like(self.center, -np.inf), np.full_like(self.center, np.inf)
+        bins, numbers = self.parts.get("bins"), self.parts.get("numbers")
+        if bins is not None and numbers is not None:
+            for j in numbers.feature[np.isinf(numbers.clip[:, 0])]:
+                edges = bins.low[bins.feature == j], (bins.low + bins.width)[bins.feature == j]
+                if edges[0].size:
+                    low[j], high[j] = edges[0].min(), edges[1].max()
+        slack = SLACK * np.where(np.isfinite(low), high - low, 0)
+        return low - slack, high + slack
+
     def _items(self) -> list[tuple[str, Any]]:
         return [(name, self.parts[name]) for name in PARTS if name in self.parts]
 
     def apply(self, X: Inputs, dtype: DTypeLike) -> Array:
         """Return A0 (n_rows, m), in a dtype."""
         T, missing = self._standardized(X, dtype)
+        np.clip(T, *self._bounds_in(T.dtype), out=T)
         rows = [part.forward(T, missing) for _, part in self._items()]
         return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2)
 
     def backward(self, dA0: Array, X: Inputs) -> Array:
         """Return dX (n_features, m) from the gradient (n_0, m) of the inputs behind the embedding layer; 0 for gaps."""
         T, missing = self._standardized(X, dA0.dtype)
+        low, high = self._bounds_in(T.dtype)
         dT, stop = np.zeros_like(T), 0
         for name, part in self._items():
             if name != "codes":
                 start, stop = stop, stop + len(part.feature)
                 dT += part.backward(dA0[..., start:stop, :], T)
-        dT[missing] = 0
+        dT[missing | (low > T) | (high < T)] = 0
         return dT / self.scale.astype(dT.dtype)
 
     def by_column(self, rows: Array) -> Array:
         """Return the sums (n_features, m) over the inputs (n_0, m) that come from each column."""
         return sum_by_feature(rows, self.feature, len(self.center))
+
+    def _bounds_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        low, high = self.bounds
+        return low.astype(dtype), high.astype(dtype)
 
     def _standardized(self, inputs: Inputs, dtype: DTypeLike) -> tuple[Array, BoolArray]:
         """Return T (n_features, m), contiguous by rows, and which values of dense or sparse X are missing."""

@@ -281,6 +281,21 @@ def test_values_outside_of_all_bins_are_predicted(model):
     assert np.isfinite(model.predict_proba(NEW.assign(age=[1e6, -1e6] * 15))).all()
 
 
+def test_numbers_beyond_the_training_set_count_like_its_extremes(models):
+    far = FRAME.assign(age=np.where(np.arange(N) % 2, 1e6, -1e6))
+    ends = FRAME.assign(age=np.where(np.arange(N) % 2, AGE.max(), AGE.min()))
+    np.testing.assert_allclose(models["bins"].predict_proba(far), models["bins"].predict_proba(ends), rtol=1e-4)
+    without = models["no bins"]
+    assert np.abs(without.predict_proba(far) - without.predict_proba(ends)).max() > 0.1
+
+
+def test_later_parts_of_the_data_may_have_a_wider_range():
+    X, y = FRAME[["size", "age"]].fillna(0.5), np.median(AGE) < AGE
+    fitted = net(max_iter=100).partial_fit(X, y, classes=[False, True])
+    proba = [fitted.predict_proba(X.assign(age=AGE.max() * factor)) for factor in (1, 1.5)]
+    assert np.abs(proba[0] - proba[1]).max() > 1e-4
+
+
 # What is seen inside.
 
 

@@ -64,9 +64,12 @@ def fields(part, *names):
 def encoded(X, encoding):
     """Return A0 as the docstrings have it, one number at a time."""
     parts, columns = encoding.parts, []
+    least, most = EDGES[0] - 3.5e-6, EDGES[-1] + 3.5e-6  # a millionth of their difference is allowed for rounding
     numbers, bins, gaps, one_hot, codes = (parts[name] for name in PARTS)
     for x in X.T:
         t = [0.0 if math.isnan(value) else (value - c) / s for value, c, s in zip(x, CENTER, SCALE)]
+        if math.isinf(parts["numbers"].clip[0, 0]):  # other numbers have no bins, or are clipped smoothly
+            t[0] = min(max(t[0], least), most)
         rows = []
         for j, c, s, clip in fields(numbers, "center", "scale", "clip"):
             z = (t[j] - c) / s
@@ -220,6 +223,19 @@ def test_backward_equals_central_differences(clip):
     wanted, dX = central_differences(total, X[:3]), encoding.backward(dA0, X)
     assert relative_error(dX[:2], wanted[:2]) < 1e-7
     assert not dX[2:].any()  # a constant, and categories
+
+
+def test_a_number_beyond_its_bins_counts_like_their_end():
+    encoding = encoding_of(clip=np.inf)
+    X = np.tile(draw_table(m=1, gaps=False), 6)
+    X[0] = 2.0 + 0.5 * np.array([EDGES[0], EDGES[0] - 1e-3, -1e9, EDGES[-1], EDGES[-1] + 1e-3, 1e9])
+    X[1] = -1e9, 0, 1e9, -1e9, 0, 1e9  # without bins
+    A0, dX = encoding.apply(X, np.float64), encoding.backward(np.ones((encoding.n_inputs, 6)), X)
+    np.testing.assert_allclose(A0[[0, 3, 4, 5]][:, :3], A0[[0, 3, 4, 5]][:, [0, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(A0[[0, 3, 4, 5]][:, 3:], A0[[0, 3, 4, 5]][:, [3, 3, 3]], atol=1e-5)
+    assert (dX[0] != 0).tolist() == [True, False, False, True, False, False]
+    assert np.ptp(A0[1]) > 1e8
+    assert dX[1].all()
 
 
 def test_gaps_have_no_derivative():

@@ -61,11 +61,16 @@ def has_numeric_dtype(column: Any) -> bool:
     return bool(NUMERIC_DTYPE.match(dtype_name(column))) and not np.ma.is_masked(column)
 
 
+def has_categorical_dtype(column: Any) -> bool:
+    """Say whether the dtype of a column is one of categories."""
+    return bool(CATEGORICAL_DTYPE.match(dtype_name(column)))
+
+
 def has_numbers_only(column: Any) -> bool:
     """Say whether a column or an array has numbers only, also as objects. NaN is a number here."""
     values = as_array(column)
     name = dtype_name(column)
-    if np.ma.is_masked(values) or CATEGORICAL_DTYPE.match(name) or TEXT_DTYPE.match(name):
+    if np.ma.is_masked(values) or has_categorical_dtype(column) or TEXT_DTYPE.match(name):
         return False
     # a decimal may be a signaling NaN, which cannot be converted
     return all(problem_of_type(kind) is None and kind is not Decimal for kind in types_of(np.asarray(values)))
@@ -113,7 +118,7 @@ def labelled_columns(X: Any) -> Iterator[tuple[Any, Any]]:
 
 def problem_of_column(column: Any) -> str | None:
     """Return the first of `PROBLEMS` that a column has, or None."""
-    if CATEGORICAL_DTYPE.match(dtype_name(column)):
+    if has_categorical_dtype(column):
         return "text"
     if STRUCT_DTYPE.match(dtype_name(column)):
         return "mappings"
@@ -153,6 +158,15 @@ def problem_of_type(kind: type) -> str | None:
     if issubclass(kind, Number):
         return "complex"
     return "sequences" if issubclass(kind, Sized) and not issubclass(kind, (Set, np.void)) else "objects"
+
+
+def is_numeral(text: str) -> bool:
+    """Say whether a text can be converted to a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def are_numerals(values: Array) -> bool:

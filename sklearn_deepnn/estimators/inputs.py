@@ -3,6 +3,7 @@
 Rows are samples here. One error names all columns of X that cannot be learned, and what to do about them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -23,21 +24,30 @@ from .columns import (
     as_array,
     as_numbers,
     find_missing,
+    has_categorical_dtype,
     has_numbers_only,
     has_numeric_dtype,
+    is_numeral,
     labelled_columns,
     problem_of_column,
     raise_problems,
     without_numeric_dtype,
 )
 
-MANY_NUMERALS = 32  # different numbers in a column of text that are unlikely to be meant as categories
+FEW_TEXTS = 32  # different numbers or dates in a column of text may be meant as categories; more are probably not
+OTHER_FRACTION = 0.1  # of these texts: more texts that are neither numbers nor dates show that categories are meant
+DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # what such texts begin with
+REMEDIES = {  # what to do about numbers, and about dates, as text
+    "numbers": "Convert it if they are meant as numbers, such as with pandas.to_numeric(column, errors='coerce').",
+    "dates": "Convert it if their order matters, such as to days since a reference date.",
+}
 
 
 def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
     """Return X as an array of numbers, in which gaps are nan and categories are codes, or as a sparse array in rows."""
     # with `reset`, the attributes that tell the columns are set: n_features_in_, feature_names_in_, categories_.
     # Otherwise X must have the columns that they tell.
+    check_is_table(X, name)
     X = rows_as_array(X)
     others = without_numeric_dtype(X)
     if reset:
@@ -51,7 +61,9 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
     is_table = len(shape) == 2 and shape[1] > 0
     if (selects or not all(map(has_numbers_only, others))) and is_table and not issparse(X):
         return read_columns(estimator, X, name, reset)
-    dtype = np.float64 if others and is_table else "numeric"  # which leaves decimals of pyarrow as they are
+    dtype: Any = np.float64 if others and is_table else "numeric"  # which leaves decimals of pyarrow as they are
+    if len(shape) == 1:  # scikit-learn then says that X must have two dimensions, before it looks for numbers
+        dtype = None
     finite = True if is_sparse(X) else "allow-nan"
     # tensors are taken as arrays, even if scikit-learn dispatches to their package
     no_dispatch = nullcontext() if isinstance(X, np.ndarray) else config_context(array_api_dispatch=False)
@@ -68,6 +80,18 @@ def read_inputs(estimator: Any, X: Any, *, name: str = "X", reset: bool) -> Any:
             check_columns(X, name, error, allowed_in(estimator, X, reset))
         raise
     return checked if checked.dtype.kind in "biuf" else read_columns(estimator, X, name, reset)  # bools of pyarrow
+
+
+def check_is_table(X: Any, name: str) -> None:
+    """Raise if X holds a table in a form that has no rows: a dict, dicts, or a lazy frame of polars."""
+    kind, advice = type(X).__name__, "pandas.DataFrame makes a frame of it."
+    if isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], Mapping):
+        kind = f"{kind} of {type(X[0]).__name__}"
+    elif hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        advice = "Its collect() makes a frame of it."
+    elif not isinstance(X, Mapping) or issparse(X):  # a DOK matrix is a dict
+        return
+    raise InvalidParameterError(f"{name} must be a data frame, an array or a list of rows, got a {kind}. {advice}")
 
 
 def check_columns(X: Any, name: str, error: Exception, wanted: str) -> None:
@@ -97,6 +121,7 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
     labels, columns = zip(*labelled_columns(X))
     problems = [None if has_numeric_dtype(column) else problem_of_column(column) for column in columns]
     known: list[Categories | None] = [None] * len(columns)
+    selected = None
     if reset:
         selected = selected_columns(estimator.categorical_features, labels)
         is_categorical = np.array([problem in CATEGORICAL for problem in problems]) if selected is None else selected
@@ -119,8 +144,8 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         missing = find_missing(values)
         if categories is None:
             categories = known[i] = Categories.learn(values.tolist(), missing)
-            if problems[i] == "numerals" and len(categories.values) > MANY_NUMERALS:
-                warn_of_numerals(name, label, len(categories.values))
+            if selected is None and not has_categorical_dtype(column):
+                warn_of_mistaken(name, label, categories)
         else:
             check_kind(name, label, categories, np.asarray(values[~missing]).tolist())
         arrays.append(categories.encode(values.tolist(), missing))
@@ -167,10 +192,21 @@ def check_kind(name: str, label: Any, categories: Categories, values: Sequence[A
         raise InvalidParameterError(f"{name} must have {had} in column {label!r}, as in fit, got {got}.")
 
 
-def warn_of_numerals(name: str, label: Any, n_values: int) -> None:
-    """Warn that numbers as text become categories."""
-    problem = f"Column {label!r} of {name} has numbers as text, and is learned as {n_values} categories"
-    warn_user(f"{problem}. Convert it if they are meant as numbers, such as with astype(float).", UserWarning)
+def warn_of_mistaken(name: str, label: Any, categories: Categories) -> None:
+    """Warn that numbers or dates as text become categories. A few other texts may stand among them."""
+    texts = [value for value in categories.values if isinstance(value, str)]
+    if len(texts) < len(categories.values) or len(texts) <= FEW_TEXTS:
+        return
+    others = {"numbers": [text for text in texts if not is_numeral(text)]}
+    others["dates"] = [text for text in others["numbers"] if not DATE.match(text)]
+    for kind, remedy in REMEDIES.items():
+        if len(others[kind]) <= OTHER_FRACTION * len(texts):
+            beside = f", beside {others[kind][0]!r}" if others[kind] else ""
+            problem = (
+                f"Column {label!r} of {name} has {kind} as text{beside}, and is learned as {len(texts)} categories"
+            )
+            warn_user(f"{problem}. {remedy}", UserWarning)
+            return
 
 
 def warn_of_no_frequent(label: Any, n_values: int) -> None:

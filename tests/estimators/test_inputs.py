@@ -268,6 +268,43 @@ def test_many_different_numbers_as_text_are_learned_with_a_warning(dtype):
         model = net().fit(X, y)
     assert len(model.categories_[0]["values"]) == 33
     net().fit(X[X["zip"] != "10032"], y[X["zip"] != "10032"])  # 32 are as likely to be categories
+    net().fit(X.astype({"zip": "category"}), y)  # the dtype says what is meant, and so does the parameter
+    net(categorical_features=["zip"]).fit(X, y)
+
+
+NUMERALS_BESIDE = [*map(str, range(40)), "?", "none"]
+MISTAKEN = {
+    "numbers beside other text": (
+        NUMERALS_BESIDE,
+        r"numbers as text, beside '\?', and is learned as 42 categories\. Conv",
+    ),
+    "dates": (
+        [f"2021-03-{day:02}" for day in range(1, 32)] * 2 + ["2022-03-01", "2022-03-02"],
+        "dates as text, and is",
+    ),
+    "dates with times": ([f"{day}.{month}.2021 10:00" for day in range(1, 13) for month in (1, 2, 3)], "dates as text"),
+    "dates beside other text": (
+        [f"2021/3/{day}" for day in range(1, 32)] + ["1/4/2021", "2/4/2021", "x"],
+        "beside 'x'",
+    ),
+}
+MEANT = {
+    "text": [f"city {i}" for i in range(40)],
+    "codes": [f"{i}A" if i % 5 else str(i) for i in range(40)],
+    "few numbers": [*map(str, range(32))],
+}
+
+
+@pytest.mark.parametrize(("values", "message"), MISTAKEN.values(), ids=MISTAKEN)
+def test_columns_of_text_that_are_probably_meant_otherwise_are_named(values, message):
+    X, y = pd.DataFrame({"when": values * 2, "a": 1.0}), np.arange(2 * len(values)) % 2
+    with pytest.warns(UserWarning, match=rf"^Column 'when' of X has .*{message}"):
+        net().fit(X, y)
+
+
+@pytest.mark.parametrize("values", MEANT.values(), ids=MEANT)
+def test_columns_of_text_that_are_meant_as_categories_are_learned_without_a_warning(values):
+    net().fit(pd.DataFrame({"when": values * 2, "a": 1.0}), np.arange(2 * len(values)) % 2)
 
 
 # Gaps are learned, whatever stands for them.
@@ -819,3 +856,25 @@ def test_sample_weights_are_returned_as_float64():
 def test_errors_about_sample_weights_name_them(weight, message):
     with pytest.raises(ValueError, match=message):
         check_sample_weight("sample_weight", weight, 3)
+
+
+NO_TABLES = {
+    "dict": (lambda: {"a": A, "b": A}, "got a dict. pandas.DataFrame makes a frame of it."),
+    "list of dicts": (lambda: [{"a": a} for a in A], "got a list of dict. pandas.DataFrame makes a frame of it."),
+    "lazy frame": (lambda: polars_with(NUMBERS).lazy(), "got a LazyFrame. Its collect() makes a frame of it."),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), NO_TABLES.values(), ids=NO_TABLES)
+def test_a_table_without_rows_is_refused_by_its_kind(make, message):
+    wanted = f"X must be a data frame, an array or a list of rows, {message}"
+    for call in (lambda X: net().fit(X, Y), net().fit(pandas_with(NUMBERS), Y).predict):
+        with pytest.raises(ValueError, match=re.escape(wanted)):
+            call(make())
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_one_row_of_a_frame_is_refused_for_its_dimension():
+    X = pandas_with(COLOURS)
+    with pytest.raises(ValueError, match=r"^Expected a? ?2"):
+        net().fit(X, Y).predict(X.iloc[0])

@@ -46,8 +46,8 @@ class Part(ABC):
 
 def standardized(A: Array, mean: Array, scale: Array) -> Array:
     """Return (A - mean) / scale. Overwrites A."""
-    A -= mean
-    A /= scale
+    A -= mean.astype(A.dtype, copy=False)  # NumPy would convert chunks of A to the wider dtype and back
+    A /= scale.astype(A.dtype, copy=False)
     return A
 
 

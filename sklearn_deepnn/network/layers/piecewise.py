@@ -35,10 +35,9 @@ def piecewise_linear_forward(X: Array, feature: Array, low: Array, width: Array)
        NeurIPS.
     """
     A = X.take(feature, axis=-2)
-    A -= low
-    A /= width
-    np.maximum(A, 0, out=A)
-    np.minimum(A, 1, out=A)
+    A -= low.astype(X.dtype, copy=False)  # edges in float64 would take 3 times as long: NumPy converts chunks of A
+    A /= width.astype(X.dtype, copy=False)
+    np.clip(A, 0, 1, out=A)
     return A, A
 
 

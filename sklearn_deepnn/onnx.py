@@ -538,8 +538,9 @@ def encoded_input(
     T = T if dtype == graph.dtype else graph.cast(T, graph.dtype)
     missing = graph("IsNaN", T)
     T = graph("Where", missing, 0, T)
-    low, high = (bound.mT.astype(graph.dtype) for bound in encoding.bounds)
-    T = graph("Min", graph("Max", T, low), high)
+    if np.isfinite(encoding.low).any():
+        low, high = (np.asarray(bound, graph.dtype).mT for bound in (encoding.low, encoding.high))
+        T = graph("Min", graph("Max", T, low), high)
     names = [name for name in PARTS if name in encoding.parts]
     blocks = [PART_EXPRESSIONS[name](graph, encoding.parts[name], T, missing) for name in names]
     sizes = [len(encoding.parts[name].feature) for name in names]

@@ -99,11 +99,9 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
     _calls_back = True  # callbacks of this package, too
 
     @classmethod
-    @cache  # scikit-learn inspects the constructor in each call of `get_params`, which clones and searches make
     def _get_param_names(cls) -> list[str]:
         """Return the names of the parameters, sorted."""
-        names: list[str] = super()._get_param_names()
-        return names
+        return list(inspected_names(cls))
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, and with ``optimizer__momentum=0.9`` those of the optimizer, which may be given by its name.
@@ -375,6 +373,13 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
             halved = math.inf if plan.patience == math.inf else max(plan.patience // 2, 1)
             callbacks = [*callbacks, ReduceLROnPlateau(factor=0.2, patience=halved, min_delta=tol)]
         return callbacks, stopping[-1]
+
+
+@cache
+def inspected_names(estimator_class: Any) -> list[str]:
+    """Return what scikit-learn, which inspects the constructor in each call of `get_params`, finds the first time."""
+    names: list[str] = BaseEstimator._get_param_names.__func__(estimator_class)
+    return names
 
 
 def in_order(callbacks: list[Callback]) -> list[Callback]:

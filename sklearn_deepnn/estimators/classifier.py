@@ -91,8 +91,8 @@ class DeepNNClassifier(ClassifierMixin, BaseDeepNN):
         "piecewise_linear" gives each number with more than two values, beside the number itself, an input for each of
         its bins: how far the number is through the bin [3]_. The edges are quantiles of the training samples. With n
         samples there are n / 100 bins, at least 4 and at most 16, in larger sets n / 300, at most 96; and no more than
-        256 inputs for all numbers together, unless 4 bins are more. A number beyond the bins counts like their end.
-        None takes numbers as they are.
+        256 inputs for all numbers together, unless 4 bins are more. A number beyond those of training counts like
+        the nearest of these. None takes numbers as they are.
     categorical_features : "from_dtype", sequence of str, int or bool, or None, default="from_dtype"
         "from_dtype" takes columns of a data frame or an array of objects that hold text or are of a categorical dtype.
         A sequence names all columns of categories, by names, by indices or by a mask: text in another column is an

@@ -160,10 +160,10 @@ def problem_of_type(kind: type) -> str | None:
     return "sequences" if issubclass(kind, Sized) and not issubclass(kind, (Set, np.void)) else "objects"
 
 
-def is_numeral(text: str) -> bool:
-    """Say whether a text can be converted to a number."""
+def is_numeral(value: Any) -> bool:
+    """Say whether a value is a number, or text that can be converted to one."""
     try:
-        float(text)
+        float(value)
     except ValueError:
         return False
     return True

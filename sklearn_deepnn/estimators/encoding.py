@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 
-from ..network.encoding import Bins, Codes, EncodedInputs, Encoding, Gaps, Numbers, OneHot
+from ..network.encoding import SMALLEST_SINGLE, Bins, Codes, EncodedInputs, Encoding, Gaps, Numbers, OneHot
 from ..network.prediction import take_columns
 from ..network.scaling import Scaling
 from ..training.examples import Examples
@@ -32,6 +32,7 @@ LEAST_DEVIATION = 0.1  # of a row for a category or a gap: rare ones would other
 LEAST_BIN_DEVIATION = 0.05  # of a row for a bin: each of 100 bins of equal size has 0.06
 SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
+SLACK = 1e-6  # times the range of a number
 CLIP = 5.0  # interquartile ranges, in a first part of the data deviations; where numbers are smoothly clipped
 SMALLEST_SCALE = 1e-150  # of a feature that is no constant: squares of smaller numbers underflow
 
@@ -153,7 +154,28 @@ def learn_encoding(
     }
     parts = {name: part for name, part in parts.items() if len(part.feature)}
     encoding = Encoding(center, scale, parts, EMBEDDING_DIM if has_many.any() else 0)
+    if numeric.n_bins and not numeric.is_part:
+        encoding = widened(replace(encoding, low=np.inf, high=-np.inf), examples)
     return standardized(encoding, sample, numeric)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a range that overflows is no bound
+def widened(encoding: Encoding, examples: Examples) -> Encoding:
+    """Return an encoding whose bounds contain all numbers of a set. Categories have no bounds."""
+    X = examples.X
+
+    def of_chunk(chunk: slice) -> tuple[Array, Array]:
+        A0 = take_columns(X, examples.at(chunk), np.float64)
+        return np.fmin.reduce(A0, axis=-1), np.fmax.reduce(A0, axis=-1)
+
+    lows, highs = zip(*map(of_chunk, gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1))))
+    ends = np.fmin.reduce(lows)[:, np.newaxis], np.fmax.reduce(highs)[:, np.newaxis]
+    low, high = ((end - encoding.center) / encoding.scale for end in ends)
+    slack = SLACK * (high - low)  # the extremes themselves stay within, however they are rounded
+    low, high = np.minimum(encoding.low, low - slack), np.maximum(encoding.high, high + slack)
+    numbers = encoding.parts["numbers"].feature if "numbers" in encoding.parts else []
+    is_bounded = np.isfinite(low) & np.isin(np.arange(len(low)), numbers)[:, np.newaxis]
+    return replace(encoding, low=np.where(is_bounded, low, -np.inf), high=np.where(is_bounded, high, np.inf))
 
 
 def learn_quantiles(sample: Examples, is_number: BoolArray, n_bins: int) -> tuple[Array, Array, list[Array]]:
@@ -209,7 +231,8 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
     if len(distinct) < 3 or not n_bins:
         return center, scale, np.empty(0)
     edges = distinct if len(distinct) <= n_bins + 1 else np.unique(quantiles(np.linspace(0, 1, n_bins + 1)))
-    return center, scale, np.unique((edges - center) / scale)  # subtraction may make edges equal
+    edges = (edges - center) / scale
+    return center, scale, edges[np.diff(edges, prepend=-np.inf) >= SMALLEST_SINGLE]  # float32 has no narrower bins
 
 
 def standardized(encoding: Encoding, sample: Examples, numeric: NumericEncoding) -> Encoding:

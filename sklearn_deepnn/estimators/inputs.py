@@ -36,7 +36,10 @@ from .columns import (
 
 FEW_TEXTS = 32  # different numbers or dates in a column of text may be meant as categories; more are probably not
 OTHER_FRACTION = 0.1  # of these texts: more texts that are neither numbers nor dates show that categories are meant
-DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")  # what such texts begin with
+LOOKED_AT = 1000  # texts that tell
+MONTH, DAY = r"(0?[1-9]|1[0-2])", r"(0?[1-9]|[12]\d|3[01])"
+# what dates begin with: year, month, day; or day and month, in either order, and year
+DATE = re.compile(rf"(\d{{4}}[-/.]{MONTH}[-/.]{DAY}|{DAY}[-/.]{DAY}[-/.]\d{{4}})(?!\d)")
 REMEDIES = {  # what to do about numbers, and about dates, as text
     "numbers": "Convert it if they are meant as numbers, such as with pandas.to_numeric(column, errors='coerce').",
     "dates": "Convert it if their order matters, such as to days since a reference date.",
@@ -145,7 +148,7 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         if categories is None:
             categories = known[i] = Categories.learn(values.tolist(), missing)
             if selected is None and not has_categorical_dtype(column):
-                warn_of_mistaken(name, label, categories)
+                warn_of_mistaken(name, label, categories, problems[i])
         else:
             check_kind(name, label, categories, np.asarray(values[~missing]).tolist())
         arrays.append(categories.encode(values.tolist(), missing))
@@ -192,20 +195,21 @@ def check_kind(name: str, label: Any, categories: Categories, values: Sequence[A
         raise InvalidParameterError(f"{name} must have {had} in column {label!r}, as in fit, got {got}.")
 
 
-def warn_of_mistaken(name: str, label: Any, categories: Categories) -> None:
+def warn_of_mistaken(name: str, label: Any, categories: Categories, problem: str | None) -> None:
     """Warn that numbers or dates as text become categories. A few other texts may stand among them."""
-    texts = [value for value in categories.values if isinstance(value, str)]
-    if len(texts) < len(categories.values) or len(texts) <= FEW_TEXTS:
+    n = len(categories.values)
+    if n <= FEW_TEXTS:
         return
-    others = {"numbers": [text for text in texts if not is_numeral(text)]}
-    others["dates"] = [text for text in others["numbers"] if not DATE.match(text)]
+    looked_at = categories.values[:: max(n // LOOKED_AT, 1)]
+    others = {
+        "numbers": [value for value in looked_at if problem != "numerals" and not is_numeral(value)],
+        "dates": [value for value in looked_at if not DATE.match(str(value).strip())],
+    }
     for kind, remedy in REMEDIES.items():
-        if len(others[kind]) <= OTHER_FRACTION * len(texts):
+        if len(others[kind]) <= OTHER_FRACTION * len(looked_at):
             beside = f", beside {others[kind][0]!r}" if others[kind] else ""
-            problem = (
-                f"Column {label!r} of {name} has {kind} as text{beside}, and is learned as {len(texts)} categories"
-            )
-            warn_user(f"{problem}. {remedy}", UserWarning)
+            what = f"Column {label!r} of {name} has {kind} as text{beside}, and is learned as {n} categories"
+            warn_user(f"{what}. {remedy}", UserWarning)
             return
 
 

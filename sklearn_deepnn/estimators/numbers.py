@@ -176,7 +176,7 @@ def standard_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def robust_scaling(Y: Array, weight: Array) -> tuple[Array, Array]:
-    """Return median and scale (n_L,) of each target: a normal distribution's scale is its standard deviation."""
+    """Return median and interquartile range (n_L,) of each target, over that of the standard normal distribution."""
     low, center, high = (weighted_quantile(Y, weight, q)[:, 0] for q in (0.25, 0.5, 0.75))
     scale = (high - low) / NORMAL_QUARTILES
     return center, np.where(scale > 0, scale, standard_scaling(Y, weight)[1])

@@ -22,7 +22,7 @@ from ..training.state import TrainingState
 from ..typing import Array, Inputs
 from .categories import Categories, restore_categories, selected_columns
 from .defaults import MANY_SAMPLES, DataFacts, Plan, resolve, resolve_numeric, scale_inputs
-from .encoding import has_outliers, have_common_units, learn_encoding, several_valued, without_gaps
+from .encoding import has_outliers, have_common_units, learn_encoding, several_valued, widened, without_gaps
 from .inputs import is_single
 from .resuming import Earlier, Preparation, check_unchanged
 from .scaling import far_features, learn_scaling
@@ -66,7 +66,10 @@ def plan_for(
     """Return the plan for a table. Raises if the earlier training had another network, scaling or encoding."""
     facts = facts_of(settings, table, validation, is_part)
     if earlier is not None:
-        return continued_plan(settings, facts, earlier)
+        plan = continued_plan(settings, facts, earlier)
+        if plan.encoding is None or not np.isfinite(plan.encoding.low).any():
+            return plan
+        return replace(plan, encoding=widened(plan.encoding, table.examples))
     facts = with_facts_of_values(settings, facts, table)
     encoding = learn_encoding(resolve_numeric(settings, facts), table.examples, table.categories)
     if encoding is None:

@@ -6,8 +6,8 @@ with 0. `A0` (n_rows, m) is what the network takes. An `Encoding` has several pa
 Rows are centered: 0 stands for the mean of the training set. The members of an ensemble may have examples of their own;
 X, T and A0 then have the members on a first axis.
 
-A number beyond its bins counts like their end. Networks extrapolate along lines: a row number that goes on rising after
-the training set would take over the prediction.
+A number that is larger or smaller than all numbers of its column in the training set counts like the largest or the
+smallest of these. Networks extrapolate along lines: an identifier that goes on rising would take over the prediction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from ..typing import Array, BoolArray, Inputs
 from .layers.piecewise import piecewise_linear_backward, piecewise_linear_forward, sum_by_feature
 
 MOST_CLIPPED = 1e8  # times `clip`: larger numbers give the same row, but their square may overflow
-SLACK = 1e-6  # times the range of the bins: numbers at its ends stay within, however they are rounded
 SMALLEST_SINGLE = np.finfo(np.float32).tiny  # float32 rounds smaller numbers, also to 0
 
 
@@ -170,12 +169,16 @@ class Encoding:
         By the names in `PARTS`, in the order of their rows. "codes" come last.
     embedding_dim : int, default=0
         Length of the trained vectors that the embedding layer puts in place of codes.
+    low, high : ndarrays of shape (n_features, 1), default=infinite
+        The lowest and the highest T: numbers beyond are clipped.
     """
 
     center: Array
     scale: Array
     parts: dict[str, Any]
     embedding_dim: int = 0
+    low: Array | float = -np.inf
+    high: Array | float = np.inf
 
     @cached_property
     def embedding(self) -> tuple[int, ...]:
@@ -206,36 +209,20 @@ class Encoding:
             scale[j] = np.where(varies, numbers.scale * units, np.inf)
         return center, scale
 
-    @cached_property
-    def bounds(self) -> tuple[Array, Array]:
-        """The lowest and the highest T (n_features, 1) that are told apart; infinite without bins.
-
-        Numbers that are smoothly clipped have no bounds: in parts of the data, later parts may have a wider range.
-        """
-        low, high = np.full_like(self.center, -np.inf), np.full_like(self.center, np.inf)
-        bins, numbers = self.parts.get("bins"), self.parts.get("numbers")
-        if bins is not None and numbers is not None:
-            for j in numbers.feature[np.isinf(numbers.clip[:, 0])]:
-                edges = bins.low[bins.feature == j], (bins.low + bins.width)[bins.feature == j]
-                if edges[0].size:
-                    low[j], high[j] = edges[0].min(), edges[1].max()
-        slack = SLACK * np.where(np.isfinite(low), high - low, 0)
-        return low - slack, high + slack
-
     def _items(self) -> list[tuple[str, Any]]:
         return [(name, self.parts[name]) for name in PARTS if name in self.parts]
 
     def apply(self, X: Inputs, dtype: DTypeLike) -> Array:
         """Return A0 (n_rows, m), in a dtype."""
         T, missing = self._standardized(X, dtype)
-        np.clip(T, *self._bounds_in(T.dtype), out=T)
+        np.clip(T, np.asarray(self.low, T.dtype), np.asarray(self.high, T.dtype), out=T)
         rows = [part.forward(T, missing) for _, part in self._items()]
         return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2)
 
     def backward(self, dA0: Array, X: Inputs) -> Array:
         """Return dX (n_features, m) from the gradient (n_0, m) of the inputs behind the embedding layer; 0 for gaps."""
         T, missing = self._standardized(X, dA0.dtype)
-        low, high = self._bounds_in(T.dtype)
+        low, high = np.asarray(self.low, T.dtype), np.asarray(self.high, T.dtype)
         dT, stop = np.zeros_like(T), 0
         for name, part in self._items():
             if name != "codes":
@@ -247,10 +234,6 @@ class Encoding:
     def by_column(self, rows: Array) -> Array:
         """Return the sums (n_features, m) over the inputs (n_0, m) that come from each column."""
         return sum_by_feature(rows, self.feature, len(self.center))
-
-    def _bounds_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        low, high = self.bounds
-        return low.astype(dtype), high.astype(dtype)
 
     def _standardized(self, inputs: Inputs, dtype: DTypeLike) -> tuple[Array, BoolArray]:
         """Return T (n_features, m), contiguous by rows, and which values of dense or sparse X are missing."""
@@ -267,7 +250,8 @@ class Encoding:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as arrays, dicts and numbers."""
         parts = {name: dict(vars(part)) for name, part in self.parts.items()}
-        return {"center": self.center, "scale": self.scale, "parts": parts, "embedding_dim": self.embedding_dim}
+        fields = {name: getattr(self, name) for name in ("center", "scale", "embedding_dim", "low", "high")}
+        return {**fields, "parts": parts}
 
     @classmethod
     def restore(cls, saved: Mapping[str, Any]) -> Self:

@@ -26,8 +26,10 @@ from sklearn_deepnn.estimators.encoding import (
     find_gaps,
     learn_encoding,
     quantiles_of,
+    widened,
 )
 from sklearn_deepnn.network import prediction as network_prediction
+from sklearn_deepnn.network.encoding import Encoding, Numbers
 from sklearn_deepnn.network.prediction import take_columns
 from sklearn_deepnn.training.examples import Examples
 
@@ -287,6 +289,54 @@ def test_numbers_beyond_the_training_set_count_like_its_extremes(models):
     np.testing.assert_allclose(models["bins"].predict_proba(far), models["bins"].predict_proba(ends), rtol=1e-4)
     without = models["no bins"]
     assert np.abs(without.predict_proba(far) - without.predict_proba(ends)).max() > 0.1
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(N) % 2])
+def test_all_training_rows_are_within_the_bounds(weight, monkeypatch):
+    monkeypatch.setattr("sklearn_deepnn.estimators.encoding.MOST_SAMPLED", 20)
+    X = np.random.default_rng(0).normal(size=(N, 2)) ** 3
+    examples = examples_of(X, None if weight is None else weight + 0.0)
+    learned = learn_encoding(NumericEncoding(4), examples, [None, None])
+    rows = slice(None) if weight is None else weight > 0
+    for end, extreme in ((learned.low, X[rows].min(axis=0)), (learned.high, X[rows].max(axis=0))):
+        np.testing.assert_allclose(end[:, 0] * learned.scale[:, 0] + learned.center[:, 0], extreme, rtol=1e-4)
+
+
+def test_numbers_with_two_values_have_bounds_and_categories_and_gaps_have_none():
+    X = np.column_stack([np.arange(N) % 2, np.arange(N), np.arange(N) % 3, np.full(N, np.nan)]).astype(float)
+    categories = [None, None, Categories([0, 1, 2]), None]
+    learned = learn_encoding(NumericEncoding(4), examples_of(X, None), categories)
+    assert (
+        np.isfinite(learned.low[:, 0]).tolist()
+        == np.isfinite(learned.high[:, 0]).tolist()
+        == [True, True, False, False]
+    )
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bounds_widen_where_training_continues(method):
+    X = FRAME[["size", "age"]].fillna(0.5)
+    fitted = net(warm_start=True, max_iter=2).fit(X, Y)
+    before = fitted.encoding_["high"]
+    getattr(fitted, method)(X.assign(age=2 * AGE), Y)
+    assert fitted.encoding_["high"][1, 0] > before[1, 0]
+    assert fitted.encoding_["high"][0, 0] == before[0, 0]
+
+
+def test_a_table_without_numbers_and_a_range_that_overflows_have_no_bounds():
+    text = pd.DataFrame({"a": list("xyz") * 20})
+    assert net().fit(text, np.arange(60) % 3).score(text, np.arange(60) % 3) > 0.3
+    parts = {"numbers": Numbers(np.array([0]), *[np.ones((1, 1))] * 3)}
+    tiny = Encoding(np.zeros((1, 1)), np.full((1, 1), 1e-140), parts, low=np.inf, high=-np.inf)
+    found = widened(tiny, examples_of(np.array([[-1e200], [0.0], [1e200]]), None))
+    assert (found.low, found.high) == (-np.inf, np.inf)
+
+
+def test_bins_narrower_than_single_precision_can_tell_are_joined():
+    X = np.r_[np.zeros(100), np.full(50, 1e-47), np.random.default_rng(0).uniform(0.5, 2, 150)][:, np.newaxis]
+    fitted = net(dtype="float32", max_iter=2).fit(X, X[:, 0] > 1)
+    assert np.isfinite(fitted.predict_proba(X)).all()
+    assert fitted.encoding_["parts"]["bins"]["width"].min() > 1e-38
 
 
 def test_later_parts_of_the_data_may_have_a_wider_range():

@@ -22,6 +22,7 @@ NUMBERS, CATEGORIES, CODES = [0, 1, 2], [3, 4, 5], [4, 5]  # columns of the tabl
 N_CODES = {3: 3, 4: 6, 5: 4}
 CENTER, SCALE = [2.0, -1.0, 5.0, 0.0, 0.0, 0.0], [0.5, 3.0, np.inf, 1.0, 1.0, 1.0]  # the third number is constant
 EDGES, BIN_SCALE = [-1.5, -0.5, 0.0, 2.0], np.array([[0.5], [0.8], [0.4]])  # of the first number
+LOW, HIGH = [-2.0, *[-np.inf] * 5], [2.5, *[np.inf] * 5]
 CLIPS = {"no clip": np.inf, "clip": 2.0, "clip of some": np.array([[2.0], [np.inf], [1.0]])}
 
 
@@ -42,7 +43,7 @@ def encoding_of(clip=2.0, embedding_dim=D):
         "one_hot": OneHot(np.array([3] * 3), column(0, 1, 2), column(0.5, 0.3, 0.2), column(0.5, 0.46, 0.4)),
         "codes": Codes(np.array(CODES), column(0, 6), 10),
     }
-    return Encoding(column(*CENTER), column(*SCALE), parts, embedding_dim)
+    return Encoding(column(*CENTER), column(*SCALE), parts, embedding_dim, column(*LOW), column(*HIGH))
 
 
 def draw_table(seed=0, m=M, gaps=True):
@@ -64,12 +65,10 @@ def fields(part, *names):
 def encoded(X, encoding):
     """Return A0 as the docstrings have it, one number at a time."""
     parts, columns = encoding.parts, []
-    least, most = EDGES[0] - 3.5e-6, EDGES[-1] + 3.5e-6  # a millionth of their difference is allowed for rounding
     numbers, bins, gaps, one_hot, codes = (parts[name] for name in PARTS)
     for x in X.T:
         t = [0.0 if math.isnan(value) else (value - c) / s for value, c, s in zip(x, CENTER, SCALE)]
-        if math.isinf(parts["numbers"].clip[0, 0]):  # other numbers have no bins, or are clipped smoothly
-            t[0] = min(max(t[0], least), most)
+        t[0] = min(max(t[0], LOW[0]), HIGH[0])
         rows = []
         for j, c, s, clip in fields(numbers, "center", "scale", "clip"):
             z = (t[j] - c) / s
@@ -225,21 +224,29 @@ def test_backward_equals_central_differences(clip):
     assert not dX[2:].any()  # a constant, and categories
 
 
-def test_a_number_beyond_its_bins_counts_like_their_end():
+def test_a_number_beyond_its_bounds_counts_like_the_bound():
     encoding = encoding_of(clip=np.inf)
     X = np.tile(draw_table(m=1, gaps=False), 6)
-    X[0] = 2.0 + 0.5 * np.array([EDGES[0], EDGES[0] - 1e-3, -1e9, EDGES[-1], EDGES[-1] + 1e-3, 1e9])
-    X[1] = -1e9, 0, 1e9, -1e9, 0, 1e9  # without bins
+    X[0] = CENTER[0] + SCALE[0] * np.array([LOW[0], LOW[0] - 1e-3, -1e9, HIGH[0], HIGH[0] + 1e-3, 1e9])
+    X[1] = -1e9, 0, 1e9, -1e9, 0, 1e9  # without bounds
     A0, dX = encoding.apply(X, np.float64), encoding.backward(np.ones((encoding.n_inputs, 6)), X)
-    np.testing.assert_allclose(A0[[0, 3, 4, 5]][:, :3], A0[[0, 3, 4, 5]][:, [0, 0, 0]], atol=1e-5)
-    np.testing.assert_allclose(A0[[0, 3, 4, 5]][:, 3:], A0[[0, 3, 4, 5]][:, [3, 3, 3]], atol=1e-5)
+    np.testing.assert_array_equal(A0[[0, 3, 4, 5]], A0[[0, 3, 4, 5]][:, [0, 0, 0, 3, 3, 3]])
     assert (dX[0] != 0).tolist() == [True, False, False, True, False, False]
     assert np.ptp(A0[1]) > 1e8
     assert dX[1].all()
 
 
+def test_an_encoding_without_bounds_is_restored_with_infinite_ones():
+    saved = encoding_of().to_dict()
+    del saved["low"], saved["high"]
+    X = draw_table(gaps=False)
+    X[0] = 1e3
+    numbers, A0 = saved["parts"]["numbers"], Encoding.restore(saved).apply(X, np.float64)
+    np.testing.assert_allclose(A0[0], numbers["gain"] * numbers["clip"][0, 0], rtol=1e-3)
+
+
 def test_gaps_have_no_derivative():
-    encoding, X = encoding_of(), draw_table()
+    encoding, X = replace(encoding_of(), low=-np.inf, high=np.inf), draw_table()
     dX = encoding.backward(np.ones((encoding.n_inputs, M)), X)
     assert not dX[np.isnan(X)].any()
     assert dX[:2][~np.isnan(X[:2])].all()

@@ -166,6 +166,7 @@ def widened(encoding: Encoding, examples: Examples) -> Encoding:
 
     def of_chunk(chunk: slice) -> tuple[Array, Array]:
         A0 = take_columns(X, examples.at(chunk), np.float64)
+        A0 = A0.toarray() if issparse(A0) else A0
         return np.fmin.reduce(A0, axis=-1), np.fmax.reduce(A0, axis=-1)
 
     lows, highs = zip(*map(of_chunk, gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1))))

@@ -315,12 +315,13 @@ def test_numbers_with_two_values_have_bounds_and_categories_and_gaps_have_none()
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_bounds_widen_where_training_continues(method):
-    X = FRAME[["size", "age"]].fillna(0.5)
+    X = FRAME[["size", "age"]].fillna(0.5).to_numpy()
     fitted = net(warm_start=True, max_iter=2).fit(X, Y)
-    before = fitted.encoding_["high"]
-    getattr(fitted, method)(X.assign(age=2 * AGE), Y)
-    assert fitted.encoding_["high"][1, 0] > before[1, 0]
-    assert fitted.encoding_["high"][0, 0] == before[0, 0]
+    for wider in (X * [1, 2], sp.csr_array(X * [3, 1])):
+        before = fitted.encoding_["high"]
+        getattr(fitted, method)(wider, Y)
+        widens = (fitted.encoding_["high"] > before)[:, 0].tolist()
+        assert widens == [sp.issparse(wider), not sp.issparse(wider)]
 
 
 def test_a_table_without_numbers_and_a_range_that_overflows_have_no_bounds():

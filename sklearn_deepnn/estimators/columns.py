@@ -166,6 +166,8 @@ def is_numeral(value: Any) -> bool:
         float(value)
     except ValueError:
         return False
+    except OverflowError:  # an integer too large for a float
+        return True
     return True
 
 
@@ -173,7 +175,7 @@ def are_numerals(values: Array) -> bool:
     """Say whether all text among values can be converted to numbers."""
     try:
         values.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -207,8 +207,8 @@ def warn_of_mistaken(name: str, label: Any, categories: Categories, problem: str
     }
     for kind, remedy in REMEDIES.items():
         if len(others[kind]) <= OTHER_FRACTION * len(looked_at):
-            beside = f", beside {others[kind][0]!r}" if others[kind] else ""
-            what = f"Column {label!r} of {name} has {kind} as text{beside}, and is learned as {n} categories"
+            has = f"{kind} beside {others[kind][0]!r}" if others[kind] else f"{kind} as text"
+            what = f"Column {label!r} of {name} has {has}, and is learned as {n} categories"
             warn_user(f"{what}. {remedy}", UserWarning)
             return
 

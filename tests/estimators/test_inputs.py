@@ -276,9 +276,10 @@ TWO_DIGITS = [f"{day:02}" for day in range(1, 32)]
 MISTAKEN = {
     "numbers beside other text": (
         [*map(str, range(40)), "?", "a", "b", "c"],
-        r"as text, beside '\?', and is .* 44 ",
+        r"numbers beside '\?', and is .* 44 categories",
     ),
-    "numbers and text": ([*range(40), "?"], r"numbers as text, beside '\?', and is learned as 41 categories"),
+    "numbers and text": ([*range(40), "?"], r"numbers beside '\?', and is learned as 41 categories"),
+    "numbers too large for floats": ([*range(40), 10**400, "?"], r"numbers beside '\?', and is"),
     "numbers, some as text": ([*range(40), "41"], "numbers as text, and is learned as 41 categories"),
     "bytes": ([f"{i}".encode() for i in range(40)], "numbers as text, and is learned as 40 categories"),
     "dates": ([*(f"2021-03-{day}" for day in TWO_DIGITS), "2022-03-01", "2022-03-02"], "dates as text, and is"),

@@ -82,7 +82,7 @@ def search(n_rounds=2):
     dims, rates = [(50,), (100,), (100, 50)], [0.0005, 0.001, 0.005]
     common = {"max_iter": 30, "batch_size": 200, "n_iter_no_change": 10**6, "random_state": 0}
     ours = GridSearchCV(
-        DeepNNClassifier(**common, early_stopping=False),
+        DeepNNClassifier(**common, early_stopping=False, ensemble_size=1),
         {"hidden_layer_dims": dims, "learning_rate": rates},
         cv=5,
         n_jobs=2,

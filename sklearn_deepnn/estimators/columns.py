@@ -166,8 +166,8 @@ def is_numeral(value: Any) -> bool:
         float(value)
     except ValueError:
         return False
-    except OverflowError:  # an integer too large for a float
-        return True
+    except OverflowError:  # an integer too large for a float is a number, too
+        pass
     return True
 
 

@@ -32,7 +32,7 @@ LEAST_DEVIATION = 0.1  # of a row for a category or a gap: rare ones would other
 LEAST_BIN_DEVIATION = 0.05  # of a row for a bin: each of 100 bins of equal size has 0.06
 SPREAD_QUANTILES = 0.05, 0.25, 0.75, 0.95
 OUTLYING = 30.0  # interquartile ranges: a feature with a larger deviation has outliers that determine it
-SLACK = 1e-6  # times a bound
+SLACK = 1e-6  # fraction of a bound that is added to it: a number at the bound may be rounded beyond it
 CLIP = 5.0  # interquartile ranges, in a first part of the data deviations; where numbers are smoothly clipped
 SMALLEST_SCALE = 1e-150  # of a feature that is no constant: squares of smaller numbers underflow
 
@@ -172,9 +172,8 @@ def widened(encoding: Encoding, examples: Examples) -> Encoding:
     lows, highs = zip(*map(of_chunk, gen_batches(examples.n, max(CHUNK_ELEMENTS // X.shape[0], 1))))
     ends = np.fmin.reduce(lows)[:, np.newaxis], np.fmax.reduce(highs)[:, np.newaxis]
     low, high = ((end - encoding.center) / encoding.scale for end in ends)
-    # the extremes themselves stay within, however they are rounded; those of gaps alone are nan, and change no bound
     low, high = low - SLACK * np.abs(low), high + SLACK * np.abs(high)
-    low, high = np.fmin(encoding.low, low), np.fmax(encoding.high, high)
+    low, high = np.fmin(encoding.low, low), np.fmax(encoding.high, high)  # a column of gaps alone, nan, has no effect
     numbers = encoding.parts["numbers"].feature if "numbers" in encoding.parts else []
     is_bounded = np.isfinite(low) & np.isin(np.arange(len(low)), numbers)[:, np.newaxis]
     return replace(encoding, low=np.where(is_bounded, low, -np.inf), high=np.where(is_bounded, high, np.inf))

@@ -34,9 +34,9 @@ from .columns import (
     without_numeric_dtype,
 )
 
-FEW_TEXTS = 32  # different numbers or dates in a column of text may be meant as categories; more are probably not
-OTHER_FRACTION = 0.1  # of these texts: more texts that are neither numbers nor dates show that categories are meant
-LOOKED_AT = 1000  # texts that tell
+FEW_TEXTS = 32  # up to so many different numbers or dates in a column of text are probably meant as categories
+OTHER_FRACTION = 0.1  # of the texts: if more of them are neither numbers nor dates, categories are meant
+MOST_SAMPLED_TEXTS = 1000  # that are looked at
 MONTH, DAY = r"(0?[1-9]|1[0-2])", r"(0?[1-9]|[12]\d|3[01])"
 # what dates begin with: year, month, day; or day and month, in either order, and year
 DATE = re.compile(rf"(\d{{4}}[-/.]{MONTH}[-/.]{DAY}|{DAY}[-/.]{DAY}[-/.]\d{{4}})(?!\d)")
@@ -200,16 +200,16 @@ def warn_of_mistaken(name: str, label: Any, categories: Categories, problem: str
     n = len(categories.values)
     if n <= FEW_TEXTS:
         return
-    looked_at = categories.values[:: max(n // LOOKED_AT, 1)]
+    sample = categories.values[:: max(n // MOST_SAMPLED_TEXTS, 1)]
     others = {
-        "numbers": [value for value in looked_at if problem != "numerals" and not is_numeral(value)],
-        "dates": [value for value in looked_at if not DATE.match(str(value).strip())],
+        "numbers": [value for value in sample if problem != "numerals" and not is_numeral(value)],
+        "dates": [value for value in sample if not DATE.match(str(value).strip())],
     }
     for kind, remedy in REMEDIES.items():
-        if len(others[kind]) <= OTHER_FRACTION * len(looked_at):
+        if len(others[kind]) <= OTHER_FRACTION * len(sample):
             has = f"{kind} beside {others[kind][0]!r}" if others[kind] else f"{kind} as text"
-            what = f"Column {label!r} of {name} has {has}, and is learned as {n} categories"
-            warn_user(f"{what}. {remedy}", UserWarning)
+            text = f"Column {label!r} of {name} has {has}, and is learned as {n} categories"
+            warn_user(f"{text}. {remedy}", UserWarning)
             return
 
 

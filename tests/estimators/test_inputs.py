@@ -300,7 +300,8 @@ MEANT = {
 
 @pytest.mark.parametrize(("values", "message"), MISTAKEN.values(), ids=MISTAKEN)
 def test_columns_of_text_that_are_probably_meant_otherwise_are_named(values, message):
-    X, y = pd.DataFrame({"when": values * 2, "a": 1.0}), np.arange(2 * len(values)) % 2
+    X = pd.DataFrame({"when": pd.Series(values * 2, dtype=object), "a": 1.0})
+    y = np.arange(len(X)) % 2
     with pytest.warns(UserWarning, match=rf"^Column .when. of X has .*{message}"):
         net().fit(X, y)
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import threading
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 from scipy.sparse import issparse
-from sklearn.utils import gen_batches, gen_even_slices
+from sklearn.utils import gen_batches
 
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs
@@ -180,5 +181,7 @@ class Batches:
 
 def cut(positions: slice, n_chunks: int) -> list[slice]:
     """Return a slice as at most `n_chunks` chunks of equal size, up to one example."""
-    start, n = positions.start, positions.stop - positions.start
-    return [slice(start + chunk.start, start + chunk.stop) for chunk in gen_even_slices(n, n_chunks)]
+    # without scikit-learn's gen_even_slices, which checks its arguments in 80 us
+    size, n_longer = divmod(positions.stop - positions.start, n_chunks)
+    bounds = [positions.start + size * i + min(i, n_longer) for i in range(n_chunks + 1)]
+    return [slice(first, stop) for first, stop in pairwise(bounds) if first < stop]

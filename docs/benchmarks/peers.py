@@ -46,6 +46,8 @@ class Work(NamedTuple):
 def sklearn_deepnn(work, X, y):
     from sklearn_deepnn import DeepNNClassifier
 
+    if find_spec("numba"):
+        import numba  # noqa: F401  # short fits would not import it
     return DeepNNClassifier(
         work.hidden_layer_dims,
         activation="relu",

@@ -26,8 +26,10 @@ BAR_COLUMNS = 22  # columns of a line before the costs: "100/200 |     | 00:31, 
 
 
 def print_outcome(run: Run) -> None:
-    """Print the findings of `report_`; then what has stopped the training, and the epoch whose weights are kept."""
+    """Print how long compiling took, the findings of `report_`, what has stopped the training, and the epoch kept."""
     state = run.state
+    if run.compile_seconds:
+        print_line(f"compiled loops in {duration_text(run.compile_seconds)}, once: later fits load them")
     stopped_by = "Ctrl-C" if run.interrupted else run.stopped_by
     if run.failed or (run.is_part and not stopped_by):  # the error is raised; other calls of `partial_fit` follow
         return
@@ -40,9 +42,7 @@ def print_outcome(run: Run) -> None:
 
 
 def print_beginning(run: Run) -> None:
-    """Print how long compiling took, if loops were compiled, and the epoch of a training that is resumed."""
-    if run.compile_seconds:
-        print_line(f"compiled loops in {duration_text(run.compile_seconds)}, once: later fits load them")
+    """Print the epoch of a training that is resumed."""
     if run.resumed:
         last_epoch = run.state.epoch if run.stopped_by else run.last_epoch
         print_line(f"resumed after epoch {run.state.epoch} of at most {last_epoch}")

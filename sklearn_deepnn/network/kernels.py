@@ -8,6 +8,7 @@ each row of `Z`; the rows of stacked networks follow each other. Exponentials st
 take 0.3 to 1.3 ns a number.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -226,6 +227,23 @@ ARGUMENTS: dict[Loop, str] = {
 
 
 # Compilation.
+
+IMPORT_AFTER = 1.0  # seconds of training with NumPy: importing numba takes 0.5 s, and compiling for the first time 3 s
+
+
+class Spent:
+    """The seconds that trainings of this process have taken without compiled loops."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+SPENT = Spent()
+
+
+def loops_pay() -> bool:
+    """Say whether trainings have become long enough to import numba, or whether it is imported anyway."""
+    return "numba" in sys.modules or SPENT.seconds >= IMPORT_AFTER
 
 
 class Compiler:

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..checks import check_integer
 from ..messages import warn_user
 from ..network.architecture import Network
-from ..network.kernels import count_compiled
+from ..network.kernels import SPENT, count_compiled, loops_pay
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values
@@ -127,13 +127,16 @@ def train(
         last_complete_epoch,
         threads_for(network, batches, state.parameters) as pool,
     ):
-        n_compiled, started_at = count_compiled(), time.perf_counter()
-        step = make_step(state, batches, network, recipe, pool)
-        watch.begin(time.perf_counter() - started_at if count_compiled() > n_compiled else 0.0)
+        step, has_loops = make_step(state, batches, network, recipe, pool), False
+        watch.begin()
         state.best = comparable_best(state, validate) if keeps_best else None
         while state.epoch < last_epoch and not state.call.stopped_by:
             last_complete_epoch.keep()
+            if not has_loops and loops_pay():
+                watch.tell_compiling(seconds_of_compiling(step))
+                has_loops = True
             watch.begin_epoch()
+            began_at = time.monotonic()
             meter, first_step = CostMeter(network.loss_function), state.epoch * len(batches)
             for index, positions in enumerate(batches.epoch(state.rng)):
                 # named schedules count epochs: parts of different sizes, as for partial_fit, move by one epoch each
@@ -142,6 +145,7 @@ def train(
                 meter.add(step.backpropagate(positions))
                 step.update(learning_rate)
                 state.step += 1
+            SPENT.seconds += 0.0 if has_loops else time.monotonic() - began_at
             state.begin_epoch_entry(meter.mean(), learning_rate)
             last_complete_epoch.compare()
             state.call.stopped_by = end_epoch(state, validate, monitor if keeps_best else None)
@@ -154,6 +158,13 @@ def train(
         findings = diagnose(end_training(state, failure))
         watch.tell(findings)
         return warn_of(findings)
+
+
+def seconds_of_compiling(step: GradientStep | LineSearchStep) -> float:
+    """Let a step use compiled loops. Return how long compiling took; 0 if all loops were loaded from the disk."""
+    n_compiled, began_at = count_compiled(), time.monotonic()
+    step.use_loops()
+    return time.monotonic() - began_at if count_compiled() > n_compiled else 0.0
 
 
 class Rollback:

@@ -97,7 +97,8 @@ class Run:
     resumed : bool
         Whether this call resumes a training from a checkpoint.
     compile_seconds : float
-        Seconds that compiling took; 0 if nothing was compiled, because numba is missing or has a cache on disk.
+        Seconds that compiling has taken in this call; 0 if nothing was compiled, because numba is missing or not worth
+        its import yet, or has a cache on disk.
 
     Examples
     --------
@@ -207,10 +208,9 @@ class Watch:
             if not callback.remembers_for_good:
                 run.state.memories.pop(run.callback, None)
 
-    def begin(self, compile_seconds: float) -> None:
-        """Call `on_train_begin` of all callbacks. Sets: run.compile_seconds."""
+    def begin(self) -> None:
+        """Call `on_train_begin` of all callbacks."""
         for callback, run in self.runs:
-            run.compile_seconds = compile_seconds
             self._call(callback.on_train_begin, "before the first epoch", callback, run, unless=MISTAKES)
             self._n_begun += 1
 
@@ -224,6 +224,11 @@ class Watch:
         for callback, run in self.runs:
             if self._call(callback.on_epoch_end, "after epoch {}", callback, run) and not run.stopped_by:
                 run.state.call.stopped_by = name_of(callback)
+
+    def tell_compiling(self, seconds: float) -> None:
+        """Tell all callbacks how long compiling took. Sets: run.compile_seconds."""
+        for _, run in self.runs:
+            run.compile_seconds = seconds
 
     def tell(self, findings: list[Finding]) -> None:
         """Tell all callbacks what went wrong. Sets: run.findings."""

@@ -25,7 +25,16 @@ from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import Rule, advance, block_of, compiled_rule, flush_subnormals, smallest_normal, update_parameters
+from .optimizers import (
+    MakeRule,
+    Rule,
+    advance,
+    block_of,
+    compiled_rule,
+    flush_subnormals,
+    smallest_normal,
+    update_parameters,
+)
 from .recipe import Recipe
 from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
 from .state import TrainingState
@@ -75,12 +84,15 @@ class Step:
     pool: ThreadPool
 
     def __post_init__(self) -> None:
-        self.network = compiled_network(self.network, self.state.parameters.vector.dtype)
         n_chunks = count_chunks(self.network, self.batches, self.state.parameters)
         grads = [self.state.parameters.gradients() for _ in range(n_chunks)]
         self.gradients = [of_chunk.vector for of_chunk in grads]  # their sum is the gradient of the batch
         self._views = [dict(of_chunk) for of_chunk in grads]  # plain dicts are faster to write to
         self.caches: list[LayerCache] = []  # of the last batch, with batch normalisation
+
+    def use_loops(self) -> None:
+        """Use compiled loops from now on, where there are any: the bits stay the same."""
+        self.network = compiled_network(self.network, self.state.parameters.vector.dtype)
 
     def backpropagate(
         self,
@@ -138,20 +150,30 @@ class GradientStep(Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        recipe, trainable, n_blocks = self.recipe, self.state.parameters.trainable, 1
+        self.make_rule: MakeRule | None = None
+        self.blocks = self._blocks()
+        recipe = self.recipe
+        # 1 - exp(-1 / n): the rate of an exponential moving average with a time constant of n steps
+        n_steps = recipe.averaging_epochs * len(self.batches)
+        self.averaging_rate = -math.expm1(-1 / n_steps) if recipe.averages else 0.0
+
+    def use_loops(self) -> None:
+        """Use compiled loops from now on, where there are any: the bits stay the same."""
+        super().use_loops()
+        self.make_rule = compiled_rule(self.recipe.optimizer, self.state.parameters.trainable)
+        self.blocks = self._blocks()
+
+    def _blocks(self) -> list[slice]:
+        """Return the blocks of parameters that are updated one after the other, or by different threads."""
         # an elementwise optimizer updates block by block: a block stays in the cache from one operation to the next,
         # and threads share the blocks
-        self.make_rule = compiled_rule(recipe.optimizer, trainable)
-        if recipe.optimizer.elementwise:
-            n_threads = self.pool.n_threads
+        trainable, n_threads, n_blocks = self.state.parameters.trainable, self.pool.n_threads, 1
+        if self.recipe.optimizer.elementwise:
             # one pass over memory needs no blocks that fit the cache
             has_large_blocks = n_threads > 1 or self.make_rule is not None
             n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if has_large_blocks else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread
-        self.blocks = list(gen_even_slices(trainable.size, n_blocks))
-        # 1 - exp(-1 / n): the rate of an exponential moving average with a time constant of n steps
-        n_steps = recipe.averaging_epochs * len(self.batches)
-        self.averaging_rate = -math.expm1(-1 / n_steps) if recipe.averages else 0.0
+        return list(gen_even_slices(trainable.size, n_blocks))
 
     def update(self, learning_rate: float) -> None:
         """Update the state by the gradients of the last batch."""
@@ -262,6 +284,10 @@ class LineSearchStep:
         # where `objective` was evaluated last, and what it found there
         self._vector: Array | None = None
         self._cost, self._gradient, self._outputs = math.nan, self.at_trial.gradients[0], list[Outputs]()
+
+    def use_loops(self) -> None:
+        """Use compiled loops from now on, where there are any: the bits stay the same."""
+        self.at_trial.use_loops()
 
     def backpropagate(self, positions: slice) -> list[Outputs]:
         """Evaluate the objective at the parameters of the state. Return the outputs there. Sets: positions."""

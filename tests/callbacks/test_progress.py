@@ -546,8 +546,9 @@ def test_a_program_survives_a_reader_that_has_gone_and_a_full_disk(kind):
 
 @pytest.mark.parametrize(("n_compiled", "n_lines"), [([0, 3], 1), ([3, 3], 0)], ids=["compiled", "loaded"])
 def test_a_fit_that_compiles_says_so(capsys, monkeypatch, n_compiled, n_lines):
+    monkeypatch.setattr("sklearn_deepnn.training.loop.loops_pay", lambda: True)
     monkeypatch.setattr("sklearn_deepnn.training.loop.count_compiled", partial(next, iter(n_compiled)))
     net(max_iter=2, verbose=2).fit(X, Y)
     printed = capsys.readouterr().out.splitlines()
     assert [line.startswith("compiled loops in ") for line in printed].count(True) == n_lines
-    assert printed[0].startswith("compiled loops in ") == bool(n_lines)
+    assert printed[-2].startswith("compiled loops in ") == bool(n_lines)

@@ -169,7 +169,7 @@ def test_a_numba_without_a_folder_for_its_cache_is_warned_of_once(wanted, monkey
 def test_a_second_process_compiles_nothing():
     fitted()
     program = f"""
-import warnings
+import numba
 from sklearn.datasets import load_iris
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.network.kernels import compiled, count_compiled
@@ -177,5 +177,47 @@ from sklearn_deepnn.network.kernels import compiled, count_compiled
 fitted()
 print(count_compiled(), compiled.cache_info().misses > 2)
 """
+    assert output_of(program) == ["0", "True"]
+
+
+def output_of(program):
+    """Return the words that a program prints in a new process."""
     command = [sys.executable, "-W", "ignore", "-c", program]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["0", "True"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+# When numba is imported.
+
+
+@needs_numba
+def test_only_trainings_that_take_long_import_numba():
+    program = """
+import sys
+from sklearn.datasets import load_iris
+from sklearn_deepnn import DeepNNClassifier
+from sklearn_deepnn.callbacks import Callback
+from sklearn_deepnn.network.kernels import IMPORT_AFTER, SPENT
+
+class Slow(Callback):
+    def on_epoch_end(self, run):
+        SPENT.seconds = run.state.epoch * IMPORT_AFTER / 2
+
+class Look(Callback):
+    def on_epoch_end(self, run):
+        print("numba" in sys.modules)
+
+model = DeepNNClassifier(max_iter=3, early_stopping=False, random_state=0)
+X, y = load_iris(return_X_y=True)
+W = model.fit(X, y).parameters_["W1"]
+print(0 < SPENT.seconds < IMPORT_AFTER, "numba" in sys.modules)
+print((model.set_callbacks(Look(), Slow()).fit(X, y).parameters_["W1"] == W).all())
+"""
+    assert output_of(program) == ["True", "False", "False", "False", "True", "True"]
+
+
+def test_the_time_of_trainings_with_loops_is_not_counted(monkeypatch):
+    for has_loops in (False, True):
+        monkeypatch.setattr("sklearn_deepnn.training.loop.loops_pay", lambda has_loops=has_loops: has_loops)
+        before = kernels.SPENT.seconds
+        fitted()
+        assert (kernels.SPENT.seconds > before) != has_loops

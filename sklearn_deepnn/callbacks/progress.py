@@ -26,10 +26,10 @@ BAR_COLUMNS = 22  # columns of a line before the costs: "100/200 |     | 00:31, 
 
 
 def print_outcome(run: Run) -> None:
-    """Print how long compiling took, the findings of `report_`, what has stopped the training, and the epoch kept."""
+    """Print how long loading loops took, the findings, what has stopped the training, and the epoch that is kept."""
     state = run.state
-    if run.compile_seconds:
-        print_line(f"compiled loops in {duration_text(run.compile_seconds)}, once: later fits load them")
+    if run.loading_seconds:
+        print_line(f"loaded compiled loops in {duration_text(run.loading_seconds)}, once: later fits have them")
     stopped_by = "Ctrl-C" if run.interrupted else run.stopped_by
     if run.failed or (run.is_part and not stopped_by):  # the error is raised; other calls of `partial_fit` follow
         return

@@ -146,7 +146,7 @@ class TimeBudget(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         """Start the clock. A larger budget continues a training that a smaller one has stopped. Sets: stopped_by."""
-        run.memory["at"] = time.perf_counter()
+        run.memory |= {"at": time.perf_counter(), "loading": 0.0}
         if run.stopped_by == name_of(self) and not self._has_run_out(run.memory):
             run.state.call.stopped_by = ""
 
@@ -155,8 +155,10 @@ class TimeBudget(Callback):
         memory, now = run.memory, time.perf_counter()
         duration = now - memory["at"]
         memory["spent"] = memory.get("spent", 0.0) + duration
-        memory["longest"] = max(memory.get("longest", 0.0), duration)
-        memory["at"] = now
+        # no other epoch will have to load compiled loops
+        loading = run.loading_seconds - memory.get("loading", 0.0)
+        memory["longest"] = max(memory.get("longest", 0.0), duration - loading)
+        memory |= {"at": now, "loading": run.loading_seconds}
         return self._has_run_out(memory)
 
     def _has_run_out(self, memory: dict[str, Any]) -> bool:

@@ -8,8 +8,10 @@ each row of `Z`; the rows of stacked networks follow each other. Exponentials st
 take 0.3 to 1.3 ns a number.
 """
 
+import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
@@ -228,22 +230,21 @@ ARGUMENTS: dict[Loop, str] = {
 
 # Compilation.
 
-IMPORT_AFTER = 1.0  # seconds of training with NumPy: importing numba takes 0.5 s, and compiling for the first time 3 s
+IMPORT_AFTER = 3.0  # seconds of training: importing numba takes 0.5 s, which loops save in 2.5 s of a default fit
 
 
-class Spent:
-    """The seconds that trainings of this process have taken without compiled loops."""
+class Wait:
+    """How long the trainings of this process have waited for compiled loops."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
+    def is_over(self) -> bool:
+        """Return whether trainings have taken `IMPORT_AFTER` seconds, or numba is imported already."""
+        return "numba" in sys.modules or self.seconds >= IMPORT_AFTER
 
-SPENT = Spent()
 
-
-def loops_pay() -> bool:
-    """Say whether trainings have become long enough to import numba, or whether it is imported anyway."""
-    return "numba" in sys.modules or SPENT.seconds >= IMPORT_AFTER
+WAIT = Wait()
 
 
 class Compiler:
@@ -268,14 +269,22 @@ class Compiler:
         return fast
 
 
+def import_numba() -> Any:
+    """Return the module numba."""
+    import numba
+
+    return numba
+
+
 @cache
 def find_compiler() -> Compiler | None:
     """Import numba; return None if it is missing, switched off by NUMBA_DISABLE_JIT, or broken."""
     try:
-        if find_spec("numba") is None:
+        if find_spec("numba") is None or os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
             return None
-        import numba
-
+        # Ctrl-C interrupts the main thread alone; an import that is cut short would leave half of numba behind
+        with ThreadPoolExecutor(1) as thread:
+            numba = thread.submit(import_numba).result()
         return None if numba.config.DISABLE_JIT else Compiler(numba)
     except Exception as error:
         warn_of(f"{type(error).__name__}: {error}")

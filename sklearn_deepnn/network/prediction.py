@@ -26,7 +26,7 @@ T = TypeVar("T")
 # 4 MB, some take 1.7 times as long.
 CHUNK_ELEMENTS = 2**19
 CHUNK_COLUMNS = 2048  # most examples in a chunk
-MIN_CHUNKS_FOR_THREADS = 8  # with 64 features and 100 units 4 ms of work; with four chunks, threads gain nothing
+MIN_CHUNKS_FOR_THREADS = 4  # with 64 features and 100 units 2 ms of work; starting threads takes 0.2 ms
 MANY_COLUMNS = 1024  # examples from which compiled loops pay
 
 
@@ -55,7 +55,7 @@ def map_chunks(
     def work(chunk: slice) -> T:
         return function(chunk, take_columns(X, chunk if columns is None else columns[..., chunk], dtype))
 
-    chunks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    chunks = [slice(start, min(start + size, n)) for start in range(0, max(n, 1), size)]
     if len(chunks) > 1:
         keep_freed_memory()
     if len(chunks) < MIN_CHUNKS_FOR_THREADS or not is_dense(X):  # sparse products hold Python's lock

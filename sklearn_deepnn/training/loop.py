@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..checks import check_integer
 from ..messages import warn_user
 from ..network.architecture import Network
-from ..network.kernels import SPENT, count_compiled, loops_pay
+from ..network.kernels import WAIT, count_compiled, is_loaded
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values
@@ -127,16 +127,16 @@ def train(
         last_complete_epoch,
         threads_for(network, batches, state.parameters) as pool,
     ):
-        step, has_loops = make_step(state, batches, network, recipe, pool), False
+        step, waits_for_loops = make_step(state, batches, network, recipe, pool), True
         watch.begin()
         state.best = comparable_best(state, validate) if keeps_best else None
         while state.epoch < last_epoch and not state.call.stopped_by:
             last_complete_epoch.keep()
-            if not has_loops and loops_pay():
-                watch.tell_compiling(seconds_of_compiling(step))
-                has_loops = True
+            if waits_for_loops and WAIT.is_over():
+                watch.tell_loading(seconds_of_loading(step))
+                waits_for_loops = False
+            began_at = time.perf_counter()
             watch.begin_epoch()
-            began_at = time.monotonic()
             meter, first_step = CostMeter(network.loss_function), state.epoch * len(batches)
             for index, positions in enumerate(batches.epoch(state.rng)):
                 # named schedules count epochs: parts of different sizes, as for partial_fit, move by one epoch each
@@ -145,13 +145,14 @@ def train(
                 meter.add(step.backpropagate(positions))
                 step.update(learning_rate)
                 state.step += 1
-            SPENT.seconds += 0.0 if has_loops else time.monotonic() - began_at
             state.begin_epoch_entry(meter.mean(), learning_rate)
             last_complete_epoch.compare()
             state.call.stopped_by = end_epoch(state, validate, monitor if keeps_best else None)
             watch.end_epoch()
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
+            if waits_for_loops:
+                WAIT.seconds += time.perf_counter() - began_at
         best = last_complete_epoch.lowest() if state.best is None else state.best
         uninformed = uninformed_cost(examples, network)
         failure = find_failure(state, best, probe, uninformed, network, recipe, finished=not is_part)
@@ -160,11 +161,12 @@ def train(
         return warn_of(findings)
 
 
-def seconds_of_compiling(step: GradientStep | LineSearchStep) -> float:
-    """Let a step use compiled loops. Return how long compiling took; 0 if all loops were loaded from the disk."""
-    n_compiled, began_at = count_compiled(), time.monotonic()
+def seconds_of_loading(step: GradientStep | LineSearchStep) -> float:
+    """Let a step use compiled loops. Return how long importing numba and compiling took; 0 if neither was needed."""
+    was_loaded, n_compiled, began_at = is_loaded(), count_compiled(), time.perf_counter()
     step.use_loops()
-    return time.monotonic() - began_at if count_compiled() > n_compiled else 0.0
+    did_nothing = was_loaded == is_loaded() and n_compiled == count_compiled()
+    return 0.0 if did_nothing else time.perf_counter() - began_at
 
 
 class Rollback:

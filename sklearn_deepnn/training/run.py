@@ -96,9 +96,9 @@ class Run:
         At the end: what went wrong, as `report_` will say it.
     resumed : bool
         Whether this call resumes a training from a checkpoint.
-    compile_seconds : float
-        Seconds that compiling has taken in this call; 0 if nothing was compiled, because numba is missing or not worth
-        its import yet, or has a cache on disk.
+    loading_seconds : float
+        Seconds that importing numba and compiling loops have taken in this call. 0 if numba is missing, if it is not
+        worth its import yet, or if an earlier call has loaded all loops.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Run:
     interrupted: bool = False
     is_part: bool = False
     findings: list[Finding] = field(default_factory=list)
-    compile_seconds: float = 0.0
+    loading_seconds: float = 0.0
     resumed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -225,10 +225,10 @@ class Watch:
             if self._call(callback.on_epoch_end, "after epoch {}", callback, run) and not run.stopped_by:
                 run.state.call.stopped_by = name_of(callback)
 
-    def tell_compiling(self, seconds: float) -> None:
-        """Tell all callbacks how long compiling took. Sets: run.compile_seconds."""
+    def tell_loading(self, seconds: float) -> None:
+        """Tell all callbacks how long loading compiled loops took. Sets: run.loading_seconds."""
         for _, run in self.runs:
-            run.compile_seconds = seconds
+            run.loading_seconds = seconds
 
     def tell(self, findings: list[Finding]) -> None:
         """Tell all callbacks what went wrong. Sets: run.findings."""

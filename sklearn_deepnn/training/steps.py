@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import gen_even_slices
 
 from ..network.architecture import Network
 from ..network.kernels import compiled, compiled_network
@@ -173,7 +172,7 @@ class GradientStep(Step):
             has_large_blocks = n_threads > 1 or self.make_rule is not None
             n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if has_large_blocks else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread
-        return list(gen_even_slices(trainable.size, n_blocks))
+        return cut(slice(0, trainable.size), n_blocks)
 
     def update(self, learning_rate: float) -> None:
         """Update the state by the gradients of the last batch."""

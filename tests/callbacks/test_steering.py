@@ -238,6 +238,17 @@ def test_training_stops_before_the_epoch_that_would_take_too_long(clock, seconds
     assert model.n_iter_ == n_iter
 
 
+def test_loading_compiled_loops_takes_time_once(clock):
+    run, said = new_run({}), []
+    TimeBudget(20).on_train_begin(run)
+    for duration, loading in ((1, 0), (6, 5), (1, 5), (1, 5), (9, 5), (1, 5)):
+        clock.now += duration
+        run.loading_seconds = loading
+        said.append(TimeBudget(20).on_epoch_end(run))
+    assert said == [False, False, False, False, True, True]
+    assert run.memory["longest"] == 9
+
+
 def test_a_budget_is_whole_again_in_every_fit(clock):
     def pass_time(run):
         clock.now += 1

@@ -1,6 +1,7 @@
 """Compiled loops beside the NumPy functions that they stand in for, and what happens where numba does not work."""
 
 import inspect
+import os
 import subprocess
 import sys
 import warnings
@@ -148,6 +149,12 @@ def test_fit_is_the_same_and_silent_where_numba_is_switched_off(wanted, monkeypa
     assert_numpy_does_the_work(wanted)
 
 
+def test_a_variable_of_numba_saves_its_import(fresh_compiler, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    monkeypatch.setattr(kernels, "import_numba", None)
+    assert kernels.find_compiler() is None
+
+
 def test_a_numba_that_cannot_be_imported_is_warned_of_once(wanted, monkeypatch):
     monkeypatch.setattr(kernels, "find_spec", lambda name: True)
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -196,11 +203,11 @@ import sys
 from sklearn.datasets import load_iris
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback
-from sklearn_deepnn.network.kernels import IMPORT_AFTER, SPENT
+from sklearn_deepnn.network.kernels import IMPORT_AFTER, WAIT
 
 class Slow(Callback):
     def on_epoch_end(self, run):
-        SPENT.seconds = run.state.epoch * IMPORT_AFTER / 2
+        WAIT.seconds = run.state.epoch * IMPORT_AFTER / 2
 
 class Look(Callback):
     def on_epoch_end(self, run):
@@ -209,15 +216,39 @@ class Look(Callback):
 model = DeepNNClassifier(max_iter=3, early_stopping=False, random_state=0)
 X, y = load_iris(return_X_y=True)
 W = model.fit(X, y).parameters_["W1"]
-print(0 < SPENT.seconds < IMPORT_AFTER, "numba" in sys.modules)
+print(0 < WAIT.seconds < IMPORT_AFTER, "numba" in sys.modules)
 print((model.set_callbacks(Look(), Slow()).fit(X, y).parameters_["W1"] == W).all())
 """
     assert output_of(program) == ["True", "False", "False", "False", "True", "True"]
 
 
-def test_the_time_of_trainings_with_loops_is_not_counted(monkeypatch):
-    for has_loops in (False, True):
-        monkeypatch.setattr("sklearn_deepnn.training.loop.loops_pay", lambda has_loops=has_loops: has_loops)
-        before = kernels.SPENT.seconds
+def test_trainings_with_loops_do_not_wait(monkeypatch):
+    for is_over in (False, True):
+        monkeypatch.setattr(kernels.WAIT, "is_over", lambda is_over=is_over: is_over)
+        before = kernels.WAIT.seconds
         fitted()
-        assert (kernels.SPENT.seconds > before) != has_loops
+        assert (kernels.WAIT.seconds > before) != is_over
+
+
+@needs_numba
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("n_modules", [1, 40, 150])
+def test_ctrl_c_during_the_import_leaves_numba_whole(n_modules):
+    program = f"""
+import os, signal, sys, threading, time
+from sklearn_deepnn.network.kernels import find_compiler
+
+def interrupt():
+    while sum(name.startswith(("numba", "llvmlite")) for name in list(sys.modules)) < {n_modules}:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    find_compiler()
+except KeyboardInterrupt:
+    print("interrupted")
+import numba
+print(numba.njit(lambda x: x + 1)(2), find_compiler() is not None)
+"""
+    assert output_of(program) == ["interrupted", "3", "True"]

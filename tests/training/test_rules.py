@@ -1,5 +1,7 @@
 """Steps by compiled loops beside the steps by NumPy."""
 
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from training_cases import FIRST_ORDER, Signs, fit, recipe_of
 
 from sklearn_deepnn.network import kernels
+from sklearn_deepnn.network.kernels import compiled_network
 from sklearn_deepnn.training import optimizers, steps
 from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, RULES, SGD, Adam, NAdam, RMSprop, find_rule
 from sklearn_deepnn.training.recipe import Recipe
@@ -104,3 +107,28 @@ def test_training_is_the_same_without_numba(examples, network, monkeypatch, fres
     slow = fit(examples, network, recipe)
     np.testing.assert_array_equal(fast.parameters.vector, slow.parameters.vector)
     assert fast.history == slow.history
+
+
+@pytest.mark.parametrize(
+    "architecture", [{}, {"ensemble_size": 3, "activation": "silu"}, {"batch_norm": True, "dropout_rate": 0.2}], ids=str
+)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_loops_that_begin_in_the_middle_of_a_training_change_no_bit(
+    examples, network, monkeypatch, block_bytes, name, architecture
+):
+    block_bytes(64)
+    network, recipe, found = replace(network, **architecture), recipe_of(name, batch_size=10), []
+    for begins_at in (0, 2, 9):
+        began = []
+
+        def begin(network, dtype, began=began):
+            began.append(dtype)
+            return compiled_network(network, dtype)
+
+        monkeypatch.setattr(kernels.WAIT, "is_over", partial(next, iter([False] * begins_at + [True])))
+        monkeypatch.setattr(steps, "compiled_network", begin)
+        found.append(fit(examples, network, recipe, n_epochs=4))
+        assert len(began) == (begins_at < 4)
+    for state in found[:2]:
+        np.testing.assert_array_equal(state.parameters.vector, found[2].parameters.vector)
+        assert state.history == found[2].history

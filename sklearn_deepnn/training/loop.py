@@ -135,7 +135,7 @@ def train(
             if waits_for_loops and WAIT.is_over():
                 watch.tell_loading(seconds_of_loading(step))
                 waits_for_loops = False
-            began_at = time.perf_counter()
+            began_at = time.monotonic()
             watch.begin_epoch()
             meter, first_step = CostMeter(network.loss_function), state.epoch * len(batches)
             for index, positions in enumerate(batches.epoch(state.rng)):
@@ -152,7 +152,7 @@ def train(
             if state.call.stopped_by != "divergence":
                 last_complete_epoch.drop()
             if waits_for_loops:
-                WAIT.seconds += time.perf_counter() - began_at
+                WAIT.seconds += time.monotonic() - began_at
         best = last_complete_epoch.lowest() if state.best is None else state.best
         uninformed = uninformed_cost(examples, network)
         failure = find_failure(state, best, probe, uninformed, network, recipe, finished=not is_part)
@@ -163,10 +163,10 @@ def train(
 
 def seconds_of_loading(step: GradientStep | LineSearchStep) -> float:
     """Let a step use compiled loops. Return how long importing numba and compiling took; 0 if neither was needed."""
-    was_loaded, n_compiled, began_at = is_loaded(), count_compiled(), time.perf_counter()
+    was_loaded, n_compiled, began_at = is_loaded(), count_compiled(), time.monotonic()
     step.use_loops()
     did_nothing = was_loaded == is_loaded() and n_compiled == count_compiled()
-    return 0.0 if did_nothing else time.perf_counter() - began_at
+    return 0.0 if did_nothing else time.monotonic() - began_at
 
 
 class Rollback:

@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from sklearn_deepnn.network import kernels
 from sklearn_deepnn.network.activations import ACTIVATIONS, Activation
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.layers.dense import linear_activation_backward, linear_activation_forward
+from sklearn_deepnn.training import loop as training_loop
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
 MODES = ["plain", pytest.param("compiled", marks=needs_numba)]
@@ -223,6 +227,7 @@ print((model.set_callbacks(Look(), Slow()).fit(X, y).parameters_["W1"] == W).all
 
 
 def test_trainings_with_loops_do_not_wait(monkeypatch):
+    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=partial(next, count())))
     for is_over in (False, True):
         monkeypatch.setattr(kernels.WAIT, "is_over", lambda is_over=is_over: is_over)
         before = kernels.WAIT.seconds

@@ -81,7 +81,7 @@ def test_predicting_more_takes_no_more_memory(monkeypatch, unpadded, peak_bytes,
     for n in (50_000, 200_000):
         X, ZL = np.ones((n, 16), dtype=np.float32).T, np.empty((3, n), dtype=np.float32)
         peaks[n] = peak_bytes(map_logits, partial(write, ZL), X, parameters, network)
-    chunk = (16 + 2 * 64 + 3) * 1024 * 4  # its input, Z and A of the hidden layer, the logits
+    chunk = (16 + 2 * 64 + 3) * prediction.CHUNK_COLUMNS * 4  # its input, Z and A of the hidden layer, the logits
     assert max(peaks.values()) < 1.1 * n_threads * chunk
     if n_threads == 1:  # otherwise it is for the scheduler to say how many chunks there are at a time
         assert peaks[200_000] - peaks[50_000] < 20_000

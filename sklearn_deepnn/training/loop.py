@@ -163,7 +163,8 @@ def train(
 
 def seconds_of_loading(step: GradientStep | LineSearchStep) -> float:
     """Let a step use compiled loops. Return how long importing numba and compiling took; 0 if neither was needed."""
-    was_loaded, n_compiled, began_at = is_loaded(), count_compiled(), time.monotonic()
+    began_at, was_loaded = time.monotonic(), is_loaded()
+    n_compiled = count_compiled()  # imports numba
     step.use_loops()
     did_nothing = was_loaded == is_loaded() and n_compiled == count_compiled()
     return 0.0 if did_nothing else time.monotonic() - began_at

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from training_cases import FIRST_ORDER, Signs, fit, recipe_of
 
 from sklearn_deepnn.network import kernels
 from sklearn_deepnn.network.kernels import compiled_network
-from sklearn_deepnn.training import optimizers, steps
+from sklearn_deepnn.training import loop, optimizers, steps
 from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, RULES, SGD, Adam, NAdam, RMSprop, find_rule
 from sklearn_deepnn.training.recipe import Recipe
 from sklearn_deepnn.training.steps import Vectors, take_compiled_step, take_numpy_step
@@ -107,6 +108,20 @@ def test_training_is_the_same_without_numba(examples, network, monkeypatch, fres
     slow = fit(examples, network, recipe)
     np.testing.assert_array_equal(fast.parameters.vector, slow.parameters.vector)
     assert fast.history == slow.history
+
+
+def test_the_time_of_loading_includes_the_import(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+
+    def count_compiled():  # the first call imports numba
+        clock.now += 5.0 if clock.now == 0 else 0.0
+        return 0
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(loop, "count_compiled", count_compiled)
+    monkeypatch.setattr(loop, "is_loaded", lambda: clock.now > 0)
+    step = SimpleNamespace(use_loops=lambda: None)
+    assert [loop.seconds_of_loading(step), loop.seconds_of_loading(step)] == [5.0, 0.0]
 
 
 @pytest.mark.parametrize(

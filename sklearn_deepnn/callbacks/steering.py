@@ -156,7 +156,7 @@ class TimeBudget(Callback):
         duration = now - memory["at"]
         memory["spent"] = memory.get("spent", 0.0) + duration
         # no other epoch will have to load compiled loops
-        loading = run.loading_seconds - memory.get("loading", 0.0)
+        loading = run.loading_seconds - memory["loading"]
         memory["longest"] = max(memory.get("longest", 0.0), duration - loading)
         memory |= {"at": now, "loading": run.loading_seconds}
         return self._has_run_out(memory)

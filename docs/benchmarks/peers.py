@@ -7,6 +7,7 @@ what the calls of a plain step take without anything around them.
 """
 
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def sklearn_deepnn(work, X, y):
     from sklearn_deepnn import DeepNNClassifier
 
     if find_spec("numba"):
-        import numba  # noqa: F401  # short fits would not import it
+        import_module("numba")  # short fits would not import it
     return DeepNNClassifier(
         work.hidden_layer_dims,
         activation="relu",

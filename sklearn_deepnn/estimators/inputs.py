@@ -36,7 +36,7 @@ from .columns import (
 
 FEW_TEXTS = 32  # up to so many different numbers or dates in a column of text are probably meant as categories
 OTHER_FRACTION = 0.1  # of the texts: if more of them are neither numbers nor dates, categories are meant
-MOST_SAMPLED_TEXTS = 1000  # that are looked at
+SAMPLED_TEXTS = 1000  # of a column with at least twice as many texts
 MONTH, DAY = r"(0?[1-9]|1[0-2])", r"(0?[1-9]|[12]\d|3[01])"
 # what dates begin with: year, month, day; or day and month, in either order, and year
 DATE = re.compile(rf"(\d{{4}}[-/.]{MONTH}[-/.]{DAY}|{DAY}[-/.]{DAY}[-/.]\d{{4}})(?!\d)")
@@ -200,7 +200,7 @@ def warn_of_mistaken(name: str, label: Any, categories: Categories, problem: str
     n = len(categories.values)
     if n <= FEW_TEXTS:
         return
-    sample = categories.values[:: max(n // MOST_SAMPLED_TEXTS, 1)]
+    sample = categories.values[:: max(n // SAMPLED_TEXTS, 1)]
     others = {
         "numbers": [value for value in sample if problem != "numerals" and not is_numeral(value)],
         "dates": [value for value in sample if not DATE.match(str(value).strip())],

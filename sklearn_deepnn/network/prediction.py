@@ -22,7 +22,7 @@ from .scaling import ScaledSparse
 T = TypeVar("T")
 
 # Predictions are made in chunks that fit into the processor's cache, which is faster and saves memory.
-# Most numbers in a chunk's widest layer, 2 MB in float32. With 1 MB, ensembles take 1.1 to 1.35 times as long; with
+# Most numbers in a chunk's widest layer, 2 MB in float32. With 1 MB, ensembles take 1.1 to 1.4 times as long; with
 # 4 MB, some take 1.7 times as long.
 CHUNK_ELEMENTS = 2**19
 CHUNK_COLUMNS = 2048  # most examples in a chunk

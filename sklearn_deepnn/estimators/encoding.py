@@ -59,10 +59,11 @@ def several_valued(examples: Examples, categories: Sequence[Categories | None]) 
     if issparse(examples.X):
         return np.empty((0, 0))
     sample = some_of(examples)
-    X = take_columns(sample.X, sample.members, None)[[each is None for each in categories]]
+    X = take_columns(sample.X, sample.members, None)
     low, high = np.fmin.reduce(X, axis=1, keepdims=True), np.fmax.reduce(X, axis=1, keepdims=True)
-    is_between = np.logical_and(low < X, high > X)  # not of nan
-    return X[is_between.any(axis=1)]
+    has_several = np.logical_and(low < X, high > X).any(axis=1)  # not of nan
+    has_several &= [each is None for each in categories]
+    return X if has_several.all() else X[has_several]
 
 
 def have_common_units(X: Array) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from ..inspection.diagnosis import diagnose
 from ..inspection.gradients import column_importances, feature_importances
 from ..network.model import fold_batch_norm
+from ..network.parameters import is_weight
 from ..network.scaling import fold_scaling
 from ..saving import fitted_curves
 from ..training.run import Finding
@@ -31,6 +32,7 @@ from .starting import Start, Table
 # digits, 1000 samples take 0.2 % of the time of a fit, but 21 % of that of a part with 1000 samples
 N_SAMPLED, N_SAMPLED_OF_PART = 1000, 100
 SAMPLED_ELEMENTS = 2**23  # and most of their values
+SAMPLED_PRODUCTS = 2**31  # and most of their products with weights, which take about 50 ms
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class Keeper:
         examples, network = self.table.examples, replace(self.plan.network, batch_norm=False)
         labels = np.eye(network.layer_dims[-1], dtype=self.plan.dtype)[..., np.newaxis]
         outputs = [*labels] if self.table.targets.has_separate_outputs else [None]
-        n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0]) // len(outputs)
+        n_weights = sum(W.size for name, W in parameters.items() if is_weight(name))
+        n_by_products = max(SAMPLED_PRODUCTS // n_weights, N_SAMPLED_OF_PART)
+        n_most = min(self.n_sampled, SAMPLED_ELEMENTS // network.layer_dims[0], n_by_products) // len(outputs)
         sample = examples.spread_sample(max(n_most, 1))
         if self.plan.encoding is not None:
             return column_importances(sample, self.plan.encoding, fold_batch_norm(parameters), network, outputs)

@@ -113,7 +113,8 @@ class Fingerprint(NamedTuple):
 
 def fingerprint_of(estimator: Any, sets: Sequence[Examples], labels: list[Any]) -> Fingerprint:
     """Return the fingerprint of a fit. A sample of X is hashed, and all of y and the weights."""
-    samples = [take_columns(each.X, each.spread_sample(N_HASHED).columns, np.float64) for each in sets]
+    spread = [each.spread_sample(N_HASHED) for each in sets]
+    samples = [take_columns(sample.X, sample.members, np.float64) for sample in spread]
     others = [(each.n, each.Y, each.sample_weight) for each in sets]
     data_hash = joblib.hash([labels, list(map(nonzeros, samples)), others])
     given = sorted(parameters_of(estimator).items())

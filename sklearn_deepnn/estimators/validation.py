@@ -81,7 +81,7 @@ def warn_of_another_scale(examples: Examples, validation: Examples, numbers: Arr
     """Warn if some columns of X_val lie where those of X do not, as if a pipeline had not transformed it."""
     n_most = min(N_COMPARED, max(COMPARED_ELEMENTS // examples.X.shape[0], FEW_COMPARED))
     samples = (each.spread_sample(n_most) for each in (examples, validation))
-    X, X_val = (take_columns(sample.X, sample.columns, None)[numbers] for sample in samples)
+    X, X_val = (take_columns(sample.X, sample.members, None)[numbers] for sample in samples)
     distance = on_another_scale(X, X_val)
     if distance is not None:
         seen = f"a typical feature of X_val is {distance:.2g} standard deviations from the mean of X, where 1 is usual"

@@ -52,8 +52,10 @@ def flat_units(A: Array, activation: ActivationLike) -> BoolArray:
     if not flat_at:
         return np.zeros(A.shape[:-1], bool)
     low, high = flat_at[0], flat_at[-1]
-    if low == high:  # dead: at the flat end on all examples. relu reaches its end, next to its full slope
-        return np.all(np.abs(A - low) <= (0 if activation == "relu" else FLAT_WITHIN), axis=-1)
+    if activation == "relu":  # reaches its flat end, next to its full slope
+        return np.all(A == low, axis=-1)
+    if low == high:  # dead: at the flat end on all examples
+        return np.all(np.abs(A - low) <= FLAT_WITHIN, axis=-1)
     is_flat = np.minimum(A - low, high - A) <= SATURATED_WITHIN * (high - low)
     return is_flat.mean(axis=-1) >= SATURATED_FRACTION
 
@@ -67,7 +69,7 @@ def find_bad_inputs(
 ) -> list[str]:
     """Return a finding, or none, about sizes of the inputs that, after scaling, make the network learn badly."""
     sample = examples.spread_sample(N_FEW)
-    A0 = take_columns(sample.X, sample.columns, None)
+    A0 = take_columns(sample.X, sample.members, None)
     names: Sequence[Any] = range(A0.shape[0]) if feature_names is None else feature_names
     finding = find_wild_sizes(A0, names) if scaling is None else find_squeezed(A0, examples, scaling, names)
     return [finding] if finding else []
@@ -75,8 +77,8 @@ def find_bad_inputs(
 
 def find_wild_sizes(A0: Inputs, names: Sequence[Any]) -> str | None:
     """Return a finding if unscaled features have very different sizes, or sizes far from 1."""
-    largest = abs(A0.astype(np.float64)).max(axis=1)
-    size = largest.toarray().ravel() if issparse(A0) else largest
+    low, high = (each.toarray().ravel() if issparse(A0) else each for each in (A0.min(axis=1), A0.max(axis=1)))
+    size = np.maximum(-low.astype(np.float64), high)
     size[size == 0] = size.max()  # features that are always 0 do not matter
     i, j = size.argmin(), size.argmax()
     if size[j] > WILD * size[i]:

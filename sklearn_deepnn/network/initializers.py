@@ -26,7 +26,9 @@ def variance_scaling(
     fan = fan_in if mode == "fan_in" else (fan_in + fan_out) / 2
     deviation = np.sqrt(scale / fan)
     if distribution == "normal":
-        return rng.standard_normal(shape) * deviation
+        weights = rng.standard_normal(shape)
+        weights *= deviation
+        return weights
     return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, shape)
 
 

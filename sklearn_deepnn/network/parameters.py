@@ -137,5 +137,7 @@ class Parameters(dict[str, Array]):
 
     def gradients(self) -> Parameters:
         """Return zeros for the gradients: views "dW1", "db1", ... into a new vector with the order of `trainable`."""
-        grads = {name: np.zeros_like(array) for name, array in self.items() if not is_statistic(name)}
-        return Parameters(grads, prefix="d")
+        layout = {"d" + name: place for name, place in self._layout.items() if not is_statistic(name)}
+        grads = Parameters.__new__(Parameters)
+        grads._bind(np.zeros_like(self.trainable), layout, "d", self.weights.size, self.trainable.size)
+        return grads

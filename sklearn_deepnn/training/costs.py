@@ -115,7 +115,7 @@ def baseline_loss(examples: Examples, network: Network, training: Examples | Non
     constant = loss.best_constant(Y, weight)
     if training is not None:
         constant = loss.best_constant(*targets_and_weights(training, network))
-        constant = loss.attainable(constant, training.members.shape[-1])
+        constant = loss.attainable(constant, training.n)
     AL = np.broadcast_to(constant, Y.shape)
     return compute_cost(AL, Y, loss=loss, sample_weight=weight[..., 0, :] / weight.mean())
 

@@ -84,7 +84,9 @@ class Examples(NamedTuple):
 
     def spread_sample(self, n_most: int) -> Self:
         """Return at most `n_most` of the examples, spread evenly over the set: the set may be sorted."""
-        positions = np.linspace(0, self.n - 1, min(n_most, self.n)).astype(np.intp)
+        if n_most >= self.n:
+            return self
+        positions = np.linspace(0, self.n - 1, n_most).astype(np.intp)
         return self._replace(columns=self.at(positions))
 
     def scaled_by(self, weight_scale: float) -> Self:

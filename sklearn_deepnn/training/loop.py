@@ -319,7 +319,8 @@ def has_large_inputs(probe: Examples) -> bool:
     if probe.scaling is not None:
         return False
     # the examples of all members of an ensemble together
-    A0 = take_columns(probe.X, None if probe.columns is None else probe.columns.ravel(), np.float64)
+    columns = slice(None) if probe.columns is None else probe.columns.ravel()
+    A0 = take_columns(probe.X, columns, np.float64)
     return bool(np.sqrt(np.mean(np.square(A0.data if issparse(A0) else A0))) > LARGE_INPUTS)
 
 

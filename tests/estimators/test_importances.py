@@ -78,6 +78,15 @@ def test_importances_of_many_samples_are_those_of_a_thousand():
     np.testing.assert_allclose(model.feature_importances_, by_the_definition(model, sample), rtol=0.05)
 
 
+def test_importances_of_a_wide_network_are_those_of_fewer_samples(monkeypatch):
+    monkeypatch.setattr("sklearn_deepnn.estimators.keeping.SAMPLED_PRODUCTS", 1)
+    X_many, y_many = blobs(150, 3)
+    model = net().fit(X_many, y_many)
+    sample = X_many[np.linspace(0, 149, 100).astype(int)]
+    importances = np.abs(model.input_gradients(sample)).mean(axis=0) * X_many.std(axis=0)
+    np.testing.assert_allclose(model.feature_importances_, importances / importances.sum(), rtol=1e-4)
+
+
 def test_an_estimator_that_is_not_fitted_has_no_importances():
     assert not hasattr(net(), "feature_importances_")
     assert not hasattr(DeepNNClassifier, "feature_importances_")

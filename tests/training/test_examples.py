@@ -59,6 +59,16 @@ def test_weights_of_one_change_nothing(examples, network):
     )
 
 
+@pytest.mark.parametrize("columns", [None, COLUMNS, COLUMNS_OF_MEMBERS], ids=["all", "some", "of members"])
+def test_a_sample_is_spread_from_the_first_example_to_the_last(examples, columns):
+    examples = examples._replace(columns=columns)
+    members = np.arange(M)[examples.members]
+    few = examples.spread_sample(4)
+    assert few.n == 4
+    np.testing.assert_array_equal(few.members[..., [0, -1]], members[..., [0, -1]])
+    assert examples.spread_sample(examples.n) is examples  # no copy of a small set
+
+
 def test_the_mean_weight_is_taken_over_the_columns(examples):
     assert examples.mean_weight() == 1
     assert examples.scaled_by(3.0) is examples

@@ -59,5 +59,6 @@ def block_bytes(monkeypatch):
     def block_bytes(n_bytes):
         monkeypatch.setattr(steps, "BLOCK_BYTES", n_bytes)
         monkeypatch.setattr(steps, "SHARED_BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(steps, "COMPILED_BLOCK_BYTES", n_bytes)
 
     return block_bytes

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,6 @@ from training_cases import (
     validate_by,
 )
 
-from sklearn_deepnn import threads
 from sklearn_deepnn.callbacks import Callback
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.model import model_forward
@@ -149,6 +149,7 @@ def test_any_number_of_threads_trains_the_same_bits(monkeypatch, name, architect
     # 0.7 ms of products in a batch; as if that were worth four threads
     monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1_000_000)
     monkeypatch.setattr(steps, "SHARED_BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(steps, "COMPILED_BLOCK_BYTES", 2**14)
     X = np.random.default_rng(0).normal(size=(1100, 30)).astype(np.float32).T
     examples = Examples(X, X[:5].argmax(axis=0)[np.newaxis], np.linspace(0.5, 1.5, 1100))
     network, recipe, states = Network((30, 64, 48, 5), **architecture), recipe_of(name, batch_size=1024, **options), []
@@ -175,7 +176,7 @@ def test_threads_write_nothing_after_ctrl_c(examples, network, split_into, monke
     recipe, validate = recipe_of("sgd"), {"validate": validate_by(range(9))} if validated else {}
     split_into(2)
     wanted = fit(examples, network, recipe, n_epochs=3, **validate)
-    update, wait, main = SGD.update, threads.wait, threading.main_thread()
+    update, wait, main = SGD.update, Future.exception, threading.main_thread()
     helping, updates, interrupted = threading.Event(), [], []
 
     def slow_update(self, *arguments):
@@ -190,14 +191,14 @@ def test_threads_write_nothing_after_ctrl_c(examples, network, split_into, monke
                 time.sleep(0.05)  # without waiting, the state would have been restored before
         update(self, *arguments)
 
-    def wait_interrupted(helpers):
+    def wait_interrupted(future):
         if helping.is_set() and not interrupted:
             interrupted.append(True)
             raise KeyboardInterrupt
-        return wait(helpers)
+        return wait(future)
 
     monkeypatch.setattr(SGD, "update", slow_update)
-    monkeypatch.setattr(threads, "wait", wait_interrupted)
+    monkeypatch.setattr(Future, "exception", wait_interrupted)
     state = initial_state(network)
     validate = {"validate": validate_by(range(9))} if validated else {}
     with pytest.raises(KeyboardInterrupt):

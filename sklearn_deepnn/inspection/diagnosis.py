@@ -53,7 +53,7 @@ def flat_units(A: Array, activation: ActivationLike) -> BoolArray:
         return np.zeros(A.shape[:-1], bool)
     low, high = flat_at[0], flat_at[-1]
     if activation == "relu":  # reaches its flat end, next to its full slope
-        return np.all(A == low, axis=-1)
+        return np.all(low == A, axis=-1)
     if low == high:  # dead: at the flat end on all examples
         return np.all(np.abs(A - low) <= FLAT_WITHIN, axis=-1)
     is_flat = np.minimum(A - low, high - A) <= SATURATED_WITHIN * (high - low)

@@ -25,8 +25,10 @@ T = TypeVar("T")
 # Most numbers in a chunk's widest layer, 2 MB in float32. With 1 MB, ensembles take 1.1 to 1.4 times as long; with
 # 4 MB, some take 1.7 times as long.
 CHUNK_ELEMENTS = 2**19
-CHUNK_COLUMNS = 2048  # most examples in a chunk
-MIN_CHUNKS_FOR_THREADS = 4  # with 64 features and 100 units 2 ms of work; starting threads takes 0.2 ms
+# Most examples in a chunk. Threads wait for Python's lock between operations: with 64 features and 100 units, chunks of
+# 2048 take 1.3 times as long.
+CHUNK_COLUMNS = 5120
+MIN_CHUNKS_FOR_THREADS = 4  # for fewer, the threads of BLAS are as fast
 MANY_COLUMNS = 1024  # examples from which compiled loops pay
 
 

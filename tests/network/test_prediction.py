@@ -100,10 +100,10 @@ def test_threads_predict_what_one_predicts_bit_by_bit(monkeypatch):
 
 def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(blas_threads):
     X, parameters, network = draw_examples(m=40_000), draw_parameters((4, 5, 3)), Network((4, 5, 3))
-    assert map_logits(lambda *_: blas_threads(), X, parameters, network) == [{1}] * 20
+    assert set(map(tuple, map_logits(lambda *_: blas_threads(), X, parameters, network))) == {(1,)}
     assert blas_threads() == {3}
     with pytest.raises(ZeroDivisionError):
-        map_logits(lambda chunk, _: 1 // (chunk.start - 2048), X, parameters, network)
+        map_logits(lambda chunk, _: 1 // (chunk.start - prediction.CHUNK_COLUMNS), X, parameters, network)
     assert blas_threads() == {3}
 
 

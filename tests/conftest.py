@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_deepnn.network import kernels
+from sklearn_deepnn import compilation
 
 # ray reads them when it is imported: listen to this machine alone, and tell nobody
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -18,16 +18,16 @@ pytest.register_assert_rewrite("reference", "training_cases", "estimator_cases",
 @pytest.fixture(scope="session", autouse=True)
 def compiled_loops():
     """Compile all loops before the first test, so that what tests print and measure does not depend on a cache."""
-    for loop in kernels.ARGUMENTS:
+    for loop in compilation.ARGUMENTS:
         for dtype in (np.float32, np.float64):
             for n_axes in [1] if loop.__name__.endswith("_step") else [2, 3]:
-                kernels.compiled(loop, np.dtype(dtype), n_axes)
+                compilation.compiled(loop, np.dtype(dtype), n_axes)
 
 
 @pytest.fixture
 def fresh_compiler():
     """Forget the compiler before and after a test."""
-    functions = kernels.find_compiler, kernels.compiled, kernels.warn_of
+    functions = compilation.find_compiler, compilation.compiled, compilation.warn_of
     for function in functions:
         function.cache_clear()
     yield

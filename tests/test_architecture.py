@@ -19,7 +19,7 @@ ROOT = Path(sklearn_deepnn.__file__).parent
 LEVELS = [  # a module imports from levels above its own
     ["typing"],
     ["messages", "checks"],
-    ["threads", "saving"],
+    ["threads", "compilation", "saving"],
     ["network"],
     ["training"],
     ["callbacks"],
@@ -33,7 +33,7 @@ ROOMS = {  # a module of a room also imports from those before it in this list
     "model prediction",
     "losses": "base classes numbers",
     "layers": "dense batchnorm dropout embedding piecewise",
-    "training": "optimizers schedules regularizers recipe examples costs state run steps loop course",
+    "training": "optimizers schedules regularizers recipe updates examples costs state run steps loop course",
     "callbacks": "base steering measuring progress logs checkpoints tuning scikit_learn",
     "inspection": "gradients diagnosis summary",
     "estimators": "columns categories inputs scaling encoding settings targets defaults validation resuming starting "
@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "callbacks/logs.py": {"mlflow"},
     "callbacks/tuning.py": {"optuna"},
     "onnx.py": {"onnx", "skl2onnx"},
-    "network/kernels.py": {"numba"},
+    "compilation.py": {"numba"},
 }
 OPTIONAL = [
     "pandas",

@@ -75,7 +75,7 @@ def sklearn_deepnn_without_numba(work, X, y):
 
     with (
         patch("sklearn_deepnn.network.kernels.compiled", no_loop),
-        patch("sklearn_deepnn.training.optimizers.compiled", no_loop),
+        patch("sklearn_deepnn.training.updates.compiled", no_loop),
     ):
         return sklearn_deepnn(work, X, y)
 

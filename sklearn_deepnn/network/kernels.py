@@ -1,35 +1,25 @@
-"""Compiled loops for activations and optimizers: one pass over memory, where NumPy makes one for each operation.
-
-Each loop computes what the NumPy function in its docstring computes. numba, an optional package, compiles the loops.
-Without numba the NumPy functions run. A loop here is plain Python, which can be read and tested without numba.
+"""Compiled loops for activations, each of which computes what the NumPy function in its docstring computes.
 
 Conventions: the arrays of one call have one dtype and are C-contiguous, with any number of axes. `b` has a number for
 each row of `Z`; the rows of stacked networks follow each other. Exponentials stay in NumPy, whose vectorized functions
 take 0.3 to 1.3 ns a number.
 """
 
-import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
-from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from ..messages import warn_user
+from ..compilation import Loop, compiled, takes
 from ..typing import Array
 from .activations import ACTIVATIONS, LEAKY_RELU_SLOPE, Activation, ActivationLike, Backward
 from .architecture import Network
 
-Loop: TypeAlias = Callable[..., None]
-
-
 # Activations. 128 x 512 numbers of float32: bias and ReLU take 5 us for NumPy's 30, the backward of ReLU 6 for 17.
 
 
+@takes("wr")
 def add_bias_relu(Z: Array, b: Array) -> None:
     """Compute ``relu(Z + b)``. Sets: Z."""
     z, biases, m = Z.ravel(), b.ravel(), Z.shape[-1]
@@ -41,6 +31,7 @@ def add_bias_relu(Z: Array, b: Array) -> None:
             row[j] = zero if shifted <= zero else shifted  # nan stays nan
 
 
+@takes("rrw")
 def relu_slope(dA: Array, A: Array, dZ: Array) -> None:
     """Compute ``relu_backward(dA, A)``. Sets: dZ."""
     d, a, out = dA.ravel(), A.ravel(), dZ.ravel()
@@ -49,6 +40,7 @@ def relu_slope(dA: Array, A: Array, dZ: Array) -> None:
         out[j] = d[j] * (one if a[j] > zero else zero)
 
 
+@takes("wr")
 def add_bias_leaky_relu(Z: Array, b: Array) -> None:
     """Compute ``leaky_relu(Z + b)``. Sets: Z."""
     z, biases, m = Z.ravel(), b.ravel(), Z.shape[-1]
@@ -60,6 +52,7 @@ def add_bias_leaky_relu(Z: Array, b: Array) -> None:
             row[j] = slope * shifted if shifted <= zero else shifted
 
 
+@takes("rrw")
 def leaky_relu_slope(dA: Array, A: Array, dZ: Array) -> None:
     """Compute ``leaky_relu_backward(dA, A)``. Sets: dZ."""
     d, a, out = dA.ravel(), A.ravel(), dZ.ravel()
@@ -68,6 +61,7 @@ def leaky_relu_slope(dA: Array, A: Array, dZ: Array) -> None:
         out[j] = d[j] * (one if a[j] > zero else slope)
 
 
+@takes("rrw")
 def elu_slope(dA: Array, A: Array, dZ: Array) -> None:
     """Compute ``elu_backward(dA, A)``. Sets: dZ."""
     d, a, out = dA.ravel(), A.ravel(), dZ.ravel()
@@ -76,6 +70,7 @@ def elu_slope(dA: Array, A: Array, dZ: Array) -> None:
         out[j] = d[j] * (one if a[j] > zero else a[j] + one)
 
 
+@takes("wr")
 def halve_with_bias(Z: Array, b: Array) -> None:
     """Compute ``0.5 * (Z + b)``, the first line of `silu`. Sets: Z."""
     z, biases, m = Z.ravel(), b.ravel(), Z.shape[-1]
@@ -86,6 +81,7 @@ def halve_with_bias(Z: Array, b: Array) -> None:
             row[j] = half * (row[j] + bias)
 
 
+@takes("rww")
 def silu_product(half: Array, T: Array, A: Array) -> None:
     """Compute ``T += 1; half * T``, the last lines of `silu`. Sets: T, A."""
     h, t, a = half.ravel(), T.ravel(), A.ravel()
@@ -95,6 +91,7 @@ def silu_product(half: Array, T: Array, A: Array) -> None:
         a[j] = h[j] * t[j]
 
 
+@takes("rrrw")
 def silu_slope(dA: Array, half: Array, T: Array, dZ: Array) -> None:
     """Compute ``silu_backward(dA, (half, T))``. Sets: dZ."""
     d, h, t, out = dA.ravel(), half.ravel(), T.ravel(), dZ.ravel()
@@ -103,6 +100,7 @@ def silu_slope(dA: Array, half: Array, T: Array, dZ: Array) -> None:
         out[j] = ((two - t[j]) * h[j] + one) * t[j] * one_half * d[j]
 
 
+@takes("rrw")
 def tanh_slope(dA: Array, A: Array, dZ: Array) -> None:
     """Compute ``tanh_backward(dA, A)``. Sets: dZ."""
     d, a, out = dA.ravel(), A.ravel(), dZ.ravel()
@@ -111,215 +109,13 @@ def tanh_slope(dA: Array, A: Array, dZ: Array) -> None:
         out[j] = d[j] * (one - a[j] * a[j])
 
 
+@takes("rrw")
 def sigmoid_slope(dA: Array, A: Array, dZ: Array) -> None:
     """Compute ``sigmoid_backward(dA, A)``. Sets: dZ."""
     d, a, out = dA.ravel(), A.ravel(), dZ.ravel()
     one = a.dtype.type(1)
     for j in range(out.size):
         out[j] = d[j] * a[j] * (one - a[j])
-
-
-# Updates. Vectors have one axis. Each loop takes one step of an optimizer. It also
-# - multiplies the first `n_decayed` parameters by `decay`, as `decay_weights` does;
-# - sets numbers smaller than `tiny` to 0, as `flush_subnormals` does;
-# - moves the average, as `move_average` does. The average is an empty vector if there is none.
-# The order of operations is that of NumPy: the bits are the same. 535 000 numbers of float32: Adam takes 335 us for
-# NumPy's 2 216. All loops have the same first and last lines: numba compiles each function as a whole.
-
-
-def sgd_step(
-    parameters: Array, grads: Array, learning_rate: float,
-    average: Array, averaging_rate: float, n_decayed: int, decay: float, tiny: float,
-) -> None:  # fmt: skip
-    """Take a step of `SGD` without momentum. Sets: parameters, average."""
-    number = parameters.dtype.type
-    rate, moves, shrinks, least = number(learning_rate), number(averaging_rate), number(decay), number(tiny)
-    zero, one, averages = number(0), number(1), average.size > 0
-    for i in range(parameters.size):
-        p = parameters[i] * (shrinks if i < n_decayed else one) - rate * grads[i]
-        parameters[i] = zero if abs(p) < least else p
-        if averages:
-            a = average[i] + (p - average[i]) * moves
-            average[i] = zero if abs(a) < least else a
-
-
-def momentum_step(
-    parameters: Array, grads: Array, learning_rate: float,
-    average: Array, averaging_rate: float, n_decayed: int, decay: float, tiny: float,
-    v: Array, momentum: float, of_v: float, of_grads: float,
-) -> None:  # fmt: skip
-    """Take a step of `SGD` with momentum, along of_v v + of_grads grads. Sets: parameters, average, v."""
-    number = parameters.dtype.type
-    rate, moves, shrinks, least = number(learning_rate), number(averaging_rate), number(decay), number(tiny)
-    keeps, v_factor, g_factor = number(momentum), number(of_v), number(of_grads)
-    zero, one, averages = number(0), number(1), average.size > 0
-    for i in range(parameters.size):
-        v_i = keeps * v[i] + grads[i]
-        p = parameters[i] * (shrinks if i < n_decayed else one)
-        p -= rate * (v_factor * v_i + g_factor * grads[i])
-        v[i] = zero if abs(v_i) < least else v_i
-        parameters[i] = zero if abs(p) < least else p
-        if averages:
-            a = average[i] + (p - average[i]) * moves
-            average[i] = zero if abs(a) < least else a
-
-
-def rmsprop_step(
-    parameters: Array, grads: Array, learning_rate: float,
-    average: Array, averaging_rate: float, n_decayed: int, decay: float, tiny: float,
-    v: Array, rho: float, epsilon: float,
-) -> None:  # fmt: skip
-    """Take a step of `RMSprop`, along grads / (sqrt(v) + epsilon). Sets: parameters, average, v."""
-    number = parameters.dtype.type
-    rate, moves, shrinks, least = number(learning_rate), number(averaging_rate), number(decay), number(tiny)
-    keeps, smallest = number(rho), number(epsilon)
-    zero, one, averages = number(0), number(1), average.size > 0
-    for i in range(parameters.size):
-        v_i = keeps * v[i] + grads[i] * grads[i]
-        p = parameters[i] * (shrinks if i < n_decayed else one)
-        p -= rate * (grads[i] / (np.sqrt(v_i) + smallest))
-        v[i] = zero if v_i < least else v_i
-        parameters[i] = zero if abs(p) < least else p
-        if averages:
-            a = average[i] + (p - average[i]) * moves
-            average[i] = zero if abs(a) < least else a
-
-
-def adam_step(
-    parameters: Array, grads: Array, learning_rate: float,
-    average: Array, averaging_rate: float, n_decayed: int, decay: float, tiny: float,
-    m: Array, v: Array, beta_1: float, beta_2: float, epsilon: float, of_m: float, of_grads: float,
-) -> None:  # fmt: skip
-    """Take a step of `Adam` or `NAdam` along (of_m m + of_grads grads) / root. Sets: parameters, average, m, v."""
-    number = parameters.dtype.type
-    rate, moves, shrinks, least = number(learning_rate), number(averaging_rate), number(decay), number(tiny)
-    keeps_m, keeps_v, smallest = number(beta_1), number(beta_2), number(epsilon)
-    m_factor, g_factor = number(of_m), number(of_grads)
-    zero, one, averages = number(0), number(1), average.size > 0
-    for i in range(parameters.size):
-        m_i = keeps_m * m[i] + grads[i]
-        v_i = keeps_v * v[i] + grads[i] * grads[i]
-        p = parameters[i] * (shrinks if i < n_decayed else one)
-        p -= rate * ((m_factor * m_i + g_factor * grads[i]) / (np.sqrt(v_i) + smallest))
-        m[i] = zero if abs(m_i) < least else m_i
-        v[i] = zero if v_i < least else v_i
-        parameters[i] = zero if abs(p) < least else p
-        if averages:
-            a = average[i] + (p - average[i]) * moves
-            average[i] = zero if abs(a) < least else a
-
-
-# The arguments of each loop: w are arrays that it writes to, r arrays that it reads, i integers, f other numbers.
-ARGUMENTS: dict[Loop, str] = {
-    add_bias_relu: "wr",
-    relu_slope: "rrw",
-    add_bias_leaky_relu: "wr",
-    leaky_relu_slope: "rrw",
-    elu_slope: "rrw",
-    halve_with_bias: "wr",
-    silu_product: "rww",
-    silu_slope: "rrrw",
-    tanh_slope: "rrw",
-    sigmoid_slope: "rrw",
-    sgd_step: "wrfwfiff",
-    momentum_step: "wrfwfiff" + "wfff",
-    rmsprop_step: "wrfwfiff" + "wff",
-    adam_step: "wrfwfiff" + "wwfffff",
-}
-
-
-# Compilation.
-
-IMPORT_AFTER = 3.0  # seconds of training: importing numba takes 0.5 s, which loops save in 2.5 s of a default fit
-
-
-class Wait:
-    """How long the trainings of this process have waited for compiled loops."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def is_over(self) -> bool:
-        """Return whether trainings have taken `IMPORT_AFTER` seconds, or numba is imported already."""
-        return "numba" in sys.modules or self.seconds >= IMPORT_AFTER
-
-
-WAIT = Wait()
-
-
-class Compiler:
-    """numba, and how many loops it has compiled in this process."""
-
-    def __init__(self, numba: Any) -> None:
-        self.numba, self.n_compiled = numba, 0
-
-    def compile(self, loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop:
-        """Compile a loop, or load it from the cache on disk: beside this file, or in the user's cache folder."""
-        types, number = self.numba.types, self.numba.from_dtype(dtype)
-        kinds = {
-            "w": types.Array(number, n_axes, "C"),
-            "r": types.Array(number, n_axes, "C", readonly=True),
-            "i": types.int64,
-            "f": types.float64,
-        }
-        signature = types.void(*(kinds[kind] for kind in ARGUMENTS[loop]))
-        # with nogil, threads run loops in parallel; with NumPy's rules for division, loops are vectorized
-        fast = self.numba.njit(signature, nogil=True, cache=True, error_model="numpy")(loop)
-        self.n_compiled += sum(fast.stats.cache_misses.values())
-        return fast
-
-
-def import_numba() -> Any:
-    """Return the module numba."""
-    import numba
-
-    return numba
-
-
-@cache
-def find_compiler() -> Compiler | None:
-    """Import numba; return None if it is missing, switched off by NUMBA_DISABLE_JIT, or broken."""
-    try:
-        if find_spec("numba") is None or os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
-            return None
-        # Ctrl-C interrupts the main thread alone; an import that is cut short would leave half of numba behind
-        with ThreadPoolExecutor(1) as thread:
-            numba = thread.submit(import_numba).result()
-        return None if numba.config.DISABLE_JIT else Compiler(numba)
-    except Exception as error:
-        warn_of(f"{type(error).__name__}: {error}")
-        return None
-
-
-@cache
-def compiled(loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop | None:
-    """Return a loop compiled for arrays of a dtype and a number of axes, or None without numba."""
-    compiler = find_compiler()
-    if compiler is None or dtype not in (np.float32, np.float64):
-        return None
-    try:
-        return compiler.compile(loop, dtype, n_axes)
-    except Exception as error:  # no cache folder can be written to, or this numba does not fit this NumPy
-        warn_of(f"{type(error).__name__}: {error}".splitlines()[0])
-        return None
-
-
-def is_loaded() -> bool:
-    """Say whether a fit in this process has imported numba. Predictions do not: the import takes half a second."""
-    return find_compiler.cache_info().currsize > 0 and find_compiler() is not None
-
-
-def count_compiled() -> int:
-    """Return how many loops have been compiled in this process, and not loaded from the cache on disk."""
-    compiler = find_compiler()
-    return 0 if compiler is None else compiler.n_compiled
-
-
-@cache
-def warn_of(problem: str) -> None:
-    """Warn once that numba does not work."""
-    text = f"numba is installed but does not work here ({problem}). Training uses NumPy alone, which takes longer."
-    warn_user(text, RuntimeWarning)
 
 
 # Compiled activations: `biased_forward` and `backward` by the loops above.

@@ -11,11 +11,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..compilation import is_loaded
 from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, Arrays, Columns, Inputs
 from .architecture import Network
 from .encoding import EncodedInputs
-from .kernels import compiled_network, is_loaded
+from .kernels import compiled_network
 from .model import logits_forward
 from .scaling import ScaledSparse
 

@@ -16,9 +16,9 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..checks import check_integer
+from ..compilation import WAIT, count_compiled, is_loaded
 from ..messages import warn_user
 from ..network.architecture import Network
-from ..network.kernels import WAIT, count_compiled, is_loaded
 from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values

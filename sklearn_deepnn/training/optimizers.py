@@ -14,12 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, overload
+from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 
 from ..checks import argument_names, check_flag, check_integer, check_real
-from ..network.kernels import Loop, adam_step, compiled, momentum_step, rmsprop_step, sgd_step
+from ..compilation import Loop
 from ..typing import Array, Arrays, State
 
 Objective: TypeAlias = Callable[[Array], tuple[float, Array]]  # parameters -> cost, gradient
@@ -477,36 +477,6 @@ def inverse_hessian_product(gradient: Array, steps: list[Array], changes: list[A
     return product
 
 
-class Rule(NamedTuple):
-    """One step of an optimizer for a compiled loop, which computes the same bits as `update`."""
-
-    loop: Loop
-    rate: float  # what the loop multiplies its direction by
-    vectors: tuple[Array, ...] = ()  # of the state
-    numbers: tuple[float, ...] = ()
-
-
-def sgd_rule(optimizer: SGD, state: State, learning_rate: float) -> Rule:
-    """Return the step that `SGD.update` takes."""
-    if not optimizer.momentum:
-        return Rule(sgd_step, learning_rate)
-    of_v, of_grads = (optimizer.momentum, 1.0) if optimizer.nesterov else (1.0, 0.0)
-    return Rule(momentum_step, learning_rate, (state["v"],), (optimizer.momentum, of_v, of_grads))
-
-
-def rmsprop_rule(optimizer: RMSprop, state: State, learning_rate: float) -> Rule:
-    """Return the step that `RMSprop.update` takes."""
-    scale = (1 - optimizer.rho) ** 0.5
-    return Rule(rmsprop_step, learning_rate / scale, (state["v"],), (optimizer.rho, optimizer.epsilon / scale))
-
-
-def adam_rule(optimizer: Adam, state: State, learning_rate: float) -> Rule:
-    """Return the step that `update` of Adam or NAdam takes. Sets: state["t"]."""
-    state["t"] = t = state["t"] + 1
-    numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon * optimizer.scale(t), *optimizer.factors(t)
-    return Rule(adam_step, optimizer.rate(t, learning_rate), (state["m"], state["v"]), numbers)
-
-
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "nadam": NAdam, "lbfgs": LBFGS}
 OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
     "adamw": "adam",
@@ -515,28 +485,3 @@ OPTIMIZER_SYNONYMS = {  # names elsewhere; weight decay is always that of AdamW
     "nesterov": "sgd",
     "gradient_descent": "sgd",
 }
-
-MakeRule: TypeAlias = Callable[[Any, State, float], Rule]  # optimizer, state, learning rate
-
-# The updates that a compiled loop can take.
-RULES: dict[Callable[..., None], MakeRule] = {
-    SGD.update: sgd_rule,
-    RMSprop.update: rmsprop_rule,
-    Adam.update: adam_rule,
-    NAdam.update: adam_rule,
-}
-
-
-def find_rule(optimizer: Optimizer) -> MakeRule | None:
-    """Return what gives the step of an optimizer to a compiled loop. None for optimizers of your own."""
-    kind: Any = type(optimizer)  # a subclass may compute something else by other methods than `update`
-    return RULES.get(kind.update) if kind in OPTIMIZERS.values() else None
-
-
-def compiled_rule(optimizer: Optimizer, parameters: Array) -> MakeRule | None:
-    """Return what `find_rule` does, or None if its loop cannot be compiled. Compiles the loop."""
-    make_rule = find_rule(optimizer)
-    if make_rule is None:
-        return None
-    loop = make_rule(optimizer, optimizer.init(parameters[:0]), 0.0).loop
-    return None if compiled(loop, parameters.dtype, 1) is None else make_rule

@@ -11,32 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 
 from ..network.architecture import Network
-from ..network.kernels import compiled, compiled_network
+from ..network.kernels import compiled_network
 from ..network.model import LayerCache, model_backward, model_forward, running_statistics
 from ..network.parameters import Parameters
 from ..threads import SINGLE_THREADED_BLAS, ThreadPool, allowed_threads
 from ..typing import Array, State
 from .costs import Outputs
 from .examples import Batches, cut
-from .optimizers import (
-    MakeRule,
-    Rule,
-    advance,
-    block_of,
-    compiled_rule,
-    flush_subnormals,
-    smallest_normal,
-    update_parameters,
-)
+from .optimizers import advance, block_of
 from .recipe import Recipe
-from .regularizers import clip_by_global_norm, decay_factor, decay_weights, l2_gradient, l2_penalty
+from .regularizers import clip_by_global_norm, l2_gradient, l2_penalty
 from .state import TrainingState
+from .updates import MakeRule, Vectors, compiled_rule, move_average, take_compiled_step, take_numpy_step
 
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 BLOCK_BYTES = 2**18  # parameters that are updated together: they fit the cache with gradient, moments and average
@@ -221,54 +212,6 @@ class GradientStep(Step):
             rule = self.make_rule(recipe.optimizer, optimizer_state, learning_rate)
             take_compiled_step(rule, recipe, vectors, learning_rate, averaging_rate, flushes=flushes)
         return optimizer_state
-
-
-class Vectors(NamedTuple):
-    """What an update reads and writes, or a block of it."""
-
-    trainable: Array
-    weights: Array  # a view of the beginning of `trainable`
-    gradient: Array  # of `trainable`
-    average: Array | None  # of `trainable`
-
-
-def take_numpy_step(
-    recipe: Recipe, vectors: Vectors, state: State, learning_rate: float, averaging_rate: float, *, flushes: bool
-) -> None:
-    """Decay the weights, take the optimizer's step, move the average, and flush subnormals. Sets: vectors, state."""
-    trainable, weights, gradient, average = vectors
-    if recipe.weight_decay:
-        decay_weights(weights, recipe.weight_decay, learning_rate, out=weights)
-    recipe.optimizer.update(trainable, gradient, state, learning_rate)
-    if average is not None:
-        move_average(average, trainable, averaging_rate)
-    if flushes:
-        for vector in (trainable, average, *state.values()):
-            if isinstance(vector, np.ndarray):
-                flush_subnormals(vector)
-
-
-def take_compiled_step(
-    rule: Rule, recipe: Recipe, vectors: Vectors, learning_rate: float, averaging_rate: float, *, flushes: bool
-) -> None:
-    """Do what `take_numpy_step` does in one pass over memory. Sets: vectors, and the vectors of the rule."""
-    trainable, weights, gradient, average = vectors
-    decay = decay_factor(recipe.weight_decay, learning_rate)
-    tiny = smallest_normal(trainable.dtype) if flushes else 0.0
-    others = trainable[:0] if average is None else average, averaging_rate, weights.size, decay, tiny
-    fast_loop: Any = compiled(rule.loop, trainable.dtype, 1)
-
-    def loop(parameters: Array, grads: Array, rate: float) -> None:
-        fast_loop(parameters, grads, rate, *others, *rule.vectors, *rule.numbers)
-
-    update_parameters(trainable, gradient, rule.rate, out=trainable, loop=loop)
-
-
-def move_average(average: Array, vector: Array, rate: float) -> None:
-    """Move an exponential moving average: average + rate (vector - average). Sets: average."""
-    change = vector - average
-    change *= rate
-    average += change
 
 
 class LineSearchStep:

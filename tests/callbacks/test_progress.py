@@ -19,10 +19,9 @@ from recording import X_VAL, Y_VAL, Calling, Noting, X, Y, net
 from sklearn.exceptions import ConvergenceWarning
 
 import sklearn_deepnn
-from sklearn_deepnn import train_deep_network
+from sklearn_deepnn import compilation, train_deep_network
 from sklearn_deepnn.callbacks import Callback, Run, TimeBudget, progress
 from sklearn_deepnn.callbacks.progress import EpochPrinter, progress_display, short_text
-from sklearn_deepnn.network import kernels
 from sklearn_deepnn.training.state import Best, Call, TrainingState
 
 VALIDATION = {"X_val": X_VAL, "y_val": Y_VAL}
@@ -547,7 +546,7 @@ def test_a_program_survives_a_reader_that_has_gone_and_a_full_disk(kind):
 
 @pytest.mark.parametrize(("n_compiled", "n_lines"), [([0, 3], 1), ([3, 3], 0)], ids=["compiled", "loaded before"])
 def test_a_fit_that_loads_compiled_loops_says_so(capsys, monkeypatch, n_compiled, n_lines):
-    monkeypatch.setattr(kernels.WAIT, "is_over", lambda: True)
+    monkeypatch.setattr(compilation.WAIT, "is_over", lambda: True)
     monkeypatch.setattr("sklearn_deepnn.training.loop.count_compiled", partial(next, iter(n_compiled)))
     net(max_iter=2, verbose=2).fit(X, Y)
     printed = capsys.readouterr().out.splitlines()

@@ -12,7 +12,7 @@ from sklearn_deepnn.training.costs import mean_cost
 from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import SGD
 from sklearn_deepnn.training.recipe import Recipe
-from sklearn_deepnn.training.steps import move_average
+from sklearn_deepnn.training.updates import move_average
 
 
 def test_move_average_moves_by_a_fraction_of_the_distance():

@@ -1,4 +1,4 @@
-"""Steps by compiled loops beside the steps by NumPy."""
+"""Updates by compiled loops beside the updates by NumPy."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from training_cases import FIRST_ORDER, Signs, fit, recipe_of
 
-from sklearn_deepnn.network import kernels
+from sklearn_deepnn import compilation
 from sklearn_deepnn.network.kernels import compiled_network
-from sklearn_deepnn.training import loop, optimizers, steps
-from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, RULES, SGD, Adam, NAdam, RMSprop, find_rule
+from sklearn_deepnn.training import loop, steps, updates
+from sklearn_deepnn.training.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, NAdam, RMSprop
 from sklearn_deepnn.training.recipe import Recipe
-from sklearn_deepnn.training.steps import Vectors, take_compiled_step, take_numpy_step
+from sklearn_deepnn.training.updates import RULES, Vectors, find_rule, take_compiled_step, take_numpy_step
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
 VARIANTS = [
@@ -31,8 +31,7 @@ VARIANTS = [
 def mode(request, monkeypatch):
     """Let loops run as plain Python, or compiled."""
     if request.param == "plain":
-        for module in (optimizers, steps):
-            monkeypatch.setattr(module, "compiled", lambda loop, dtype, n_axes: loop)
+        monkeypatch.setattr(updates, "compiled", lambda loop, dtype, n_axes: loop)
     return request.param
 
 
@@ -102,9 +101,9 @@ def test_optimizers_of_your_own_run_in_numpy(examples, network):
 def test_training_is_the_same_without_numba(examples, network, monkeypatch, fresh_compiler, name):
     recipe = recipe_of(name, batch_size=10, weight_decay=0.1, averaging_epochs=1.5)
     fast = fit(examples, network, recipe)
-    kernels.find_compiler.cache_clear()
-    kernels.compiled.cache_clear()
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    compilation.find_compiler.cache_clear()
+    compilation.compiled.cache_clear()
+    monkeypatch.setattr(compilation, "find_spec", lambda name: None)
     slow = fit(examples, network, recipe)
     np.testing.assert_array_equal(fast.parameters.vector, slow.parameters.vector)
     assert fast.history == slow.history
@@ -140,7 +139,7 @@ def test_loops_that_begin_in_the_middle_of_a_training_change_no_bit(
             began.append(dtype)
             return compiled_network(network, dtype)
 
-        monkeypatch.setattr(kernels.WAIT, "is_over", partial(next, iter([False] * begins_at + [True])))
+        monkeypatch.setattr(compilation.WAIT, "is_over", partial(next, iter([False] * begins_at + [True])))
         monkeypatch.setattr(steps, "compiled_network", begin)
         found.append(fit(examples, network, recipe, n_epochs=4))
         assert len(began) == (begins_at < 4)

@@ -62,6 +62,11 @@ class SingleThreadedBlas:
         if was_limited:
             self._restore()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a `hold` is active."""
+        return self._n_holds > 0
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep BLAS single-threaded during a with block."""

@@ -23,6 +23,7 @@ from ..callbacks.progress import EpochPrinter, progress_display
 from ..callbacks.scikit_learn import CallbackSupportMixin, FitTasks, callbacks_of, check_callbacks, with_callbacks
 from ..checks import naming, reject
 from ..saving import SavingMixin
+from ..threads import SINGLE_THREADED_BLAS
 from ..training.costs import cost_unit
 from ..training.examples import Examples
 from ..training.loop import train
@@ -166,6 +167,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         """Return the targets and Y. The targets of an earlier training stay."""
 
     @with_callbacks
+    @SINGLE_THREADED_BLAS.hold()  # after a product, BLAS's threads spin for 0.1 s, beside those of the training
     @np.errstate(under="ignore")  # exp(-1000) is 0, also after a program's np.seterr(all="raise")
     def fit(
         self,
@@ -265,6 +267,7 @@ class BaseDeepNN(PredictionMixin, CallbackSupportMixin, SavingMixin, BaseEstimat
         tasks.end()
         return self
 
+    @SINGLE_THREADED_BLAS.hold()
     @np.errstate(under="ignore")
     def _partial_fit(self, X: Inputs, y: Any, sample_weight: Any, choose_targets: ChooseTargets) -> Self:
         """Train for one epoch on this part of the data; see `partial_fit` of the estimators."""

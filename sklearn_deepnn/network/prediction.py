@@ -29,7 +29,7 @@ CHUNK_ELEMENTS = 2**19
 # Most examples in a chunk. Threads wait for Python's lock between operations: with 64 features and 100 units, chunks of
 # 2048 take 1.3 times as long.
 CHUNK_COLUMNS = 5120
-MIN_CHUNKS_FOR_THREADS = 4  # for fewer, the threads of BLAS are as fast
+MIN_CHUNKS_FOR_THREADS = 4  # for fewer, the threads of BLAS are as fast, unless BLAS has one thread
 MANY_COLUMNS = 1024  # examples from which compiled loops pay
 
 
@@ -61,7 +61,8 @@ def map_chunks(
     chunks = [slice(start, min(start + size, n)) for start in range(0, max(n, 1), size)]
     if len(chunks) > 1:
         keep_freed_memory()
-    if len(chunks) < MIN_CHUNKS_FOR_THREADS or not is_dense(X):  # sparse products hold Python's lock
+    n_least = 2 if SINGLE_THREADED_BLAS.is_held else MIN_CHUNKS_FOR_THREADS
+    if len(chunks) < n_least or not is_dense(X):  # sparse products hold Python's lock
         return [work(chunk) for chunk in chunks]
     with SINGLE_THREADED_BLAS.hold(), ThreadPool(min(allowed_threads(), len(chunks))) as pool:
         return pool.map(work, chunks)

@@ -10,6 +10,7 @@ from estimator_cases import PREDICTORS, TARGETS, X_VAL, Y_VAL, X, Y, assert_unto
 from reference import assert_same
 from sklearn.exceptions import NotFittedError
 
+from sklearn_deepnn.estimators import base
 from sklearn_deepnn.network import prediction
 from sklearn_deepnn.training import loop
 from sklearn_deepnn.training.optimizers import OPTIMIZERS
@@ -180,6 +181,18 @@ def test_batch_norm_rejects_a_single_sample(method):
 
 
 # A failed call changes nothing.
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_blas_has_one_thread_from_the_beginning_of_a_fit_to_its_end(method, monkeypatch, blas_threads):
+    seen = []
+    for name in ("plan_for", "train"):
+        function = getattr(base, name)
+        monkeypatch.setattr(base, name, lambda *a, f=function, **k: seen.append(blas_threads()) or f(*a, **k))
+    arguments = {"classes": np.unique(Y)} if method == "partial_fit" else {}
+    getattr(net(), method)(X, Y, **arguments)
+    assert seen == [{1}, {1}]
+    assert blas_threads() == {3}
 
 
 @pytest.mark.parametrize(

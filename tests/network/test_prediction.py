@@ -1,4 +1,5 @@
 import tracemalloc
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -9,8 +10,9 @@ from scipy import sparse
 from sklearn_deepnn.network import prediction
 from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.model import initialize_parameters, model_forward
-from sklearn_deepnn.network.prediction import map_logits, take_columns
+from sklearn_deepnn.network.prediction import map_chunks, map_logits, take_columns
 from sklearn_deepnn.network.scaling import ScaledSparse, Scaling
+from sklearn_deepnn.threads import SINGLE_THREADED_BLAS, ThreadPool
 
 
 def draw_examples(n_inputs=4, m=6):
@@ -105,6 +107,24 @@ def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(b
     with pytest.raises(ZeroDivisionError):
         map_logits(lambda chunk, _: 1 // (chunk.start - prediction.CHUNK_COLUMNS), X, parameters, network)
     assert blas_threads() == {3}
+
+
+@pytest.mark.parametrize(("held", "n_chunks", "shared"), [(False, 3, False), (False, 4, True), (True, 2, True)])
+def test_threads_share_few_chunks_only_where_blas_has_one_thread(monkeypatch, held, n_chunks, shared):
+    pools = []
+
+    class RecordedPool(ThreadPool):
+        def __init__(self, n_threads):
+            pools.append(n_threads)
+            super().__init__(n_threads)
+
+    monkeypatch.setattr(prediction, "CHUNK_ELEMENTS", 1)  # chunks of 64
+    monkeypatch.setattr(prediction, "ThreadPool", RecordedPool)
+    monkeypatch.setattr(prediction, "allowed_threads", lambda: 2)
+    with SINGLE_THREADED_BLAS.hold() if held else nullcontext():
+        chunks = map_chunks(lambda chunk, _: chunk, np.ones((4, 64 * n_chunks)), None, 1)
+    assert len(chunks) == n_chunks
+    assert pools == [2] * shared
 
 
 def test_chunks_are_converted_to_the_dtype_of_the_parameters():

@@ -182,16 +182,19 @@ def logits_forward(
     training: bool = False,
     rng: np.random.Generator | None = None,
     sample_weight: Array | None = None,
+    keeps_caches: bool = True,  # only a backward pass needs them
 ) -> tuple[Array, list[LayerCache]]:
     """Apply the network without its link, and return the logits ZL and the caches; see `model_forward`."""
     L = network.n_layers
     A0, codes = embed(X, parameters, network)
-    A, caches = hidden_forward(A0, parameters, network, L - 1, training=training, rng=rng, sample_weight=sample_weight)
+    how: dict[str, Any] = {"training": training, "rng": rng, "sample_weight": sample_weight}
+    A, caches = hidden_forward(A0, parameters, network, L - 1, **how, keeps_caches=keeps_caches)
     name = names_of(L)
     ZL, linear_cache = linear_forward(A, parameters[name.W], parameters[name.b])
-    caches.append(LayerCache(linear_cache, None, ZL, None))
-    if codes is not None:
-        caches[0] = caches[0]._replace(embedding=codes)
+    if keeps_caches:
+        caches.append(LayerCache(linear_cache, None, ZL, None))
+        if codes is not None:
+            caches[0] = caches[0]._replace(embedding=codes)
     return ZL, caches
 
 
@@ -216,6 +219,7 @@ def hidden_forward(
     training: bool = False,
     rng: np.random.Generator | None = None,
     sample_weight: Array | None = None,
+    keeps_caches: bool = True,  # only a backward pass needs them
 ) -> tuple[Inputs, list[LayerCache]]:
     """Apply the first hidden layers, and return the activation of the last of them and the caches."""
     A, caches = A0, []
@@ -235,7 +239,9 @@ def hidden_forward(
             if rng is None:
                 reject("rng", "a numpy.random.Generator to train with dropout", rng)
             A, mask = dropout_forward(A, network.dropout_rate[l - 1], rng)
-        caches.append(LayerCache(linear_cache, batchnorm_cache, activation_cache, mask, activation))
+        if keeps_caches:
+            caches.append(LayerCache(linear_cache, batchnorm_cache, activation_cache, mask, activation))
+        del linear_cache, batchnorm_cache, activation_cache, mask  # the next layer takes their memory
     return A, caches
 
 

@@ -43,7 +43,8 @@ def map_logits(
         network = compiled_network(network, dtypes.pop())
 
     def predict(chunk: slice, A0: Inputs) -> T:
-        return function(chunk, logits_forward(A0, parameters, network)[0])
+        ZL, _ = logits_forward(A0, parameters, network, keeps_caches=False)
+        return function(chunk, ZL)
 
     return map_chunks(predict, X, parameters["W1"].dtype, widest, columns)
 

@@ -89,6 +89,16 @@ def test_predicting_more_takes_no_more_memory(monkeypatch, unpadded, peak_bytes,
         assert peaks[200_000] - peaks[50_000] < 20_000
 
 
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_predictions_of_deep_networks_hold_one_layer_at_a_time(unpadded, peak_bytes, activation):
+    peaks = []
+    for n_hidden in (2, 8):
+        network = Network((16, *(64,) * n_hidden, 3), activation=activation)
+        X, parameters = np.ones((4000, 16), np.float32).T, draw_parameters(network.layer_dims, dtype=np.float32)
+        peaks.append(peak_bytes(map_logits, lambda chunk, ZL: None, X, parameters, network))
+    assert peaks[1] - peaks[0] < 0.1 * 64 * 4000 * 4
+
+
 def test_threads_predict_what_one_predicts_bit_by_bit(monkeypatch):
     monkeypatch.setattr(prediction, "CHUNK_ELEMENTS", 1)
     X, parameters, network = draw_examples(m=1000), draw_parameters((4, 5, 3)), Network((4, 5, 3))

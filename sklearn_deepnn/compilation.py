@@ -56,8 +56,8 @@ class Compiler:
     def __init__(self, numba: Any) -> None:
         self.numba, self.n_compiled = numba, 0
 
-    def compile(self, loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop:
-        """Compile a loop, or load it from the cache on disk: beside this file, or in the user's cache folder."""
+    def compile(self, loop: Loop, arguments: str, dtype: np.dtype[Any], n_axes: int) -> Loop:
+        """Compile a loop, or load it from the cache on disk: beside the loop's file, or in the user's folder."""
         types, number = self.numba.types, self.numba.from_dtype(dtype)
         kinds = {
             "w": types.Array(number, n_axes, "C"),
@@ -65,7 +65,7 @@ class Compiler:
             "i": types.int64,
             "f": types.float64,
         }
-        signature = types.void(*(kinds[kind] for kind in ARGUMENTS[loop]))
+        signature = types.void(*(kinds[kind] for kind in arguments))
         # with nogil, threads run loops in parallel; with NumPy's rules for division, loops are vectorized
         fast = self.numba.njit(signature, nogil=True, cache=True, error_model="numpy")(loop)
         self.n_compiled += sum(fast.stats.cache_misses.values())
@@ -97,11 +97,11 @@ def find_compiler() -> Compiler | None:
 @cache
 def compiled(loop: Loop, dtype: np.dtype[Any], n_axes: int) -> Loop | None:
     """Return a loop compiled for arrays of a dtype and a number of axes, or None without numba."""
-    compiler = find_compiler()
+    compiler, arguments = find_compiler(), ARGUMENTS[loop]
     if compiler is None or dtype not in (np.float32, np.float64):
         return None
     try:
-        return compiler.compile(loop, dtype, n_axes)
+        return compiler.compile(loop, arguments, dtype, n_axes)
     except Exception as error:  # no cache folder can be written to, or this numba does not fit this NumPy
         warn_of(f"{type(error).__name__}: {error}".splitlines()[0])
         return None

@@ -62,15 +62,11 @@ class SingleThreadedBlas:
         if was_limited:
             self._restore()
 
-    @property
-    def is_held(self) -> bool:
-        """Whether a `hold` is active."""
-        return self._n_holds > 0
-
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep BLAS single-threaded during a with block."""
-        with self._lock:
+        lock = self._lock
+        with lock:
             if not self._n_holds:
                 self._n_before = self._n_threads()
                 release_blas_control()
@@ -79,10 +75,11 @@ class SingleThreadedBlas:
         try:
             yield
         finally:
-            with self._lock:
-                self._n_holds -= 1
-                if not self._n_holds:
-                    self._restore()
+            with lock:
+                if lock is self._lock:  # otherwise this is a forked process, where the hold has ended already
+                    self._n_holds -= 1
+                    if not self._n_holds:
+                        self._restore()
 
     def n_threads_outside(self) -> int:
         """Return the number of threads that BLAS has while no `hold` is active."""
@@ -144,7 +141,7 @@ class ThreadPool:
         finally:
             items.clear()
             for future in futures:
-                future.exception()  # waits, as concurrent.futures.wait does, which takes 0.07 ms more
+                future.exception()  # waits; concurrent.futures.wait would take 0.02 to 0.07 ms more
         for future in futures:
             future.result()
         return results

@@ -275,3 +275,19 @@ with SINGLE_THREADED_BLAS.hold():
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert output_of(program).strip() == "0"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_hold_that_a_forked_process_leaves_does_not_count_there():
+    program = """
+import os
+from sklearn_deepnn.threads import SINGLE_THREADED_BLAS
+with SINGLE_THREADED_BLAS.hold(), SINGLE_THREADED_BLAS.hold():
+    child = os.fork()
+with SINGLE_THREADED_BLAS.hold():
+    n_threads = SINGLE_THREADED_BLAS._n_threads()
+if not child:
+    os._exit(0 if n_threads == 1 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), n_threads)
+"""
+    assert output_of(program).split() == ["0", "1"]

@@ -29,7 +29,9 @@ def print_outcome(run: Run) -> None:
     """Print how long loading loops took, the findings, what has stopped the training, and the epoch that is kept."""
     state = run.state
     if run.loading_seconds:
-        print_line(f"loaded compiled loops in {duration_text(run.loading_seconds)}, once: later fits in this process have them")
+        print_line(
+            f"loaded compiled loops in {duration_text(run.loading_seconds)}, once: later fits in this process have them"
+        )
     stopped_by = "Ctrl-C" if run.interrupted else run.stopped_by
     if run.failed or (run.is_part and not stopped_by):  # the error is raised; other calls of `partial_fit` follow
         return

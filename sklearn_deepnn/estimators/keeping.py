@@ -31,8 +31,8 @@ from .starting import Start, Table
 # most samples that `feature_importances_` is computed on, after `fit` and after `partial_fit`: with one network for the
 # digits, 1000 samples take 0.2 % of the time of a fit, but 21 % of that of a part with 1000 samples
 N_SAMPLED, N_SAMPLED_OF_PART = 1000, 100
-SAMPLED_ELEMENTS = 2**23  # and most of their values
-SAMPLED_PRODUCTS = 2**31  # and most of their products with weights, which take about 50 ms
+SAMPLED_ELEMENTS = 2**23  # most numbers in these samples
+SAMPLED_PRODUCTS = 2**31  # most products of these samples with weights: on two cores they take about 50 ms
 
 
 @dataclass(frozen=True)

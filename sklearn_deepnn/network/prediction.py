@@ -23,13 +23,12 @@ from .scaling import ScaledSparse
 T = TypeVar("T")
 
 # Predictions are made in chunks that fit into the processor's cache, which is faster and saves memory.
-# Most numbers in a chunk's widest layer, 2 MB in float32. With 1 MB, ensembles take 1.1 to 1.4 times as long; with
-# 4 MB, some take 1.7 times as long.
+# Most numbers in a chunk's widest layer, 2 MB. With 1 MB, ensembles take 1.1 to 1.4 times as long; with 4 MB, some take
+# 1.7 times as long. Numbers of float64 count twice, here and in CHUNK_COLUMNS.
 CHUNK_ELEMENTS = 2**19
 # Most examples in a chunk. Threads wait for Python's lock between operations: with 64 features and 100 units, chunks of
-# 2048 take 1.3 times as long.
+# 2048 take up to 1.3 times as long.
 CHUNK_COLUMNS = 5120
-MIN_CHUNKS_FOR_THREADS = 4  # for fewer, the threads of BLAS are as fast, unless BLAS has one thread
 MANY_COLUMNS = 1024  # examples from which compiled loops pay
 
 
@@ -52,9 +51,10 @@ def map_logits(
 def map_chunks(
     function: Callable[[slice, Inputs], T], X: Inputs, dtype: DTypeLike | None, width: int, columns: Array | None = None
 ) -> list[T]:
-    """Return what function(chunk, A0) returns for each chunk of X, in order. Many chunks are spread over threads."""
+    """Return what function(chunk, A0) returns for each chunk of X, in order. Threads share the chunks of a dense X."""
     n = X.shape[1] if columns is None else columns.shape[-1]
-    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width), 64)
+    bytes_of_number = np.dtype(dtype or np.float64).itemsize
+    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width) * 4 // bytes_of_number, 64)
 
     def work(chunk: slice) -> T:
         return function(chunk, take_columns(X, chunk if columns is None else columns[..., chunk], dtype))
@@ -62,8 +62,7 @@ def map_chunks(
     chunks = [slice(start, min(start + size, n)) for start in range(0, max(n, 1), size)]
     if len(chunks) > 1:
         keep_freed_memory()
-    n_least = 2 if SINGLE_THREADED_BLAS.is_held else MIN_CHUNKS_FOR_THREADS
-    if len(chunks) < n_least or not is_dense(X):  # sparse products hold Python's lock
+    if len(chunks) == 1 or not is_dense(X):  # sparse products hold Python's lock
         return [work(chunk) for chunk in chunks]
     with SINGLE_THREADED_BLAS.hold(), ThreadPool(min(allowed_threads(), len(chunks))) as pool:
         return pool.map(work, chunks)

@@ -32,7 +32,9 @@ from .updates import MakeRule, Vectors, compiled_rule, move_average, take_compil
 RUNNING_MOMENTUM = 0.9  # of the running statistics of batch normalisation
 BLOCK_BYTES = 2**18  # parameters that are updated together: they fit the cache with gradient, moments and average
 SHARED_BLOCK_BYTES = 2**20  # the same for several threads, which wait for each other between operations on a block
-COMPILED_BLOCK_BYTES = 2**21  # the least for a thread with a compiled loop: a loop takes 0.3 ms, waking a thread 0.1 ms
+# Least bytes of gradients, those of all chunks, for a thread with a compiled loop: a loop takes 0.3 ms, and waking a
+# thread 0.1 ms.
+COMPILED_BLOCK_BYTES = 2**21
 FLUSH_STEPS = 100  # steps between two searches for subnormal numbers; Adam's mean takes about 800 to become subnormal
 AVERAGING_START = 5.0  # the time constant of the average is at most about t / 5 at step t
 # Least work of a chunk: 3 * bytes of weights * examples, where 3 counts the products that each weight is in. It takes
@@ -159,8 +161,8 @@ class GradientStep(Step):
         # an elementwise optimizer updates block by block: a block stays in the cache from one operation to the next,
         # and threads share the blocks
         trainable, n_threads, n_blocks = self.state.parameters.trainable, self.pool.n_threads, 1
-        if self.make_rule is not None:  # a compiled loop makes one pass over memory
-            n_blocks = max(1, min(trainable.nbytes // COMPILED_BLOCK_BYTES, n_threads))
+        if self.make_rule is not None:  # a compiled loop makes one pass over memory, after one for each further chunk
+            n_blocks = max(1, min(trainable.nbytes * len(self.gradients) // COMPILED_BLOCK_BYTES, n_threads))
         elif self.recipe.optimizer.elementwise:
             n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if n_threads > 1 else BLOCK_BYTES))
             n_blocks += -n_blocks % n_threads  # as many for each thread

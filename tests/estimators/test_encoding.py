@@ -26,6 +26,7 @@ from sklearn_deepnn.estimators.encoding import (
     find_gaps,
     learn_encoding,
     quantiles_of,
+    several_valued,
     widened,
 )
 from sklearn_deepnn.network import prediction as network_prediction
@@ -52,6 +53,13 @@ def encoding_of(X, weight=None, n_codes=(), n_bins=4, **numeric):
 def rows_of(encoding, X):
     """Return A0 (n_rows, n_samples) of a table (n_samples, n_features)."""
     return encoding.apply(np.asarray(X, dtype=float).T, np.float64)
+
+
+def test_only_numbers_with_more_than_two_values_are_several_valued():
+    X = np.array([[0.0, 1.0, 2.0, 3.0], [0, 1, 0, 1], [1, 2, 3, 3], [5, 6, 7, 8], [np.nan, 1, np.nan, 2]])
+    categories = [None, None, Categories(["a", "b", "c"]), None, None]
+    found = several_valued(Examples(X, np.zeros((1, 4))), categories)
+    np.testing.assert_array_equal(found, X[[0, 3]])
 
 
 def draw(n_samples=60, seed=0):

@@ -79,10 +79,12 @@ def test_importances_of_many_samples_are_those_of_a_thousand():
 
 
 def test_importances_of_a_wide_network_are_those_of_fewer_samples(monkeypatch):
-    monkeypatch.setattr("sklearn_deepnn.estimators.keeping.SAMPLED_PRODUCTS", 1)
-    X_many, y_many = blobs(150, 3)
+    X_many, y_many = blobs(400, 3)
     model = net().fit(X_many, y_many)
-    sample = X_many[np.linspace(0, 149, 100).astype(int)]
+    n_weights = sum(W.size for name, W in model.parameters_.items() if name.startswith("W"))
+    monkeypatch.setattr("sklearn_deepnn.estimators.keeping.SAMPLED_PRODUCTS", 300 * n_weights)
+    model = net().fit(X_many, y_many)
+    sample = X_many[np.linspace(0, 399, 300).astype(int)]
     importances = np.abs(model.input_gradients(sample)).mean(axis=0) * X_many.std(axis=0)
     np.testing.assert_allclose(model.feature_importances_, importances / importances.sum(), rtol=1e-4)
 

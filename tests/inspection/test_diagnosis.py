@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_deepnn import DeepNNClassifier
 from sklearn_deepnn.callbacks import Callback
-from sklearn_deepnn.inspection.diagnosis import flat_units
+from sklearn_deepnn.inspection.diagnosis import find_wild_sizes, flat_units
 from sklearn_deepnn.network.activations import ACTIVATIONS
 
 CANCER, DIGITS, WINE = (load(return_X_y=True) for load in (load_breast_cancer, load_digits, load_wine))
@@ -232,6 +232,14 @@ def test_unscaled_inputs_far_from_1_are_reported(shift, size, largest):
     X[0, 3] = 4 + shift
     model = one_network((8,), scale_inputs=None, random_state=0).partial_fit(X * size, y, classes=[0, 1])
     assert one(model.report_, f"far from 1: up to {largest} in feature 3\\.")
+
+
+@pytest.mark.parametrize("value", [-1e6, np.uint8(255), True])
+def test_the_size_of_a_feature_is_that_of_its_largest_number_without_the_sign(value):
+    A0 = np.array([[value] * 3, [0, 0, value]])
+    finding = find_wild_sizes(A0, "ab")
+    assert (finding is None) == (abs(float(value)) < 1000)
+    assert finding is None or "up to 1e+06 in feature 'a'" in finding
 
 
 @pytest.mark.parametrize(("activation", "other"), [("tanh", "relu"), ("sigmoid", "relu")])

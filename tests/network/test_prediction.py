@@ -1,5 +1,4 @@
 import tracemalloc
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,7 @@ from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.model import initialize_parameters, model_forward
 from sklearn_deepnn.network.prediction import map_chunks, map_logits, take_columns
 from sklearn_deepnn.network.scaling import ScaledSparse, Scaling
-from sklearn_deepnn.threads import SINGLE_THREADED_BLAS, ThreadPool
+from sklearn_deepnn.threads import ThreadPool
 
 
 def draw_examples(n_inputs=4, m=6):
@@ -119,8 +118,8 @@ def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(b
     assert blas_threads() == {3}
 
 
-@pytest.mark.parametrize(("held", "n_chunks", "shared"), [(False, 3, False), (False, 4, True), (True, 2, True)])
-def test_threads_share_few_chunks_only_where_blas_has_one_thread(monkeypatch, held, n_chunks, shared):
+@pytest.mark.parametrize("n_chunks", [1, 2])
+def test_threads_share_two_chunks_and_more(monkeypatch, n_chunks):
     pools = []
 
     class RecordedPool(ThreadPool):
@@ -131,10 +130,16 @@ def test_threads_share_few_chunks_only_where_blas_has_one_thread(monkeypatch, he
     monkeypatch.setattr(prediction, "CHUNK_ELEMENTS", 1)  # chunks of 64
     monkeypatch.setattr(prediction, "ThreadPool", RecordedPool)
     monkeypatch.setattr(prediction, "allowed_threads", lambda: 2)
-    with SINGLE_THREADED_BLAS.hold() if held else nullcontext():
-        chunks = map_chunks(lambda chunk, _: chunk, np.ones((4, 64 * n_chunks)), None, 1)
-    assert len(chunks) == n_chunks
-    assert pools == [2] * shared
+    assert len(map_chunks(lambda chunk, _: chunk, np.ones((4, 64 * n_chunks)), None, 1)) == n_chunks
+    assert pools == [2] * (n_chunks - 1)
+
+
+def test_chunks_of_double_precision_have_half_as_many_examples():
+    X, sizes = np.ones((4, 20_000), np.float32), []
+    for dtype in (np.float32, np.float64):
+        chunks = map_chunks(lambda chunk, A0: A0.nbytes, X, dtype, 4)
+        sizes.append(max(chunks))
+    assert sizes[0] == sizes[1] == 4 * prediction.CHUNK_COLUMNS * 4
 
 
 def test_chunks_are_converted_to_the_dtype_of_the_parameters():

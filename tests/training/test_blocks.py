@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from training_cases import FIRST_ORDER, PENALISED, fit, initial_state, restored
 
+from sklearn_deepnn import compilation
+from sklearn_deepnn.threads import ThreadPool
 from sklearn_deepnn.training import steps
+from sklearn_deepnn.training.examples import Batches
 from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD, Adam, NAdam, RMSprop
 from sklearn_deepnn.training.recipe import Recipe
+from sklearn_deepnn.training.steps import GradientStep
+from sklearn_deepnn.training.updates import find_rule
 
 RULES = [
     *(OPTIMIZERS[name]() for name in FIRST_ORDER),
@@ -18,6 +23,12 @@ RULES = [
     SGD(momentum=0.9, nesterov=True),
 ]
 FORGETFUL = [SGD(momentum=0.6), RMSprop(rho=0.6), Adam(beta_1=0.6, beta_2=0.6), NAdam(beta_1=0.6, beta_2=0.6)]
+
+
+@pytest.fixture(autouse=True, params=["NumPy", "loops"])
+def kind_of_update(request, monkeypatch):
+    """Update in NumPy, or by compiled loops where numba is installed."""
+    monkeypatch.setattr(compilation.WAIT, "is_over", lambda: request.param == "loops")
 
 
 # Updates in blocks.
@@ -74,6 +85,19 @@ def test_blocks_of_any_size_average_alike(examples, network, split_into, block_b
         averages.append(fit(examples, network, recipe).average.vector)
     np.testing.assert_array_equal(averages[1], averages[0])
     np.testing.assert_array_equal(averages[2], averages[0])
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_chunks", "n_blocks"), [(1, 1, 1), (1, 8, 1), (2, 1, 1), (2, 4, 2), (2, 8, 2), (16, 8, 4)]
+)
+def test_compiled_updates_have_at_most_a_block_for_each_thread(
+    examples, network, monkeypatch, n_threads, n_chunks, n_blocks
+):
+    recipe, state = Recipe(Adam(), 0.01, batch_size=10), initial_state(network)
+    step = GradientStep(state, Batches(examples, network, recipe, np.float64), network, recipe, ThreadPool(n_threads))
+    monkeypatch.setattr(steps, "COMPILED_BLOCK_BYTES", 2 * state.parameters.trainable.nbytes)
+    step.gradients, step.make_rule = step.gradients * n_chunks, find_rule(Adam())
+    assert len(step._blocks()) == n_blocks
 
 
 # Flushing to 0.

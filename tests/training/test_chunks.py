@@ -149,7 +149,7 @@ def test_any_number_of_threads_trains_the_same_bits(monkeypatch, name, architect
     # 0.7 ms of products in a batch; as if that were worth four threads
     monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1_000_000)
     monkeypatch.setattr(steps, "SHARED_BLOCK_BYTES", 2**14)
-    monkeypatch.setattr(steps, "COMPILED_BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(steps, "COMPILED_BLOCK_BYTES", 2**12)
     X = np.random.default_rng(0).normal(size=(1100, 30)).astype(np.float32).T
     examples = Examples(X, X[:5].argmax(axis=0)[np.newaxis], np.linspace(0.5, 1.5, 1100))
     network, recipe, states = Network((30, 64, 48, 5), **architecture), recipe_of(name, batch_size=1024, **options), []

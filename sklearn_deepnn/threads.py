@@ -75,8 +75,8 @@ class SingleThreadedBlas:
         try:
             yield
         finally:
-            with lock:
-                if lock is self._lock:  # otherwise this is a forked process, where the hold has ended already
+            if lock is self._lock:  # otherwise this is a forked process, where the hold has ended already
+                with lock:
                     self._n_holds -= 1
                     if not self._n_holds:
                         self._restore()

@@ -1,8 +1,7 @@
 """Compiled loops for activations, each of which computes what the NumPy function in its docstring computes.
 
-Conventions: the arrays of one call have one dtype and are C-contiguous, with any number of axes. `b` has a number for
-each row of `Z`; the rows of stacked networks follow each other. Exponentials stay in NumPy, whose vectorized functions
-take 0.3 to 1.3 ns a number.
+Conventions: arrays have any number of axes. `b` has a number for each row of `Z`; the rows of stacked networks follow
+each other. Exponentials stay in NumPy, whose vectorized functions take 0.3 to 1.3 ns a number.
 """
 
 from collections.abc import Callable

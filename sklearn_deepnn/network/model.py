@@ -187,8 +187,16 @@ def logits_forward(
     """Apply the network without its link, and return the logits ZL and the caches; see `model_forward`."""
     L = network.n_layers
     A0, codes = embed(X, parameters, network)
-    how: dict[str, Any] = {"training": training, "rng": rng, "sample_weight": sample_weight}
-    A, caches = hidden_forward(A0, parameters, network, L - 1, **how, keeps_caches=keeps_caches)
+    A, caches = hidden_forward(
+        A0,
+        parameters,
+        network,
+        L - 1,
+        training=training,
+        rng=rng,
+        sample_weight=sample_weight,
+        keeps_caches=keeps_caches,
+    )
     name = names_of(L)
     ZL, linear_cache = linear_forward(A, parameters[name.W], parameters[name.b])
     if keeps_caches:

@@ -87,24 +87,22 @@ def has_outliers(examples: Examples, categories: Sequence[Categories | None]) ->
     """Say whether outliers determine the deviation of a number of dense X."""
     if issparse(examples.X):
         return False
-    sample = some_of(examples)
-    X = take_columns(sample.X, sample.members, np.float64)
-    has_gaps = np.isnan(X).any()
-    deviations = None if has_gaps else input_moments(examples).deviation()[:, 0]
-    for j in np.flatnonzero([each is None for each in categories]):
-        values = X[j][~np.isnan(X[j])]
-        if len(values):
-            spread = spread_of(*np.quantile(values, SPREAD_QUANTILES))
-            # of columns with gaps, the sample must do
-            deviation = values.std() if deviations is None else deviations[j]
-            if 0 < OUTLYING * spread < deviation:
-                return True
-    return False
+    sample, is_number = some_of(examples), np.array([each is None for each in categories], bool)
+    X = take_columns(sample.X, sample.members, np.float64)[is_number]  # a copy
+    is_gap = np.isnan(X)
+    if is_gap.any():  # then the sample must do for the deviation, too
+        X = X[~is_gap.all(axis=1)]
+        deviation, quantiles = np.nanstd(X, axis=1), np.nanquantile(X, SPREAD_QUANTILES, axis=1)
+    else:  # one call for all features: a call for each takes 70 us
+        deviation = input_moments(examples).deviation()[is_number, 0]
+        quantiles = np.quantile(X, SPREAD_QUANTILES, axis=1, overwrite_input=True)
+    spread = spread_of(*quantiles)
+    return bool(((spread > 0) & (OUTLYING * spread < deviation)).any())
 
 
-def spread_of(lowest: float, low: float, high: float, highest: float) -> float:
+def spread_of(lowest: Array, low: Array, high: Array, highest: Array) -> Array:
     """Return the interquartile range, or, of a feature that is mostly one number, half the range of 9 tenths."""
-    return (high - low) or (highest - lowest) / 2
+    return np.where(high > low, high - low, (highest - lowest) / 2)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -227,7 +225,7 @@ def quantiles_of(values: Array, weight: Array | None, n_bins: int) -> tuple[floa
         return np.quantile(values, fractions, weights=weight, method="inverted_cdf")
 
     center, distinct = float(quantiles(0.5)), np.unique(values)
-    scale = spread_of(*quantiles(SPREAD_QUANTILES)) or (distinct[-1] - distinct[0]) / 2
+    scale = float(spread_of(*quantiles(SPREAD_QUANTILES))) or (distinct[-1] - distinct[0]) / 2
     if scale < SMALLEST_SCALE:
         return center, np.inf, np.empty(0)
     if len(distinct) < 3 or not n_bins:

@@ -369,11 +369,11 @@ def test_ctrl_c_ends_the_threads_and_frees_those_of_blas(blas_threads, monkeypat
 
     monkeypatch.setattr(steps, "WORK_OF_CHUNK", 1)
     monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
-    monkeypatch.setattr(steps, "MOST_CHUNKS", 3)
+    monkeypatch.setattr(steps, "MOST_CHUNKS", 4)
     n_before, counts = threading.active_count(), []
     fail_at(monkeypatch, steps, "model_backward", lambda n: n == 40, KeyboardInterrupt)
     model = interrupted(net(batch_size=None, max_iter=100).set_callbacks(CountThreads()), X, Y)
-    assert model.n_iter_ == 13  # three chunks a step
+    assert model.n_iter_ == 9  # four chunks a step
     assert max(counts) == n_before + 2
     assert threading.active_count() == n_before
     assert blas_threads() == {3}

@@ -38,8 +38,9 @@ COMPILED_BLOCK_BYTES = 2**21
 FLUSH_STEPS = 100  # steps between two searches for subnormal numbers; Adam's mean takes about 800 to become subnormal
 AVERAGING_START = 5.0  # the time constant of the average is at most about t / 5 at step t
 # Least work of a chunk: 3 * bytes of weights * examples, where 3 counts the products that each weight is in. It takes
-# about 3 ms, and waking a thread 0.1 ms.
-WORK_OF_CHUNK = 360_000_000
+# 0.5 to 1 ms, and waking a thread up to 0.1 ms. With half of it, two chunks of 256 examples (50-128-128-1) take 0.87
+# times as long as one on an idle machine, but 1.46 times as long on a busy one.
+WORK_OF_CHUNK = 120_000_000
 # Examples of a chunk. On one thread, two chunks of 128 take 1.19 times as long as one of 256, and two of 256 take 1.13
 # times as long as one of 512; chunks of 512 and more take 1.04 times as long.
 CHUNK_COLUMNS = 256
@@ -54,7 +55,9 @@ def count_chunks(network: Network, batches: Batches, parameters: Parameters) -> 
         return 1
     n_worthwhile = 3 * parameters.weights.nbytes * batches.size // WORK_OF_CHUNK
     n_efficient = max(batches.size // CHUNK_COLUMNS, min(batches.size // CHUNK_COLUMNS_OF_TWO, 2))
-    return max(1, min(n_worthwhile, n_efficient, MOST_CHUNKS))
+    n_chunks = max(1, min(n_worthwhile, n_efficient, MOST_CHUNKS))
+    # a power of 2, so that two or four threads have equal shares: they take as long for seven chunks as for eight
+    return 1 << (n_chunks.bit_length() - 1)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def kind_of_update(request, monkeypatch):
 # Updates in blocks.
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 @pytest.mark.parametrize("options", [{}, PENALISED], ids=["plain", "penalised"])
 @pytest.mark.parametrize("optimizer", RULES, ids=repr)
 def test_blocks_of_any_size_update_alike(examples, network, split_into, block_bytes, optimizer, options, n_chunks):
@@ -59,7 +59,7 @@ def test_blocks_of_batch_normalised_parameters_update_alike(examples, network, b
     np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, whole.parameters.vector)
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 @pytest.mark.parametrize("optimizer", RULES, ids=repr)
 def test_training_continues_from_a_state_that_was_updated_in_blocks(
     examples, network, split_into, block_bytes, optimizer, n_chunks
@@ -76,7 +76,7 @@ def test_training_continues_from_a_state_that_was_updated_in_blocks(
         assert resumed.history == whole.history
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 def test_blocks_of_any_size_average_alike(examples, network, split_into, block_bytes, n_chunks):
     recipe, averages = Recipe(Adam(), 0.01, batch_size=10, averaging_epochs=1.5, **PENALISED), []
     split_into(n_chunks)

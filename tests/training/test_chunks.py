@@ -34,7 +34,7 @@ from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
 # Chunks of a batch.
 
 
-@pytest.mark.parametrize("n_chunks", [2, 3])
+@pytest.mark.parametrize("n_chunks", [2, 4])
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("options", [{}, PENALISED, {"shuffle": False}], ids=["plain", "penalised", "unshuffled"])
 @pytest.mark.parametrize("batch_size", [None, SMALL_LAST])
@@ -51,7 +51,7 @@ def test_chunks_of_a_batch_train_as_the_whole_batch(
     np.testing.assert_allclose(chunks.history["cost"], whole.history["cost"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("n_chunks", [2, 3])
+@pytest.mark.parametrize("n_chunks", [2, 4])
 @pytest.mark.parametrize("batch_size", [None, SMALL_LAST])
 @pytest.mark.parametrize("columns", [None, COLUMNS_OF_MEMBERS], ids=["all", "of each"])
 def test_chunks_of_an_ensemble_s_batch_train_as_the_whole_batch(
@@ -73,7 +73,7 @@ def test_chunks_are_drawn_from_the_columns_of_the_examples(examples, network, sp
     spoilt = examples.X.copy()
     spoilt[:, np.setdiff1d(np.arange(M), columns)] = np.nan
     whole = fit(Examples(spoilt, examples.Y, WEIGHT, columns), network, recipe)
-    split_into(3)
+    split_into(4)
     chunks = fit(Examples(spoilt, examples.Y, WEIGHT, columns), network, recipe)
     np.testing.assert_allclose(chunks.parameters.vector, whole.parameters.vector, rtol=0, atol=1e-12)
 
@@ -82,9 +82,9 @@ def test_chunks_are_drawn_from_the_columns_of_the_examples(examples, network, sp
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_dropout_in_chunks_is_the_same_for_a_seed(examples, split_into, name, batch_size):
     network, recipe = Network((4, 5, 3), dropout_rate=0.3), recipe_of(name, batch_size=batch_size)
-    sizes = split_into(3)
+    sizes = split_into(4)
     first, second, other = (fit(examples, network, recipe, seed=seed) for seed in (0, 0, 1))
-    assert sizes == [3, 3, 3]
+    assert sizes == [4, 4, 4]
     np.testing.assert_array_equal(first.parameters.vector, second.parameters.vector)
     assert first.history == second.history
     assert first.rng.bit_generator.state == second.rng.bit_generator.state
@@ -99,12 +99,12 @@ def test_different_units_drop_out_in_every_chunk_and_every_step(split_into, monk
         masks.append(caches[0].dropout)
         return AL, caches
 
-    split_into(3)
+    split_into(4)
     monkeypatch.setattr(steps, "model_forward", recorded)
     network, recipe = Network((4, 8, 3), dropout_rate=0.5), recipe_of("sgd", batch_size=12)
     fit(draw_examples(m=24), network, recipe, n_epochs=2)
-    assert [mask.shape for mask in masks] == [(8, 4)] * 12
-    assert len({mask.tobytes() for mask in masks}) == 12
+    assert [mask.shape for mask in masks] == [(8, 3)] * 16
+    assert len({mask.tobytes() for mask in masks}) == 16
 
 
 @pytest.mark.parametrize("kind", ["batch_norm", "sparse"])
@@ -113,7 +113,7 @@ def test_batch_normalised_and_sparse_batches_are_not_split(examples, network, sp
         examples = examples._replace(X=sparse.csc_array(examples.X))
     network, recipe = replace(network, batch_norm=kind == "batch_norm"), recipe_of("adam", batch_size=10)
     whole = fit(examples, network, recipe)
-    sizes = split_into(3)
+    sizes = split_into(4)
     np.testing.assert_array_equal(fit(examples, network, recipe).parameters.vector, whole.parameters.vector)
     assert sizes == [1]
 
@@ -227,7 +227,7 @@ class Observer(Callback):
     on_train_end = on_train_begin
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 def test_blas_has_one_thread_while_training_and_its_own_afterwards(
     examples, network, split_into, blas_threads, n_chunks
 ):
@@ -239,7 +239,7 @@ def test_blas_has_one_thread_while_training_and_its_own_afterwards(
     assert blas_threads() == {3}
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 def test_blas_gets_its_threads_back_after_a_failed_training(examples, network, split_into, blas_threads, n_chunks):
     sizes, watcher = split_into(n_chunks), Observer(blas_threads, LookupError())
     with pytest.raises(LookupError):
@@ -250,7 +250,7 @@ def test_blas_gets_its_threads_back_after_a_failed_training(examples, network, s
 
 
 def test_blas_has_one_thread_for_large_batches_that_cannot_be_split(examples, network, split_into, blas_threads):
-    split_into(3)
+    split_into(4)
     watcher = Observer(blas_threads)
     fit(examples, replace(network, batch_norm=True), recipe_of("adam"), n_epochs=1, callbacks=[watcher])
     assert watcher.seen == [{1}, {1}, {3}]

@@ -200,7 +200,7 @@ class ChangeParameters(Callback):
 
 
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end"])
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 @pytest.mark.parametrize("n_bytes", [2**20, 56], ids=["one block", "several blocks"])
 @pytest.mark.parametrize("options", [{}, {"averaging_epochs": 1.5, **PENALISED}], ids=["plain", "averaged"])
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -263,7 +263,7 @@ def sizes_of_updates(monkeypatch):
     return sizes
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 def test_an_optimizer_that_is_not_elementwise_gets_the_whole_vector(
     examples, network, split_into, block_bytes, sizes_of_updates, n_chunks
 ):
@@ -276,7 +276,7 @@ def test_an_optimizer_that_is_not_elementwise_gets_the_whole_vector(
     np.testing.assert_array_equal(found.parameters.vector, whole.parameters.vector)
 
 
-@pytest.mark.parametrize("n_chunks", [1, 3])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 def test_an_elementwise_optimizer_gets_blocks(examples, network, split_into, block_bytes, sizes_of_updates, n_chunks):
     split_into(n_chunks)
     block_bytes(56)

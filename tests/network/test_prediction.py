@@ -114,7 +114,7 @@ def test_blas_has_one_thread_while_chunks_are_predicted_and_its_own_afterwards(b
     assert set(map(tuple, map_logits(lambda *_: blas_threads(), X, parameters, network))) == {(1,)}
     assert blas_threads() == {3}
     with pytest.raises(ZeroDivisionError):
-        map_logits(lambda chunk, _: 1 // (chunk.start - prediction.CHUNK_COLUMNS), X, parameters, network)
+        map_logits(lambda chunk, _: 1 // (chunk.start == 0), X, parameters, network)
     assert blas_threads() == {3}
 
 
@@ -135,11 +135,24 @@ def test_threads_share_two_chunks_and_more(monkeypatch, n_chunks):
 
 
 def test_chunks_of_double_precision_have_half_as_many_examples():
-    X, sizes = np.ones((4, 20_000), np.float32), []
+    X, sizes = np.ones((4, 4 * prediction.CHUNK_COLUMNS), np.float32), []
     for dtype in (np.float32, np.float64):
         chunks = map_chunks(lambda chunk, A0: A0.nbytes, X, dtype, 4)
         sizes.append(max(chunks))
     assert sizes[0] == sizes[1] == 4 * prediction.CHUNK_COLUMNS * 4
+
+
+@pytest.mark.parametrize("n", [0, 1, 64, 65, 5120, 5121, 6000, 12_000, 20_481])
+@pytest.mark.parametrize("width", [4, 2340])  # chunks of at most 5120 and of 224 examples
+def test_two_threads_have_equal_shares_of_the_chunks(n, width):
+    most = min(prediction.CHUNK_COLUMNS, prediction.CHUNK_ELEMENTS // width)
+    chunks = map_chunks(lambda chunk, _: chunk, np.ones((4, n), np.float32), np.float32, width)
+    assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
+    assert chunks[-1].stop == n
+    sizes = [chunk.stop - chunk.start for chunk in chunks]
+    assert max(sizes) <= most
+    assert all(size % 16 == 0 for size in sizes[:-1])
+    assert n <= most or abs(sum(sizes[::2]) - sum(sizes[1::2])) <= 16 * len(sizes)
 
 
 def test_chunks_are_converted_to_the_dtype_of_the_parameters():

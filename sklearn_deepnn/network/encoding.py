@@ -197,6 +197,11 @@ class Encoding:
         """n_0: inputs of the first dense layer, behind the embedding layer."""
         return len(self.feature)
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of A0, in front of the embedding layer."""
+        return sum(len(part.feature) for part in self.parts.values())
+
     def scaling(self) -> tuple[Array, Array]:
         """Return center and scale (n_features, 1) of the numbers, in units of X; nan for categories."""
         center, scale = np.full_like(self.center, np.nan), np.full_like(self.scale, np.nan)

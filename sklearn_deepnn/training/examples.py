@@ -20,13 +20,13 @@ from sklearn.utils import gen_batches
 
 from ..network.architecture import Network
 from ..network.encoding import EncodedInputs
-from ..network.prediction import take_columns
+from ..network.prediction import map_chunks, take_columns
 from ..network.scaling import ScaledSparse, Scaling
 from ..typing import Array, Columns, Inputs
 from .recipe import Recipe
 
 READY_BYTES = 2**22  # largest dense X that is scaled and converted once, before training, and not batch by batch
-ENCODED_BYTES = 2**25  # the same for X that is encoded, which takes longer
+ENCODED_BYTES = 2**26  # the same for X that is encoded, which takes longer
 GATHERED_BYTES = 2**20  # inputs and targets of small batches that are gathered together
 
 
@@ -65,14 +65,12 @@ class Examples(NamedTuple):
             if self.scaling is None or self.scaling.center.any():
                 return self
             return self._replace(X=self.scaling.apply_sparse(self.X, dtype), scaling=None)
-        n_bytes = math.prod(self.X.shape) * np.dtype(dtype).itemsize
-        if isinstance(self.X, EncodedInputs):
-            is_large = n_bytes > ENCODED_BYTES
-            return self if is_large else self._replace(X=take_columns(self.X, slice(None), dtype))
-        if n_bytes > READY_BYTES:
+        n_most = ENCODED_BYTES if isinstance(self.X, EncodedInputs) else READY_BYTES
+        if math.prod(self.X.shape) * np.dtype(dtype).itemsize > n_most:
             return self
-        X = self.X if self.scaling is None else self.scaling.apply(self.X, dtype)
-        return self._replace(X=np.ascontiguousarray(X.T, dtype=dtype).T, scaling=None)
+        if isinstance(self.X, np.ndarray) and self.scaling is None:
+            return self._replace(X=np.ascontiguousarray(self.X.T, dtype=dtype).T)
+        return self._replace(X=inputs_of_all(self, dtype), scaling=None)
 
     def mean_weight(self) -> float:
         """Return the mean weight of the examples in the set; 1 if the set has no weights."""
@@ -92,6 +90,19 @@ class Examples(NamedTuple):
     def scaled_by(self, weight_scale: float) -> Self:
         """Return the set with its weights divided by a number."""
         return self if self.sample_weight is None else self._replace(sample_weight=self.sample_weight / weight_scale)
+
+
+def inputs_of_all(examples: Examples, dtype: DTypeLike) -> Array:
+    """Return A0 of all columns of dense X, scaled or encoded."""
+    X, scaling = examples.X, examples.scaling
+    n_rows = X.encoding.n_rows if isinstance(X, EncodedInputs) else X.shape[0]
+    A0_T = np.empty((X.shape[1], n_rows), dtype)  # each example is contiguous: gathering takes a twentieth of the time
+
+    def write(chunk: slice, A0: Array) -> None:
+        A0_T[chunk] = (A0 if scaling is None else scaling.apply(A0, dtype)).T
+
+    map_chunks(write, X, dtype if scaling is None else None, n_rows)
+    return A0_T.T
 
 
 class Batch(NamedTuple):

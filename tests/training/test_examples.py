@@ -8,6 +8,7 @@ from scipy import sparse
 from training_cases import COLUMNS, COLUMNS_OF_MEMBERS, WEIGHT, M, draw_examples, fit, recipe_of, unscale
 
 from sklearn_deepnn.network.architecture import Network
+from sklearn_deepnn.network.encoding import Codes, EncodedInputs, Encoding, Numbers
 from sklearn_deepnn.network.scaling import Scaling
 from sklearn_deepnn.training import examples as module
 from sklearn_deepnn.training.costs import mean_cost
@@ -189,6 +190,24 @@ def test_scaling_does_not_change_the_raw_inputs(examples, network, monkeypatch):
         before = raw.X.copy()
         fit(raw.ready_for(np.float64), network, recipe_of("adam", batch_size=5))
         np.testing.assert_array_equal(raw.X, before)
+
+
+@pytest.mark.parametrize("inputs", ["scaled", "encoded"])
+def test_inputs_that_are_ready_have_each_example_in_one_piece(inputs):
+    X = np.random.default_rng(0).normal(size=(3, 20_000))
+    examples, unit = Examples(X, np.zeros((1, X.shape[1]))), (np.zeros((3, 1)), np.full((3, 1), 2.0))
+    if inputs == "encoded":
+        parts = {
+            "numbers": Numbers(np.arange(3), *unit, np.full((3, 1), np.inf)),
+            "codes": Codes(np.array([0]), np.array([[0]]), 2),
+        }
+        raw = examples._replace(X=EncodedInputs(X, Encoding(*unit, parts, embedding_dim=4)))
+    else:
+        raw = examples._replace(scaling=Scaling(*unit))
+    ready = raw.ready_for(np.float32)
+    assert ready.X.flags.f_contiguous
+    wanted = draw_batch(raw, slice(None), Network((3, 1)), np.float32).A0
+    np.testing.assert_array_equal(ready.X, wanted)
 
 
 # Several batches gathered at once.

@@ -19,7 +19,6 @@ from ..checks import check_integer
 from ..compilation import WAIT, count_compiled, is_loaded
 from ..messages import warn_user
 from ..network.architecture import Network
-from ..network.parameters import Parameters
 from ..network.prediction import keep_freed_memory, take_columns
 from ..typing import Array, Arrays, Values
 from .costs import CostMeter, baseline_loss, mean_cost, uninformed_cost
@@ -176,7 +175,7 @@ class Rollback:
     def __init__(self, state: TrainingState, *, continues: bool) -> None:
         self.state, self.continues = state, continues
         self.snapshot: dict[str, Any] | None = None
-        self.current: Parameters | None = None
+        self.current: Array | None = None  # the vector of `state.current`
         # the parameters after this epoch, before the epoch of the lowest cost: in case of divergence
         self.lowest_epoch, self.lowest_cost = 0, math.inf
         self.lowest_vector: Array | None = None
@@ -187,7 +186,7 @@ class Rollback:
         # `best` is frozen, and a history only grows: neither needs a copy
         self.best, self.lengths = state.best, {name: len(curve) for name, curve in state.history.items()}
         self.snapshot = replace(state, best=None, history={}).to_dict(continues=self.continues)
-        self.current = None if self.continues else state.current.copy()
+        self.current = None if self.continues else state.current.vector.copy()
 
     def compare(self) -> None:
         """Keep the parameters before the epoch, without a copy, if the epoch had the lowest cost."""
@@ -197,7 +196,7 @@ class Rollback:
             return
         before = self.snapshot or {}
         name = "parameters" if state.average is None else "average"
-        self.lowest_vector = before[name] if self.current is None else self.current.vector
+        self.lowest_vector = before[name] if self.current is None else self.current
         self.lowest_epoch, self.lowest_cost = epoch, cost
 
     def lowest(self) -> Best | None:
@@ -222,7 +221,8 @@ class Rollback:
         state.restore(self.snapshot)
         state.best, state.history = self.best, {name: history[name][:n] for name, n in self.lengths.items()}
         if self.current is not None:
-            state.parameters, state.optimizer_state, state.average = self.current, None, None
+            state.parameters = state.parameters.with_vector(self.current)
+            state.optimizer_state, state.average = None, None
 
 
 def comparable_best(state: TrainingState, validate: Validate | None) -> Best | None:

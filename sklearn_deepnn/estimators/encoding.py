@@ -90,6 +90,8 @@ def has_outliers(examples: Examples, categories: Sequence[Categories | None]) ->
     sample, is_number = some_of(examples), np.array([each is None for each in categories], bool)
     X = take_columns(sample.X, sample.members, np.float64)[is_number]  # a copy
     is_gap = np.isnan(X)
+    if is_gap.all():  # also if there are no numbers
+        return False
     if is_gap.any():  # then the sample must do for the deviation, too
         X = X[~is_gap.all(axis=1)]
         deviation, quantiles = np.nanstd(X, axis=1), np.nanquantile(X, SPREAD_QUANTILES, axis=1)

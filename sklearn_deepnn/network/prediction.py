@@ -28,7 +28,7 @@ T = TypeVar("T")
 # 1.7 times as long. Numbers of float64 count twice, here and in CHUNK_COLUMNS.
 CHUNK_ELEMENTS = 2**19
 # Most examples in a chunk. Threads wait for Python's lock between operations: with 64 features and 100 units, chunks of
-# 2048 take up to 1.3 times as long.
+# 2048 take up to 1.3 times as long. Equal shares of two threads matter more than large chunks.
 CHUNK_COLUMNS = 5120
 REGISTER = 16  # numbers that BLAS multiplies at once: chunks of 223 examples take 1.05 times as long as chunks of 224
 MANY_COLUMNS = 1024  # examples from which compiled loops pay
@@ -56,10 +56,10 @@ def map_chunks(
     """Return what function(chunk, A0) returns for each chunk of X, in order. Threads share the chunks of a dense X."""
     n = X.shape[1] if columns is None else columns.shape[-1]
     bytes_of_number = np.dtype(dtype or np.float64).itemsize
-    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width) * 4 // bytes_of_number, 64)
-    if n > size:  # an even number of equal chunks: two threads end at about the same time
+    size = max(min(CHUNK_COLUMNS, CHUNK_ELEMENTS // width) * 4 // bytes_of_number // REGISTER * REGISTER, 64)
+    if n > size:  # chunks of one size, if possible an even number of them: two threads end at about the same time
         n_chunks = 2 * math.ceil(n / (2 * size))
-        size = min(size, REGISTER * math.ceil(n / (n_chunks * REGISTER)))
+        size = math.ceil(n / n_chunks / REGISTER) * REGISTER
 
     def work(chunk: slice) -> T:
         return function(chunk, take_columns(X, chunk if columns is None else columns[..., chunk], dtype))

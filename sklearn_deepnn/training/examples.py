@@ -65,8 +65,8 @@ class Examples(NamedTuple):
             if self.scaling is None or self.scaling.center.any():
                 return self
             return self._replace(X=self.scaling.apply_sparse(self.X, dtype), scaling=None)
-        n_most = ENCODED_BYTES if isinstance(self.X, EncodedInputs) else READY_BYTES
-        if math.prod(self.X.shape) * np.dtype(dtype).itemsize > n_most:
+        most_bytes = ENCODED_BYTES if isinstance(self.X, EncodedInputs) else READY_BYTES
+        if math.prod(self.X.shape) * np.dtype(dtype).itemsize > most_bytes:
             return self
         if isinstance(self.X, np.ndarray) and self.scaling is None:
             return self._replace(X=np.ascontiguousarray(self.X.T, dtype=dtype).T)
@@ -93,10 +93,10 @@ class Examples(NamedTuple):
 
 
 def inputs_of_all(examples: Examples, dtype: DTypeLike) -> Array:
-    """Return A0 of all columns of dense X, scaled or encoded."""
+    """Return A0 of all columns of X, scaled or encoded."""
     X, scaling = examples.X, examples.scaling
     n_rows = X.encoding.n_rows if isinstance(X, EncodedInputs) else X.shape[0]
-    A0_T = np.empty((X.shape[1], n_rows), dtype)  # each example is contiguous: gathering takes a twentieth of the time
+    A0_T = np.empty((X.shape[1], n_rows), dtype)  # each example is contiguous: gathering takes a fifteenth of the time
 
     def write(chunk: slice, A0: Array) -> None:
         A0_T[chunk] = (A0 if scaling is None else scaling.apply(A0, dtype)).T

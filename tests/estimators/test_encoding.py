@@ -639,6 +639,14 @@ def test_a_column_of_gaps_alone_is_ignored():
     np.testing.assert_array_equal(first, second)
 
 
+def test_gaps_may_be_all_that_the_numbers_of_a_table_are():
+    frame = pd.DataFrame({"number": np.full(80, np.nan), "text": ["a", "b"] * 40})
+    y = np.arange(80) % 2
+    assert DeepNNClassifier(random_state=0, max_iter=20).fit(frame, y).score(frame, y) == 1
+    alone = DeepNNClassifier(random_state=0, max_iter=3).fit(frame[["number"]], y)
+    np.testing.assert_allclose(alone.predict_proba(frame[["number"]]), 0.5, atol=0.2)
+
+
 @pytest.mark.parametrize("parameters", [{}, {"numeric_encoding": None}], ids=str)
 def test_an_outlier_of_a_number_that_is_mostly_zero_is_clipped(parameters):
     rng = np.random.default_rng(0)

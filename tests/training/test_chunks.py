@@ -27,7 +27,7 @@ from sklearn_deepnn.network.architecture import Network
 from sklearn_deepnn.network.model import model_forward
 from sklearn_deepnn.threads import allowed_threads
 from sklearn_deepnn.training import steps
-from sklearn_deepnn.training.examples import Examples, cut
+from sklearn_deepnn.training.examples import Batches, Examples, cut
 from sklearn_deepnn.training.loop import train
 from sklearn_deepnn.training.optimizers import OPTIMIZERS, SGD
 
@@ -127,6 +127,29 @@ def test_small_batches_are_split_into_fewer_chunks(examples, network, split_into
         monkeypatch.setattr(steps, "CHUNK_COLUMNS_OF_TWO", columns_of_two)
         fit(examples, network, recipe_of("sgd", batch_size=batch_size), n_epochs=1)
     assert sizes == [4, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("n_worthwhile", "n_chunks"), [(0, 1), (1, 1), (2, 2), (3, 2), (5, 4), (7, 4), (8, 8), (20, 8)]
+)
+def test_the_number_of_chunks_is_a_power_of_two(examples, network, monkeypatch, n_worthwhile, n_chunks):
+    parameters = initial_state(network).parameters
+    batches = Batches(examples, network, recipe_of("sgd", batch_size=None), np.float64)
+    work = 3 * parameters.weights.nbytes * batches.size
+    monkeypatch.setattr(steps, "WORK_OF_CHUNK", work // n_worthwhile if n_worthwhile else 2 * work)
+    monkeypatch.setattr(steps, "CHUNK_COLUMNS", 1)
+    monkeypatch.setattr(steps, "CHUNK_COLUMNS_OF_TWO", 1)
+    assert steps.count_chunks(network, batches, parameters) == n_chunks
+
+
+@pytest.mark.parametrize(("dtype", "n_0"), [(np.float32, 1000), (np.float64, 500)])
+def test_batches_of_the_documented_work_are_cut(dtype, n_0):
+    # 60 and 30 million multiplications: 3 products of 100 n_0 weights with 200 examples
+    for n_features, n_chunks in ((n_0, 2), (n_0 - 1, 1)):
+        network, examples = Network((n_features, 100)), Examples(np.zeros((n_features, 200)), np.zeros((1, 200)))
+        batches = Batches(examples, network, recipe_of("sgd", batch_size=None), dtype)
+        parameters = initial_state(network, dtype=dtype).parameters
+        assert steps.count_chunks(network, batches, parameters) == n_chunks
 
 
 # The number of threads.

@@ -10,11 +10,13 @@ import tracemalloc
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from peers import QuietMLPClassifier, Work, installed_fits, mlp_classifier, sklearn_deepnn
+from peers import QuietMLPClassifier, Work, installed_fits, mlp_classifier, no_loops, sklearn_deepnn
 
 WORKS = {
     "tiny": Work(569, 30, (10,), 2, 32, 50),
@@ -96,6 +98,36 @@ def search(n_rounds=2):
     return best_in_turns(
         {"sklearn_deepnn": partial(ours.fit, X, y), "MLPClassifier": partial(theirs.fit, X, y)}, n_rounds
     )
+
+
+def default_fits(n_epochs=5, n_rounds=3):
+    """Return the seconds of fits with default parameters, by data and by whether numba helps."""
+    from sklearn.datasets import load_breast_cancer, load_digits
+
+    from sklearn_deepnn import DeepNNClassifier
+
+    def table(n_samples):  # whose classes are not linear in X
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n_samples, 20))
+        mean = np.sin(3 * X[:, 0]) + X[:, 1] * X[:, 2] + np.abs(X[:, 3]) - 0.5
+        return X, (mean + rng.standard_normal(n_samples) > 0).astype(int)
+
+    data = {"breast cancer": load_breast_cancer(return_X_y=True), "digits": load_digits(return_X_y=True)}
+    data |= {f"{n} x 20": table(n) for n in (2000, 8000, 20_000, 50_000)}
+
+    def fit(X, y):
+        with warnings.catch_warnings(action="ignore"):
+            DeepNNClassifier(max_iter=n_epochs, random_state=0).fit(X, y)
+
+    fits, found = {"NumPy alone": fit}, {}
+    if find_spec("numba"):
+        import_module("numba")  # short fits would not import it
+        fits = {"NumPy alone": no_loops()(fit), "with numba": fit}
+    for name, (X, y) in data.items():
+        for function in fits.values():
+            function(X, y)  # compiles
+        found[name] = best_in_turns({how: partial(function, X, y) for how, function in fits.items()}, n_rounds)
+    return found
 
 
 @contextmanager

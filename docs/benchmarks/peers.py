@@ -7,6 +7,7 @@ what the calls of a plain step take without anything around them.
 """
 
 import warnings
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
@@ -69,7 +70,10 @@ def sklearn_deepnn(work, X, y):
     ).fit(X, y)
 
 
-def sklearn_deepnn_without_numba(work, X, y):
+@contextmanager
+def no_loops():
+    """Train without compiled loops during a with block."""
+
     def no_loop(loop, dtype, n_axes):
         return None
 
@@ -77,7 +81,12 @@ def sklearn_deepnn_without_numba(work, X, y):
         patch("sklearn_deepnn.network.kernels.compiled", no_loop),
         patch("sklearn_deepnn.training.updates.compiled", no_loop),
     ):
-        return sklearn_deepnn(work, X, y)
+        yield
+
+
+@no_loops()
+def sklearn_deepnn_without_numba(work, X, y):
+    return sklearn_deepnn(work, X, y)
 
 
 class QuietMLPClassifier(MLPClassifier):

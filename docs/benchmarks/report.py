@@ -2,7 +2,7 @@
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python report.py [section ...]
 
-Sections: fit, predict, search, busy, memory, growth, choices; by default all: twenty minutes. README.md
+Sections: fit, defaults, predict, search, busy, memory, growth, choices; by default all: twenty minutes. README.md
 beside this file says what to install. A section that is not run keeps what report.json has of it; "write" in place of
 sections measures nothing and writes the report anew.
 """
@@ -103,6 +103,12 @@ def draw_fit(found):
     figure.savefig(HERE / "time_over_floor.png", dpi=130)
 
 
+def show_defaults(found):
+    hows = list(next(iter(found.values())))
+    rows = [[name, *(f"{times[how]:.2f}" for how in hows)] for name, times in found.items()]
+    return table(["data", *(f"{how}, s" for how in hows)], rows)
+
+
 def run_predict():
     return {str(n_rows): measure.predict(n_rows) for n_rows in (1, 100, 10_000, 200_000)}
 
@@ -178,6 +184,7 @@ def show_choices(found):
 
 SECTIONS = {  # key: (title, how to measure, how to show)
     "fit": ("Fit", run_fit, show_fit),
+    "defaults": ("Fit with default parameters, five epochs", measure.default_fits, show_defaults),
     "predict": ("Predict", run_predict, show_predict),
     "search": (
         "Grid search: digits, 3 dims x 3 rates x 5 folds, 30 epochs, n_jobs=2",

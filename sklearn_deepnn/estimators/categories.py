@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, repeat
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..typing import Array, BoolArray
 UNKNOWN = -1  # the code of what training has not seen: the mean of all categories stands for it
 RARE, RARE_FRACTION = (2.0, 5.0), 0.01  # categories with fewer samples share one code: 2 to 5, or 1 % of all
 MOST_CATEGORIES = 10_000  # with a code of their own in a column: the most frequent ones
+PLAIN_TYPES = {str, int, float, bool}
 
 
 class Categories(NamedTuple):
@@ -29,8 +31,8 @@ class Categories(NamedTuple):
 
     def encode(self, values: Iterable[Any], missing: BoolArray) -> Array:
         """Return the codes of values, as float64. Where `missing` is true, the values do not count."""
-        code_of, unknown = {value: code for code, value in enumerate(self.values)}, self.other
-        codes = np.fromiter((code_of.get(value, unknown) for value in map(plain, values)), np.float64, len(missing))
+        code_of = {value: code for code, value in enumerate(self.values)}
+        codes = np.fromiter(map(code_of.get, plain_values(values), repeat(self.other)), np.float64, len(missing))
         codes[missing] = self.missing
         return codes
 
@@ -41,7 +43,7 @@ class Categories(NamedTuple):
     @classmethod
     def learn(cls, values: Iterable[Any], missing: BoolArray) -> Self:
         """Return all categories of a column, in sorted order."""
-        found = {plain(value) for value, is_gap in zip(values, missing.tolist()) if not is_gap}
+        found = set(plain_values(compress(values, (~missing).tolist())))
         ordered = sorted(found, key=lambda value: (isinstance(value, str), value))
         return cls(ordered, missing=len(ordered) if missing.any() else UNKNOWN)
 
@@ -65,9 +67,16 @@ class Categories(NamedTuple):
         return categories, new_codes[codes]
 
 
+def plain_values(values: Iterable[Any]) -> list[Any]:
+    """Return categories as text, numbers and bools."""
+    values = values if isinstance(values, list) else list(values)
+    # most columns are plain: looking at the types takes 20 ns a value, a call for each 150 ns
+    return values if set(map(type, values)) <= PLAIN_TYPES else list(map(plain, values))
+
+
 def plain(value: Any) -> Any:
     """Return a category as text, a number or a bool, which can be saved. Other objects, such as intervals, as text."""
-    if type(value) in (str, int, float, bool):
+    if type(value) in PLAIN_TYPES:
         return value
     if isinstance(value, np.generic):
         value = value.item()

@@ -4,8 +4,9 @@ Rows are samples here. One error names all columns of X that cannot be learned, 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_array, validate_data
 from ..checks import InvalidParameterError, naming
 from ..messages import warn_user
 from ..typing import Array, BoolArray, Inputs
-from .categories import Categories, plain, restore_categories, selected_columns
+from .categories import Categories, plain_values, restore_categories, selected_columns
 from .columns import (
     CATEGORICAL,
     IN_PREDICTION,
@@ -143,15 +144,15 @@ def read_columns(estimator: Any, X: Any, name: str, reset: bool) -> Array:
         if not is_categorical[i]:
             arrays.append(as_numbers(column))
             continue
-        values, categories = as_array(column), known[i]
-        missing = find_missing(values)
+        array, categories = as_array(column), known[i]
+        missing, values = find_missing(array), plain_values(array.tolist())
         if categories is None:
-            categories = known[i] = Categories.learn(values.tolist(), missing)
+            categories = known[i] = Categories.learn(values, missing)
             if selected is None and not has_categorical_dtype(column):
                 warn_of_mistaken(name, label, categories, problems[i])
         else:
-            check_kind(name, label, categories, np.asarray(values[~missing]).tolist())
-        arrays.append(categories.encode(values.tolist(), missing))
+            check_kind(name, label, categories, compress(values, (~missing).tolist()))
+        arrays.append(categories.encode(values, missing))
     if reset and is_categorical.any():
         estimator.categories_ = [None if each is None else each.to_dict() for each in known]
     return joined_columns(labels, arrays, name, wanted)
@@ -187,9 +188,9 @@ def frequent_categories(estimator: Any, X: Array, weight: Array | None) -> None:
     estimator.categories_ = [None if each is None else each.to_dict() for each in known]
 
 
-def check_kind(name: str, label: Any, categories: Categories, values: Sequence[Any]) -> None:
+def check_kind(name: str, label: Any, categories: Categories, values: Iterable[Any]) -> None:
     """Raise if a column has text where fit had numbers as categories, or numbers where it had text."""
-    kinds = [{isinstance(plain(value), str) for value in each} for each in (categories.values, values)]
+    kinds = [{issubclass(kind, str) for kind in set(map(type, each))} for each in (categories.values, values)]
     if all(len(kind) == 1 for kind in kinds) and kinds[0] != kinds[1]:
         had, got = ("text", "numbers") if True in kinds[0] else ("numbers", "text")
         raise InvalidParameterError(f"{name} must have {had} in column {label!r}, as in fit, got {got}.")

@@ -14,7 +14,7 @@ from ..typing import Array, BoolArray
 UNKNOWN = -1  # the code of what training has not seen: the mean of all categories stands for it
 RARE, RARE_FRACTION = (2.0, 5.0), 0.01  # categories with fewer samples share one code: 2 to 5, or 1 % of all
 MOST_CATEGORIES = 10_000  # with a code of their own in a column: the most frequent ones
-PLAIN_TYPES = {str, int, float, bool}
+PLAIN_TYPES = frozenset({str, int, float, bool})
 
 
 class Categories(NamedTuple):
@@ -68,10 +68,10 @@ class Categories(NamedTuple):
 
 
 def plain_values(values: Iterable[Any]) -> list[Any]:
-    """Return categories as text, numbers and bools."""
+    """Return categories as text, numbers and bools. None, which is a gap, may stay."""
     values = values if isinstance(values, list) else list(values)
     # most columns are plain: looking at the types takes 20 ns a value, a call for each 150 ns
-    return values if set(map(type, values)) <= PLAIN_TYPES else list(map(plain, values))
+    return values if set(map(type, values)) <= PLAIN_TYPES | {type(None)} else list(map(plain, values))
 
 
 def plain(value: Any) -> Any:

@@ -540,6 +540,18 @@ def test_text_in_a_column_that_had_numbers_as_categories_is_refused_by_its_name(
         net(categorical_features=["b"]).fit(pandas_with(NUMBERS % 3), Y, X_val=pandas_with(COLOURS), y_val=Y)
 
 
+class Word(str):
+    """Text of a class of its own, as members of an Enum may be."""
+
+
+@pytest.mark.parametrize("kinds", [(str, Word), (Word, str)], ids=["str in fit", "str in predict"])
+def test_text_of_any_class_is_text(kinds):
+    words, y = ["a", "b", "c"] * 20, [0, 1, 1] * 20
+    as_objects = [np.array([[kind(word)] for word in words], dtype=object) for kind in kinds]
+    model = net(max_iter=3).fit(as_objects[0], y)
+    np.testing.assert_array_equal(model.predict_proba(as_objects[1]), model.predict_proba(as_objects[0]))
+
+
 @pytest.mark.parametrize("features", ["from_dtype", ["b"]])
 @pytest.mark.parametrize("call", ["fit", "predict"])
 def test_dates_are_refused_in_a_column_of_categories(features, call):

@@ -144,7 +144,7 @@ def test_chunks_of_double_precision_have_half_as_many_examples():
 
 @pytest.mark.parametrize("n", [0, 1, 64, 65, 5120, 5121, 6000, 12_000, 20_481])
 @pytest.mark.parametrize(("width", "most"), [(4, 5120), (2340, 224), (2345, 208)])
-def test_two_threads_have_equal_shares_of_the_chunks(n, width, most):
+def test_chunks_have_one_size_and_few_of_them_are_an_even_number(n, width, most):
     chunks = map_chunks(lambda chunk, _: chunk, np.ones((4, n), np.float32), np.float32, width)
     assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
     assert chunks[-1].stop == n

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["MPLBACKEND"] = "agg"
 
-import sklearn_deepnn  # noqa: E402  # found by the path that is set above
-from sklearn_deepnn.estimators.base import DOCUMENTATION  # noqa: E402  # the same
+import sklearn_deepnn  # noqa: E402  # importable only after the path is set above
+from sklearn_deepnn.estimators.base import DOCUMENTATION  # noqa: E402  # importable only after the path is set above
 
 project = "sklearn_deepnn"
 author = "the sklearn_deepnn developers"

@@ -171,8 +171,8 @@ class SavingMixin:
 
     def __getstate__(self) -> State:
         # copied at once: other threads may set attributes meanwhile
-        state: State = super().__getstate__().copy()  # type: ignore[attr-defined]  # a dict, of BaseEstimator
+        state: State = super().__getstate__().copy()  # type: ignore[attr-defined]  # BaseEstimator returns a dict
         return saved_state({name: value for name, value in state.items() if name not in ATTRIBUTES_OF_A_RUNNING_FIT})
 
     def __setstate__(self, state: State) -> None:
-        super().__setstate__(loaded_state(state))  # type: ignore[misc]  # of BaseEstimator
+        super().__setstate__(loaded_state(state))  # type: ignore[misc]  # BaseEstimator, which follows, has it

@@ -32,7 +32,7 @@ def checkpoints_in(folder: Path, run: str | None = None, key: str | None = None)
 
 def epoch_of(path: Path) -> int:
     """Return the epoch in the name of a checkpoint."""
-    return int(NAME.fullmatch(path.name)["epoch"])  # type: ignore[index]  # names of checkpoints match
+    return int(NAME.sub(r"\g<epoch>", path.name))
 
 
 def run_of(path: Path) -> list[Path]:

@@ -114,7 +114,7 @@ class EpochScoring(Callback):
         return dict(zip(names, names))
 
     @property
-    def measures(self) -> tuple[str, ...]:  # type: ignore[override]  # a constant of other callbacks
+    def measures(self) -> tuple[str, ...]:  # type: ignore[override]  # a constant in `Hooks`; here `scoring` says it
         """The names of the curves."""
         return tuple(self._scorers)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING or ProvidedMixin is None:  # the same for callbacks of this pac
             return self
 
         def __sklearn_clone__(self) -> Self:
-            clone = super().__sklearn_clone__()  # type: ignore[misc]  # of BaseEstimator
+            clone = super().__sklearn_clone__()  # type: ignore[misc]  # BaseEstimator, which follows this mixin, has it
             return clone.set_callbacks(*callbacks_of(self))
 
         def _init_callback_context(self, **_: object) -> Any:

@@ -70,7 +70,7 @@ def parameter_names(estimator_class: Any) -> list[str]:
 
 def parameters_of(estimator: Any) -> Settings:
     """Return the parameters of an estimator, as they were given."""
-    return {name: getattr(estimator, name) for name in parameter_names(type(estimator))}  # type: ignore[arg-type]  # classes have a hash
+    return {name: getattr(estimator, name) for name in parameter_names(estimator.__class__)}
 
 
 def with_attributes(estimator: Any, attributes: Mapping[str, Any]) -> Any:

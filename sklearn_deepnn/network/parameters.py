@@ -123,7 +123,7 @@ class Parameters(dict[str, Array]):
         for name, array in arrays.items():
             self[name] = array
 
-    def __ior__(self, arrays: Mapping[str, Array]) -> Self:  # type: ignore[override, misc]  # a dict takes pairs, too
+    def __ior__(self, arrays: Mapping[str, Array]) -> Self:  # type: ignore[override, misc]  # a dict also takes pairs
         self.assign(arrays)
         return self
 

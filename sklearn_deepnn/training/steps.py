@@ -56,7 +56,7 @@ def count_chunks(network: Network, batches: Batches, parameters: Parameters) -> 
     n_worthwhile = 3 * parameters.weights.nbytes * batches.size // WORK_OF_CHUNK
     n_efficient = max(batches.size // CHUNK_COLUMNS, min(batches.size // CHUNK_COLUMNS_OF_TWO, 2))
     n_chunks = max(1, min(n_worthwhile, n_efficient, MOST_CHUNKS))
-    # a power of 2, so that two or four threads have equal shares: they take as long for seven chunks as for eight
+    # a power of 2: two or four threads take as long for seven chunks as for eight
     return 1 << (n_chunks.bit_length() - 1)
 
 
@@ -164,7 +164,7 @@ class GradientStep(Step):
         # an elementwise optimizer updates block by block: a block stays in the cache from one operation to the next,
         # and threads share the blocks
         trainable, n_threads, n_blocks = self.state.parameters.trainable, self.pool.n_threads, 1
-        if self.make_rule is not None:  # a compiled loop makes one pass over memory, after one for each further chunk
+        if self.make_rule is not None:  # the passes over memory: one for the loop, one to add each further gradient
             n_blocks = max(1, min(trainable.nbytes * len(self.gradients) // COMPILED_BLOCK_BYTES, n_threads))
         elif self.recipe.optimizer.elementwise:
             n_blocks = math.ceil(trainable.nbytes / (SHARED_BLOCK_BYTES if n_threads > 1 else BLOCK_BYTES))
